@@ -1,0 +1,77 @@
+"""Gnomon: your labelled data and a deadline in; by then, the best network this machine can train.
+
+    run = gnomon.train("photos/", by="5m")
+    run.metrics["accuracy"].value
+    run.predict("new.jpg")
+    gnomon.load("model.safetensors").predict(["new.jpg"])
+
+Names are loaded when they are first used, so that `import gnomon` and `gnomon --help` do not wait for PyTorch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from .version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from .api import TrainedRun as TrainedRun
+    from .api import train as train
+    from .errors import GnomonError as GnomonError
+    from .errors import InputError as InputError
+    from .estimator import Classifier as Classifier
+    from .modelfile import Model as Model
+    from .modelfile import load as load
+    from .models import Cnn as Cnn
+    from .models import Plain as Plain
+    from .optim import OptimizerSpec as OptimizerSpec
+    from .plan import TrainingSpec as TrainingSpec
+    from .recipe import Recipe as Recipe
+    from .tasks import Answer as Answer
+    from .types import Metric as Metric
+
+_HOMES: Final = {
+    "Answer": "tasks",
+    "Classifier": "estimator",
+    "Cnn": "models",
+    "GnomonError": "errors",
+    "InputError": "errors",
+    "Metric": "types",
+    "Model": "modelfile",
+    "OptimizerSpec": "optim",
+    "Plain": "models",
+    "Recipe": "recipe",
+    "TrainedRun": "api",
+    "TrainingSpec": "plan",
+    "load": "modelfile",
+    "train": "api",
+}
+
+__all__ = [
+    "Answer",
+    "Classifier",
+    "Cnn",
+    "GnomonError",
+    "InputError",
+    "Metric",
+    "Model",
+    "OptimizerSpec",
+    "Plain",
+    "Recipe",
+    "TrainedRun",
+    "TrainingSpec",
+    "__version__",
+    "load",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'gnomon' has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

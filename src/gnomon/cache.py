@@ -1,0 +1,258 @@
+"""Encoded rows on disk: each picture is decoded once, and then lies in a memory-mapped file.
+
+An entry is a folder named by a key of the source's content and the encoder's geometry:
+
+    rows.bin      N rows of the encoder's shape and type, one behind the other
+    index.json    written last: a folder without it is no entry. What can't be decoded stands here, with its reason
+
+Memory stays bounded: decoding holds a few blocks of rows, and pages of the file that were read are given back to the
+system as soon as they reach a fixed amount. Disk stays bounded: the entries used longest ago are removed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import shutil
+import tempfile
+import time
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from .encoders import ImageEncoder, quiet_decoding
+from .errors import DataError, RowError
+from .sources import Source
+from .types import Raw, SetAside, Value
+
+VERSION: Final = 1
+RESIDENT_BYTES: Final = 256 * 2**20
+"""Pages of a mapped file that may stay in memory before they are given back."""
+DEFAULT_LIMIT_BYTES: Final = 20 * 10**9
+
+_BLOCK_BYTES = 8 * 2**20
+_BLOCK_ROWS = 256
+
+
+class Index(Value, frozen=True):
+    """What `index.json` holds."""
+
+    version: int
+    rows: int
+    seconds: float
+    set_aside: dict[int, str]
+
+
+class EncodedRows:
+    """N encoded rows `(H, W, C)` in a memory-mapped file. Reading any of them is O(1)."""
+
+    def __init__(self, path: Path, encoder: ImageEncoder, index: Index) -> None:
+        self.shape = encoder.shape
+        self.index = index
+        self._touched = 0
+        with (path / "rows.bin").open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._rows = np.frombuffer(self._map, dtype=encoder.storage).reshape(index.rows, *encoder.shape)
+
+    def __len__(self) -> int:
+        return self.index.rows
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row."""
+        return self._rows.strides[0]
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """A copy of these rows, `(N, H, W, C)`."""
+        taken = self._rows[rows]
+        self._touched += max(taken.nbytes, len(rows) * mmap.PAGESIZE)
+        if self._touched > RESIDENT_BYTES and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
+            self._touched = 0
+        return taken
+
+
+def cache_root() -> Path:
+    """`GNOMON_CACHE`, or the user's cache folder."""
+    given = os.environ.get("GNOMON_CACHE")
+    base = os.environ.get("XDG_CACHE_HOME")
+    return Path(given) if given else (Path(base) if base else Path.home() / ".cache") / "gnomon"
+
+
+def cache_limit_bytes() -> int:
+    """`GNOMON_CACHE_LIMIT` in bytes, or 20 GB: what all entries together may take."""
+    given = os.environ.get("GNOMON_CACHE_LIMIT", "")
+    try:
+        return int(float(given)) if given else DEFAULT_LIMIT_BYTES
+    except ValueError:
+        raise DataError(f"GNOMON_CACHE_LIMIT is {given!r}", remedy="Give a number of bytes, such as 5e9.") from None
+
+
+def encode_rows(
+    source: Source,
+    encoder: ImageEncoder,
+    *,
+    threads: int,
+    root: Path | None = None,
+) -> Generator[int, None, EncodedRows]:
+    """All rows of the source, encoded: from the cache, or decoded now and kept.
+
+    Yields the number of rows decoded so far, now and then, and returns the rows; leaving it early leaves no trace.
+
+    Args:
+        source: read in order, from this thread alone.
+        encoder: its geometry is part of the key; its mean and std are not.
+        threads: that decode.
+        root: folder of the cache, by default the user's.
+
+    Raises:
+        DataError: the disk is too small, or the cache can't be written.
+    """
+    entries = (cache_root() if root is None else root) / "encoded"
+    entry = entries / _key(source, encoder)
+    index = _read_index(entry, len(source.rows), encoder)
+    if index is None:
+        needed = len(source.rows) * int(np.prod(encoder.shape)) * np.dtype(encoder.storage).itemsize
+        try:
+            entries.mkdir(parents=True, exist_ok=True)
+            _make_room(entries, needed)
+            index = yield from _write_entry(entry, source, encoder, threads)
+        except OSError as error:
+            raise DataError(
+                f"the cache {str(entries)!r} can't be written ({error.strerror}); {needed / 1e6:,.0f} MB are needed",
+                remedy="Free disk space, or set GNOMON_CACHE to another folder.",
+            ) from error
+    else:
+        os.utime(entry / "index.json")
+    return EncodedRows(entry, encoder, index)
+
+
+def set_aside_rows(source: Source, encoded: EncodedRows) -> list[SetAside]:
+    """The rows that could not be decoded, by name."""
+    return [SetAside(key=source.rows[row].key, reason=why) for row, why in sorted(encoded.index.set_aside.items())]
+
+
+def _key(source: Source, encoder: ImageEncoder) -> str:
+    geometry = (encoder.shape, encoder.fit, encoder.storage)
+    return hashlib.blake2b(f"{VERSION}/{source.fingerprint}/{geometry}".encode(), digest_size=16).hexdigest()
+
+
+def _read_index(entry: Path, rows: int, encoder: ImageEncoder) -> Index | None:
+    try:
+        index = msgspec.json.decode((entry / "index.json").read_bytes(), type=Index)
+        size = (entry / "rows.bin").stat().st_size
+    except (OSError, msgspec.DecodeError):
+        return None
+    whole = rows * int(np.prod(encoder.shape)) * np.dtype(encoder.storage).itemsize
+    return index if (index.version, index.rows, size) == (VERSION, rows, whole) else None
+
+
+def _write_entry(
+    entry: Path, source: Source, encoder: ImageEncoder, threads: int
+) -> Generator[int, None, Index]:
+    """Encode into a folder of another name, and rename it when it is whole: a reader never sees half an entry."""
+    started = time.monotonic()
+    folder = Path(tempfile.mkdtemp(prefix=".making-", dir=entry.parent))
+    failures: dict[int, str] = {}
+    try:
+        with (folder / "rows.bin").open("wb") as file, quiet_decoding():
+            yield from _encode_into(file, source, encoder, threads, failures)
+        index = Index(
+            version=VERSION, rows=len(source.rows), seconds=time.monotonic() - started, set_aside=failures
+        )
+        (folder / "index.json").write_bytes(msgspec.json.encode(index))
+        shutil.rmtree(entry, ignore_errors=True)
+        folder.rename(entry)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return index
+
+
+def _encode_into(
+    file: BinaryIO, source: Source, encoder: ImageEncoder, threads: int, failures: dict[int, str]
+) -> Iterator[int]:
+    """Read in this thread, decode in others, write in order. Yields the number of rows written so far."""
+    waiting: deque[Future[tuple[NDArray[Any], dict[int, str]]]] = deque()
+    done = 0
+    with ThreadPoolExecutor(threads) as pool:
+        for start, block in _blocks(source, failures):
+            waiting.append(pool.submit(_encode_block, encoder, start, block))
+            if len(waiting) > 2 * threads:
+                done += _write_block(file, waiting.popleft(), failures)
+                yield done
+        while waiting:
+            done += _write_block(file, waiting.popleft(), failures)
+            yield done
+
+
+def _blocks(source: Source, failures: dict[int, str]) -> Iterator[tuple[int, list[Raw | None]]]:
+    """Rows as read, a bounded number of bytes at a time; None where reading failed."""
+    start, size, block = 0, 0, list[Raw | None]()
+    for row in range(len(source.rows)):
+        try:
+            raw: Raw | None = source.read(row)
+        except RowError as error:
+            failures[row], raw = error.reason, None
+        block.append(raw)
+        size += len(raw) if isinstance(raw, (bytes, str)) else 0 if raw is None else raw.nbytes
+        if size > _BLOCK_BYTES or len(block) == _BLOCK_ROWS:
+            yield start, block
+            start, size, block = row + 1, 0, []
+    if block:
+        yield start, block
+
+
+def _encode_block(
+    encoder: ImageEncoder, start: int, block: list[Raw | None]
+) -> tuple[NDArray[Any], dict[int, str]]:
+    rows = np.zeros((len(block), *encoder.shape), encoder.storage)
+    failures = {}
+    for position, raw in enumerate(block):
+        if raw is not None:
+            try:
+                rows[position] = encoder.encode(raw)
+            except RowError as error:
+                failures[start + position] = error.reason
+    return rows, failures
+
+
+def _write_block(
+    file: BinaryIO, future: Future[tuple[NDArray[Any], dict[int, str]]], failures: dict[int, str]
+) -> int:
+    rows, failed = future.result()
+    failures.update(failed)
+    file.write(rows.data)
+    return len(rows)
+
+
+def _make_room(entries: Path, needed: int) -> None:
+    """Remove the entries used longest ago until the new one fits the limit and the disk."""
+    limit = cache_limit_bytes()
+    kept = sorted((path for path in entries.iterdir() if path.is_dir()), key=_last_used)
+    sizes = {path: sum(file.stat().st_size for file in path.iterdir()) for path in kept}
+    while kept and (sum(sizes[path] for path in kept) + needed > limit or _free_bytes(entries) < needed):
+        shutil.rmtree(kept.pop(0), ignore_errors=True)
+    if _free_bytes(entries) < needed * 1.02 + 2**20:
+        raise DataError(
+            f"the encoded pictures need {needed / 1e6:,.0f} MB, and {str(entries)!r} has "
+            f"{_free_bytes(entries) / 1e6:,.0f} MB free",
+            remedy="Free disk space, set GNOMON_CACHE to a folder on a larger disk, or give a smaller --size.",
+        )
+
+
+def _last_used(entry: Path) -> float:
+    try:
+        return (entry / "index.json").stat().st_mtime
+    except OSError:
+        return time.time() if entry.name.startswith(".making-") else 0.0
+
+
+def _free_bytes(path: Path) -> int:
+    return shutil.disk_usage(path).free

@@ -1,0 +1,212 @@
+"""Events → terminal: one live panel, plain lines where there is no terminal, JSON lines, or nothing.
+
+A display is a function from an event to nothing; `open_display` picks it, and cleans up after it.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal, TextIO, TypeAlias
+
+import msgspec
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from .deadline import Deadline, spoken
+from .types import Decoded, Event, Finished, Metric, Noted, Phased, Planned, Replanned, Stepped, Stopped, Validated
+
+Mode: TypeAlias = Literal["panel", "lines", "json", "quiet"]
+Show: TypeAlias = Callable[[Event], None]
+
+_SECONDS_BETWEEN_LINES = 5.0
+_WORTH_TELLING = 0.1
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def choose_mode(*, json: bool, quiet: bool, stream: TextIO) -> Mode:
+    """What the flags and the stream call for."""
+    if json:
+        return "json"
+    if quiet:
+        return "quiet"
+    return "panel" if stream.isatty() else "lines"
+
+
+@contextmanager
+def open_display(mode: Mode, title: str, deadline: Deadline) -> Iterator[Show]:
+    """A display for one command.
+
+    Args:
+        mode: as `choose_mode` gives it.
+        title: what is trained on, for the panel's head.
+        deadline: for the time left.
+    """
+    if mode == "json":
+        yield _show_json
+    elif mode == "quiet":
+        yield lambda _: None
+    elif mode == "lines":
+        yield _Lines(deadline).show
+    else:
+        console = Console(highlight=False)
+        panel = _PanelState(title, deadline)
+        with Live(get_renderable=panel.render, console=console, refresh_per_second=4, transient=True) as live:
+            yield lambda event: panel.show(event, live.console)
+
+
+def summary(finished: Finished, baselines: dict[str, Metric]) -> str:
+    """The end of a training, for people: how good, against what, where everything is."""
+    accuracy = finished.metrics["accuracy"]
+    lines = [f"Test accuracy {percent(accuracy)}"]
+    lines += [f"    {name:<20} {percent(metric)}" for name, metric in baselines.items()]
+    beaten = all(accuracy.value > metric.value for metric in baselines.values())
+    if not beaten:
+        lines.append("The network does not beat the baselines: more pictures or more time may help.")
+    used = f"Used {spoken(finished.used_s)}"
+    lines.append(f"{used} of {spoken(finished.planned_s)} planned." if finished.planned_s else f"{used}.")
+    lines += [
+        f"Report   {finished.run}/report.html",
+        f"Model    {finished.run}/model.safetensors",
+        f"Predict  gnomon predict {finished.run} FILES…",
+    ]
+    return "\n".join(lines)
+
+
+def percent(metric: Metric) -> str:
+    """`87.3 % (95 % interval 86.6 to 87.9)`."""
+    return f"{metric.value:.1%} (95 % interval {metric.low:.1%} to {metric.high:.1%})".replace("%", " %").replace(
+        "95  %", "95 %"
+    )
+
+
+def _show_json(event: Event) -> None:
+    sys.stdout.write(msgspec.json.encode(event).decode() + "\n")
+    sys.stdout.flush()
+
+
+@dataclass(slots=True)
+class _Lines:
+    """Plain lines, at most one every few seconds while training."""
+
+    deadline: Deadline
+    told_at: float = 0.0
+
+    def show(self, event: Event) -> None:
+        line = _line(event)
+        if isinstance(event, (Stepped, Decoded)):
+            if time.monotonic() - self.told_at < _SECONDS_BETWEEN_LINES:
+                return
+            self.told_at = time.monotonic()
+        if line:
+            sys.stdout.write("".join(f"{self.deadline.elapsed_s():7.1f} s  {part}\n" for part in line.splitlines()))
+            sys.stdout.flush()
+
+
+def _line(event: Event) -> str:
+    match event:
+        case Phased():
+            return event.name
+        case Noted():
+            return f"  {event.text}"
+        case Decoded():
+            return f"  decoded {event.done:,} of {event.rows:,}"
+        case Planned():
+            return "\n".join(f"  {item.name}: {item.value} ({item.reason})" for item in event.decisions)
+        case Stepped():
+            return (
+                f"  step {event.step:,} of {event.steps:,}, epoch {event.epoch:.1f}, loss {event.loss:.4f}, "
+                f"{event.rows_per_s:,.0f} images/s"
+            )
+        case Validated():
+            return f"  validation: accuracy {event.accuracy:.1%}, loss {event.loss:.4f}{' (best)' if event.best else ''}"
+        case Replanned() if abs(event.steps / event.steps_before - 1) > _WORTH_TELLING:
+            return f"  {event.steps:,} steps instead of {event.steps_before:,}: {event.reason}"
+        case Stopped():
+            return f"  stopped after step {event.step:,}: {event.reason}" if event.reason != "planned" else ""
+        case _:
+            return ""
+
+
+@dataclass(slots=True)
+class _PanelState:
+    """What the live panel shows; it is drawn afresh several times a second from this alone."""
+
+    title: str
+    deadline: Deadline
+    phase: str = "starting"
+    share: float = 0.0
+    step: Stepped | None = None
+    accuracies: list[float] = field(default_factory=list)
+    validated: Validated | None = None
+    decoded: Decoded | None = None
+
+    def show(self, event: Event, console: Console) -> None:
+        match event:
+            case Phased():
+                self.phase, self.share = event.name, 0.0
+            case Decoded():
+                self.decoded, self.share = event, event.done / event.rows
+            case Stepped():
+                self.step, self.share = event, event.step / event.steps
+            case Validated():
+                self.validated = event
+                self.accuracies.append(event.accuracy)
+            case Planned():
+                console.print(_decisions(event))
+            case Noted():
+                console.print(Text(f"• {event.text}"))
+            case Stopped() if event.reason != "planned":
+                console.print(Text(f"• stopped after step {event.step:,}: {event.reason}"))
+            case _:
+                pass
+
+    def render(self) -> RenderableType:
+        table = Table.grid(padding=(0, 2), expand=True)
+        table.add_column(justify="left", no_wrap=True, style="dim")
+        table.add_column(justify="left", ratio=1, overflow="fold")
+        table.add_row(self.phase, ProgressBar(total=1.0, completed=self.share, pulse=self.phase not in _MEASURED))
+        for name, value in self._facts():
+            table.add_row(name, value)
+        return Panel(Group(table), title=f"[bold]gnomon[/] {escape(self.title)}", title_align="left", border_style="dim")
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        yield "time", self._time()
+        if self.step is None:
+            if self.decoded is not None and self.phase == "reading":
+                yield "decoded", f"{self.decoded.done:,} of {self.decoded.rows:,}"
+            return
+        yield "step", f"{self.step.step:,} of {self.step.steps:,}, epoch {self.step.epoch:.1f}"
+        yield "loss", f"{self.step.loss:.4f}, learning rate {self.step.learning_rate:.3g}"
+        yield "speed", f"{self.step.rows_per_s:,.0f} images/s"
+        if self.validated is not None:
+            yield "accuracy", f"{self.validated.accuracy:.1%} on validation  {_sparkline(self.accuracies)}"
+
+    def _time(self) -> str:
+        used = f"{spoken(self.deadline.elapsed_s())} used"
+        return f"{used}, {spoken(max(0.0, self.deadline.remaining_s()))} left" if self.deadline.is_set else used
+
+
+_MEASURED = frozenset({"reading", "training"})
+
+
+def _decisions(event: Planned) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    for item in event.decisions:
+        table.add_row(item.name, Text.assemble(item.value, (f"  {item.reason}", "dim")))
+    return table
+
+
+def _sparkline(values: list[float]) -> str:
+    low, high = min(values), max(values)
+    return "".join(_BARS[round((value - low) / max(high - low, 1e-9) * (len(_BARS) - 1))] for value in values)

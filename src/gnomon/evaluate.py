@@ -1,0 +1,181 @@
+"""Run → scores with intervals and baselines, predictions, and the most confident mistakes."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from . import chance
+from .baseline import MOST_ROWS, LinearModel, fit_linear, simple_features
+from .dataset import Dataset
+from .modelfile import Model
+from .run import MISTAKES, PREDICTIONS, TEST, VALIDATION, Run
+from .tasks import Views
+from .tasks.scores import ClassScores, Scores, score, wilson
+from .types import Metric, Split, Value
+
+MOST_MISTAKES: Final = 24
+
+_BLOCK_ROWS = 1024
+_THUMBNAIL_SIDE = 128
+
+
+class Baseline(Value, frozen=True):
+    """A simple answer that the network must beat; `what` says what it is."""
+
+    what: str
+    accuracy: Metric
+
+
+class Evaluation(Value, frozen=True):
+    """`evaluation/{validation,test}.json`.
+
+    Attributes:
+        rows, metrics, classes, confusion: see `Scores`.
+        baselines: `majority` and `linear`, on the same rows.
+        without_views: the accuracy of a single view, where a prediction averages several.
+    """
+
+    rows: int
+    metrics: dict[str, Metric]
+    classes: tuple[ClassScores, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    baselines: dict[str, Baseline]
+    without_views: Metric | None = None
+
+
+class Mistake(Value, frozen=True):
+    """A test row that the network names wrongly; `thumbnail` is a PNG in base64."""
+
+    key: str
+    label: str
+    predicted: str
+    confidence: float
+    thumbnail: str
+
+
+def evaluate(run: Run, dataset: Dataset, model: Model, *, seed: int) -> Evaluation:
+    """Judge on validation and test, and write everything that a reader of the run needs. Returns the test part's."""
+    linear = _fit_baseline(dataset, seed)
+    results = {}
+    predicted: dict[Split, NDArray[np.float32]] = {}
+    for part, name in (("validation", VALIDATION), ("test", TEST)):
+        predicted[part] = _predict(dataset, model, part, views=None)
+        scores = score(predicted[part], dataset.labels[dataset.parts[part]], model.classes)
+        single = _predict(dataset, model, part, views="none") if part == "test" and _has_views(model) else None
+        results[part] = _evaluation(dataset, part, scores, linear, single)
+        run.write_json(name, results[part])
+    run.write(PREDICTIONS, _predictions(dataset, model, predicted))
+    run.write_json(MISTAKES, _mistakes(dataset, model, predicted["test"]))
+    return results["test"]
+
+
+def _predict(dataset: Dataset, model: Model, part: Split, *, views: Views | None) -> NDArray[np.float32]:
+    rows = dataset.parts[part]
+    blocks = [rows[start : start + _BLOCK_ROWS] for start in range(0, len(rows), _BLOCK_ROWS)]
+    return np.concatenate([model.probabilities_of_encoded(dataset.encoded.take(block), views=views) for block in blocks])
+
+
+def _has_views(model: Model) -> bool:
+    return model.header.task.views != "none"
+
+
+def _evaluation(
+    dataset: Dataset, part: Split, scores: Scores, linear: LinearModel, single: NDArray[np.float32] | None
+) -> Evaluation:
+    labels = dataset.labels[dataset.parts[part]]
+    commonest = int(np.argmax(dataset.spec.train_counts))
+    linear_hits = sum(
+        int((linear.predict(features) == truth).sum()) for features, truth in _feature_blocks(dataset, dataset.parts[part])
+    )
+    return Evaluation(
+        rows=scores.rows,
+        metrics=scores.metrics,
+        classes=scores.classes,
+        confusion=scores.confusion,
+        baselines={
+            "majority": Baseline(
+                what=f"always {dataset.spec.classes[commonest]!r}, the commonest class in training",
+                accuracy=wilson(int((labels == commonest).sum()), len(labels)),
+            ),
+            "linear": Baseline(
+                what="logistic regression on the picture averaged down to 12×12",
+                accuracy=wilson(linear_hits, len(labels)),
+            ),
+        },
+        without_views=None if single is None else wilson(int((single.argmax(1) == labels).sum()), len(labels)),
+    )
+
+
+def _fit_baseline(dataset: Dataset, seed: int) -> LinearModel:
+    order = chance.permutation(seed, "baseline", 0, len(dataset.parts["train"]))[:MOST_ROWS]
+    rows = np.sort(dataset.parts["train"][order])
+    features = [block for block, _ in _feature_blocks(dataset, rows)]
+    return fit_linear(torch.cat(features), dataset.labels[rows], len(dataset.spec.classes))
+
+
+def _feature_blocks(dataset: Dataset, rows: NDArray[np.int64]) -> Iterator[tuple[torch.Tensor, NDArray[np.int64]]]:
+    for start in range(0, len(rows), _BLOCK_ROWS):
+        block = rows[start : start + _BLOCK_ROWS]
+        yield simple_features(dataset.encoded.take(block)).flatten(1), dataset.labels[block]
+
+
+def _predictions(dataset: Dataset, model: Model, predicted: dict[Split, NDArray[np.float32]]) -> bytes:
+    """A Parquet table: one line for each row of validation and test, with the probability of every class."""
+    rows = np.concatenate([dataset.parts[part] for part in predicted])
+    matrix = np.concatenate(list(predicted.values()))
+    best = matrix.argmax(axis=1)
+    names = np.array(model.classes, dtype=object)
+    columns: dict[str, Any] = {
+        "row": rows,
+        "key": [dataset.rows[row].key for row in rows],
+        "split": [part for part, block in predicted.items() for _ in range(len(block))],
+        "label": names[dataset.labels[rows]],
+        "predicted": names[best],
+        "confidence": matrix[np.arange(len(rows)), best],
+    }
+    columns |= {f"p:{name}": matrix[:, index] for index, name in enumerate(model.classes)}
+    sink = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table(columns), sink, compression="zstd")
+    return sink.getvalue()
+
+
+def _mistakes(dataset: Dataset, model: Model, matrix: NDArray[np.float32]) -> list[Mistake]:
+    """The wrong answers given with the greatest confidence, first the most confident."""
+    rows = dataset.parts["test"]
+    best, labels = matrix.argmax(axis=1), dataset.labels[rows]
+    wrong = np.flatnonzero(best != labels)
+    confidence = matrix[np.arange(len(rows)), best]
+    chosen = wrong[np.argsort(-confidence[wrong], kind="stable")][:MOST_MISTAKES]
+    return [
+        Mistake(
+            key=dataset.rows[rows[index]].key,
+            label=model.classes[labels[index]],
+            predicted=model.classes[best[index]],
+            confidence=float(confidence[index]),
+            thumbnail=_thumbnail(dataset.encoded.take(rows[index : index + 1])[0]),
+        )
+        for index in chosen
+    ]
+
+
+def _thumbnail(picture: NDArray[Any]) -> str:
+    """As the network sees it, at most 128 pixels wide; one channel or the first three."""
+    if picture.dtype != np.uint8:
+        low, high = float(picture.min()), float(picture.max())
+        picture = ((picture - low) / max(high - low, 1e-9) * 255).astype(np.uint8)
+    shown = picture[:, :, 0] if picture.shape[2] < 3 else picture[:, :, :3]
+    image = Image.fromarray(np.ascontiguousarray(shown))
+    image.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE))
+    sink = io.BytesIO()
+    image.save(sink, "PNG")
+    return base64.b64encode(sink.getvalue()).decode()

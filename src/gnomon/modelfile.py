@@ -1,0 +1,240 @@
+"""Encoder + model + task ↔ one `.safetensors` file; `load(path).predict(inputs)`.
+
+The file's header carries, as JSON, everything but the weights: architecture as plain numbers, preprocessing, classes.
+Loading runs no code from the file: the header is checked field by field, the architecture is built without memory,
+and each tensor's name, shape and type is compared with it before anything is allocated.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+import numpy as np
+import safetensors
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save as to_safetensors
+from torch import Tensor, nn
+
+from .encoders import ImageEncoder, quiet_decoding
+from .errors import ModelFileError, RowError
+from .models import Imported, ModelSpec
+from .tasks import Answer, Task, Views
+from .tasks.classify import probabilities
+from .types import Metric, Raw, Value
+
+FORMAT: Final = "gnomon-model"
+VERSION: Final = 1
+CHUNKS: Final = (16, 32, 64, 128)
+"""Sizes of a forward pass in every prediction; what is left over is filled up to the next. Below 16 rows a matrix
+product takes other kernels and rounds differently, so that a row's answer would depend on its neighbours."""
+
+_MAX_HEADER_BYTES = 16 * 2**20
+_MAX_PARAMETERS = 2_000_000_000
+
+
+class Header(Value, frozen=True):
+    """What a model file says beside its weights.
+
+    Attributes:
+        num_outputs: outputs of the network; equals the number of the task's classes.
+        metrics: of the test part, as measured when the file was made.
+        made: who made it: version of Gnomon, date, data; for people.
+    """
+
+    encoder: ImageEncoder
+    model: ModelSpec
+    task: Task
+    metrics: dict[str, Metric] = {}
+    made: dict[str, str] = {}
+    format: Literal["gnomon-model"] = FORMAT
+    version: Literal[1] = VERSION
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """`(C, H, W)`."""
+        return self.encoder.channels, self.encoder.height, self.encoder.width
+
+
+class Model:
+    """A trained network with its preprocessing and its classes. Made by `load`."""
+
+    def __init__(self, header: Header, network: nn.Module) -> None:
+        self.header = header
+        self.network = network
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        return self.header.task.classes
+
+    def predict(self, inputs: Sequence[Raw | Path] | Raw | Path, *, top: int = 1) -> list[Answer]:
+        """One answer a picture.
+
+        Args:
+            inputs: paths, bytes of image files or arrays `(H, W)`, `(H, W, C)`; one of them or a sequence.
+            top: how many classes an answer names.
+
+        Raises:
+            RowError: a picture can't be read; the message names it.
+        """
+        return self.header.task.answers(self.probabilities(inputs), top=top)
+
+    def probabilities(self, inputs: Sequence[Raw | Path] | Raw | Path) -> NDArray[np.float32]:
+        """`(N, K)` probabilities of the classes. Arguments and errors as for `predict`."""
+        rows = [inputs] if isinstance(inputs, (bytes, str, Path, np.ndarray)) else inputs
+        with quiet_decoding():
+            encoded = [_encode(self.header.encoder, row) for row in rows]
+        if not encoded:
+            return np.zeros((0, len(self.classes)), np.float32)
+        return self.probabilities_of_encoded(np.stack(encoded))
+
+    def probabilities_of_encoded(self, encoded: NDArray[Any], *, views: Views | None = None) -> NDArray[np.float32]:
+        """`(N, H, W, C)` as the encoder stores them → `(N, K)`. Evaluation and prediction both end here.
+
+        Args:
+            encoded: rows.
+            views: which views are averaged; None for the model's own.
+        """
+        views = self.header.task.views if views is None else views
+        encoder = self.header.encoder
+        device = next((parameter.device for parameter in self.network.parameters()), torch.device("cpu"))
+        results = []
+        for start in range(0, len(encoded), CHUNKS[-1]):
+            chunk = encoded[start : start + CHUNKS[-1]]
+            size = next(size for size in CHUNKS if size >= len(chunk))
+            filled = np.zeros((size, *chunk.shape[1:]), chunk.dtype)
+            filled[: len(chunk)] = chunk
+            stored = torch.from_numpy(filled).permute(0, 3, 1, 2).to(device)
+            inputs = encoder.normalise(stored).contiguous(memory_format=torch.channels_last)
+            results.append(probabilities(self.network, inputs, views)[: len(chunk)].cpu().numpy())
+        return np.concatenate(results)
+
+
+def to_bytes(header: Header, weights: dict[str, Tensor]) -> bytes:
+    """The bytes of a model file. Writing them is left to the caller, who knows where and how."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    return to_safetensors(plain, metadata={"gnomon": msgspec.json.encode(header).decode()})
+
+
+def load(path: str | Path, *, module: nn.Module | None = None) -> Model:
+    """Read a model file.
+
+    Args:
+        path: the file; nothing beside it is needed.
+        module: the network, where the file names one of the user's own: such code is never imported by loading.
+
+    Raises:
+        ModelFileError: missing, damaged, not a model file, of another version, or contents that do not fit.
+    """
+    path = Path(path)
+    header = read_header(path)
+    network = module if module is not None else _empty_network(header, path)
+    tensors = _read_tensors(path, network)
+    network.load_state_dict(tensors, assign=True)
+    for parameter in network.parameters():
+        parameter.requires_grad_(False)
+    return Model(header, network.to(memory_format=torch.channels_last).eval())  # type: ignore[call-overload]
+
+
+def read_header(path: Path) -> Header:
+    """The header alone, checked. Raises as `load`."""
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > _MAX_HEADER_BYTES:
+                raise _damaged(path, f"its header claims {length:,} bytes")
+            outer = msgspec.json.decode(file.read(length))
+        text = outer["__metadata__"]["gnomon"]
+    except FileNotFoundError:
+        raise ModelFileError(f"there is no model file {str(path)!r}", remedy="Give the path of a .safetensors file.") from None
+    except (OSError, struct.error, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _damaged(path, f"its header can't be read ({error})") from None
+    except (KeyError, TypeError):
+        raise ModelFileError(
+            f"{str(path)!r} holds weights, but no description by Gnomon", remedy="Give a file that Gnomon wrote."
+        ) from None
+    try:
+        header = msgspec.json.decode(text, type=Header)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _damaged(path, f"its description is not valid: {error}") from None
+    _check(header, path)
+    return header
+
+
+def _check(header: Header, path: Path) -> None:
+    encoder, task = header.encoder, header.task
+    sides = (encoder.height, encoder.width, encoder.channels)
+    if not all(1 <= side <= 65536 for side in sides) or encoder.height * encoder.width * encoder.channels > 2**28:
+        raise _damaged(path, f"its input has the impossible shape {sides}")
+    if not len(encoder.mean) == len(encoder.std) == encoder.channels or min(encoder.std) <= 0:
+        raise _damaged(path, "its normalisation does not fit its channels")
+    if len(task.classes) < 2 or len(set(task.classes)) != len(task.classes):
+        raise _damaged(path, "its classes are fewer than two or not unique")
+
+
+def _empty_network(header: Header, path: Path) -> nn.Module:
+    """The architecture on the meta device: shapes without memory."""
+    if isinstance(header.model, Imported):
+        raise ModelFileError(
+            f"{str(path)!r} holds a network of the user's own ({header.model.name}), and loading imports no code",
+            remedy="In Python: gnomon.load(path, module=YourModule(...)).",
+        )
+    numbers = [value for field in msgspec.structs.astuple(header.model) for value in _flat(field)]
+    if any(number < 0 or number > 65536 for number in numbers) or len(numbers) > 256:
+        raise _damaged(path, "its architecture has impossible numbers")
+    try:
+        with torch.device("meta"):
+            network = header.model.build(header.input_shape, header.task.num_outputs)
+    except Exception as error:
+        raise _damaged(path, f"its architecture can't be built: {error}") from None
+    if sum(parameter.numel() for parameter in network.parameters()) > _MAX_PARAMETERS:
+        raise _damaged(path, "its network is too large")
+    return network
+
+
+def _flat(field: object) -> Iterator[float]:
+    if isinstance(field, (int, float)):
+        yield field
+    elif isinstance(field, Iterable) and not isinstance(field, str):
+        for part in field:
+            yield from _flat(part)
+
+
+def _read_tensors(path: Path, network: nn.Module) -> dict[str, Tensor]:
+    wanted = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in network.state_dict().items()}
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
+            names = set(file.keys())
+            if names != set(wanted):
+                raise _damaged(path, f"its tensors are not the network's: {sorted(names ^ set(wanted))[:3]}")
+            for name, (shape, _) in wanted.items():
+                if tuple(file.get_slice(name).get_shape()) != shape:
+                    raise _damaged(path, f"{name} does not have the shape {shape}")
+            tensors = {name: file.get_tensor(name) for name in wanted}
+    except (OSError, safetensors.SafetensorError) as error:
+        raise _damaged(path, str(error)) from None
+    for name, (_, dtype) in wanted.items():
+        if tensors[name].dtype != dtype:
+            raise _damaged(path, f"{name} is {tensors[name].dtype}, not {dtype}")
+        if tensors[name].is_floating_point() and not tensors[name].isfinite().all():
+            raise _damaged(path, f"{name} holds values that are not finite")
+    return tensors
+
+
+def _encode(encoder: ImageEncoder, row: Raw | Path) -> NDArray[Any]:
+    try:
+        raw = Path(row).read_bytes() if isinstance(row, (str, Path)) else row
+        return encoder.encode(raw)
+    except OSError as error:
+        raise RowError(f"{str(row)!r} can't be read: {error.strerror}") from None
+    except RowError as error:
+        raise RowError(f"{str(row)!r} {error.reason}" if isinstance(row, (str, Path)) else error.reason) from None
+
+
+def _damaged(path: Path, why: str) -> ModelFileError:
+    return ModelFileError(f"the model file {str(path)!r} can't be used: {why}", remedy="Copy or train it again.")

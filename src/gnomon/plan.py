@@ -1,0 +1,415 @@
+"""How the training will run on this machine by the deadline: each decision with its reason.
+
+Arithmetic over measurements. What is measured comes in as numbers, or as a `probe` that the caller hands in and that
+says how long a step of a model takes; so a plan can be made, tested and printed without training.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from .augment import ImageAugment, choose_augment, parse_augment
+from .deadline import Deadline, spoken
+from .errors import DeadlineError
+from .hardware import Format, Hardware
+from .models import Cnn, Imported, ModelSpec, Plain
+from .optim import OptimizerSpec
+from .tasks import Views
+from .types import DataSpec, Decision, Value, plural
+
+DEFAULT_EPOCHS: Final = 20
+"""Epochs where neither a deadline nor a number of steps or epochs is given."""
+RESERVE_FIXED_S: Final = 1.5
+"""Seconds kept for saving, report, baseline and the process's end; measured at 0.4 to 1.0 on two cores."""
+RESERVE_SHARE: Final = 0.015
+"""Share of the deadline kept for what nobody foresees."""
+
+_WIDTHS = ((8, 16, 16), (16, 32, 32), (32, 64, 64), (32, 64, 128), (64, 128, 128), (64, 128, 256), (64, 256, 256))
+_ROWS_TO_SEE = 400_000
+_FEWEST_EPOCHS, _MOST_WANTED_EPOCHS = 8, 60
+_VALIDATION_SHARE = 0.02
+_VIEWS_SHARE = 0.06
+_MOST_VALIDATIONS = 12
+
+
+class TrainingSpec(Value, frozen=True):
+    """What the user asks of the training; None and `auto` leave it to the plan.
+
+    Attributes:
+        epochs, steps: how long, instead of a deadline.
+        batch: rows of a step.
+        format: of the products in training; weights and predictions are float32.
+        augment: `auto`, `none`, or names: `flip,shift=3,cutout,mixup=0.4`.
+        label_smoothing: share of each target spread over all classes; None: 0.1, or 0 for the textbook's network.
+        dropout: share of features dropped before the last layers, for the built-in networks.
+        balance: `weights` weighs each class by the inverse of its rows.
+        views: of a picture that a prediction averages.
+        early_stopping: validations without improvement after which training stops; 0 for never.
+        threads, device: of the training.
+        checkpoint_steps: steps between checkpoints; None saves by time.
+    """
+
+    epochs: float | None = None
+    steps: int | None = None
+    batch: int | None = None
+    format: Format | Literal["auto"] = "auto"
+    augment: str = "auto"
+    label_smoothing: float | None = None
+    dropout: float = 0.0
+    balance: Literal["auto", "none", "weights"] = "auto"
+    views: Views | Literal["auto"] = "auto"
+    early_stopping: int = 0
+    threads: int | None = None
+    device: str = "auto"
+    checkpoint_steps: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What a probe measured of one model.
+
+    Attributes:
+        step_s: seconds of one training step.
+        rows_per_s: of a forward pass in float32, without views.
+    """
+
+    step_s: float
+    rows_per_s: float
+
+
+Probe: TypeAlias = Callable[[ModelSpec, int, Format], Speed]
+"""(model, batch, format) → its speed on this machine."""
+
+
+class Change(Value, frozen=True):
+    """Steps were cut or added on the way; `history` of a plan. Part of what makes a run repeatable."""
+
+    step: int
+    steps_before: int
+    steps: int
+    reason: str
+
+
+class Plan(Value, frozen=True):
+    """Everything that decides a training, and why: `plan.json`.
+
+    Attributes:
+        steps: in all, before the changes in `history`.
+        validate_every: steps between validations.
+        end_s: seconds from the process's start at which training must have ended; 0 for no deadline.
+        planned_s: seconds from the process's start at which everything is expected to be done; 0 for no deadline.
+    """
+
+    model: ModelSpec
+    optimizer: OptimizerSpec
+    augment: ImageAugment
+    batch: int
+    steps: int
+    format: Format
+    device: str
+    threads: int
+    class_weights: tuple[float, ...]
+    label_smoothing: float
+    views: Views
+    validate_every: int
+    early_stopping: int
+    checkpoint_steps: int | None
+    seed: int
+    end_s: float
+    planned_s: float
+    decisions: tuple[Decision, ...]
+    history: tuple[Change, ...] = ()
+
+    def value_of(self, name: str) -> str:
+        """What was decided under this name; empty where nothing was."""
+        return next((decision.value for decision in self.decisions if decision.name == name), "")
+
+
+def progress(step: int, steps: int, history: Sequence[Change]) -> float:
+    """Share of the training that is done, 0 to 1. A change bends the line at its step; it never jumps."""
+    done, since = 0.0, 0
+    for change in history:
+        if change.step > step:
+            break
+        done += (1 - done) * (change.step - since) / max(1, steps - since)
+        since, steps = change.step, change.steps
+    return min(1.0, done + (1 - done) * (step - since) / max(1, steps - since))
+
+
+@dataclass(frozen=True, slots=True)
+class _Length:
+    """How long to train: steps, the seconds that they take, and why."""
+
+    steps: int
+    train_s: float
+    reason: str
+
+
+def make_plan(
+    spec: DataSpec,
+    hardware: Hardware,
+    deadline: Deadline,
+    *,
+    model: ModelSpec | None,
+    optimizer: OptimizerSpec,
+    training: TrainingSpec,
+    probe: Probe,
+    symmetry: tuple[float, float],
+    num_validation: int,
+    num_test: int,
+    seed: int,
+) -> Plan:
+    """Decide.
+
+    Args:
+        spec: the data.
+        hardware: the machine.
+        deadline: set or not; if not, `training` says how long, or 20 epochs it is.
+        model: asked for, or None for the ladder.
+        optimizer, training: what was asked.
+        probe: measures a model.
+        symmetry: accuracy of a linear model as is and mirrored.
+        num_validation, num_test: rows to judge.
+        seed: of everything random.
+
+    Raises:
+        DeadlineError: too little time for a few steps of the smallest network.
+    """
+    batch = training.batch or (spec.num_train if optimizer.name == "gradient-descent" else _batch(spec.num_train))
+    batch_reason = "asked for" if training.batch else f"{plural(spec.num_train, 'training row')}"
+    textbook = isinstance(model, Plain)
+    optimizer = _complete(optimizer, textbook)
+    chosen, speed, number_format, decisions = _choose_model(spec, hardware, deadline, model, training, probe, batch)
+    views, views_decision = _choose_views(training, symmetry, speed, num_validation + num_test, deadline)
+    finish_s = _finish_s(speed, num_validation + num_test, views, deadline)
+    validation_s = num_validation / speed.rows_per_s
+    length = _length(spec, deadline, training, speed, batch, finish_s)
+    augment, augment_decision = _choose_augmentation(spec, training, symmetry, length.steps * batch / spec.num_train)
+    weights, weights_decision = _class_weights(spec, training)
+    validations = _validations(length, validation_s)
+    epochs = length.steps * batch / spec.num_train
+    return Plan(
+        model=_with_dropout(chosen, training.dropout),
+        optimizer=optimizer,
+        augment=augment,
+        batch=batch,
+        steps=length.steps,
+        format=number_format,
+        device=hardware.device,
+        threads=hardware.threads,
+        class_weights=weights,
+        label_smoothing=_smoothing(training, textbook),
+        views=views,
+        validate_every=max(1, math.ceil(length.steps / validations)),
+        early_stopping=training.early_stopping,
+        checkpoint_steps=training.checkpoint_steps,
+        seed=seed,
+        end_s=deadline.total_s - finish_s if deadline.is_set else 0.0,
+        planned_s=deadline.elapsed_s() + length.train_s + finish_s if deadline.is_set else 0.0,
+        decisions=(
+            *decisions,
+            Decision(name="batch", value=str(batch), reason=batch_reason),
+            Decision(name="length", value=f"{length.steps:,} steps, {epochs:.1f} epochs", reason=length.reason),
+            _describe_optimizer(optimizer),
+            augment_decision,
+            weights_decision,
+            views_decision,
+        ),
+    )
+
+
+def _complete(optimizer: OptimizerSpec, textbook: bool) -> OptimizerSpec:
+    """The textbook's network is trained as the textbook does: constant rate, no averaging, unless asked otherwise."""
+    return msgspec.structs.replace(
+        optimizer,
+        schedule=optimizer.schedule or ("constant" if textbook else "linear"),
+        average=optimizer.average or ("none" if textbook else "ema"),
+    )
+
+
+def _smoothing(training: TrainingSpec, textbook: bool) -> float:
+    return training.label_smoothing if training.label_smoothing is not None else 0.0 if textbook else 0.1
+
+
+def _with_dropout(model: ModelSpec, dropout: float) -> ModelSpec:
+    if not dropout or isinstance(model, Imported):
+        return model
+    return msgspec.structs.replace(model, dropout=dropout)
+
+
+def ladder(input_shape: tuple[int, int, int]) -> list[Cnn]:
+    """Networks of growing cost for this input, smallest first.
+
+    Large pictures enter through a stem that strides; stages halve what is left until about 4×4.
+    """
+    side = min(input_shape[1:])
+    stride = 1 if side < 96 else 2 if side < 192 else 4
+    stages = min(4, max(1, round(math.log2(max(side, 8) / stride / 4))))
+    return [
+        Cnn(widths=((*widths, widths[-1]) if stages == 4 else widths[3 - stages :]), stem_stride=stride)
+        for widths in _WIDTHS
+    ]
+
+
+def _batch(rows: int) -> int:
+    """About 24 steps an epoch, from 16 to 512 rows, a power of two."""
+    return 2 ** min(9, max(4, round(math.log2(max(1, rows / 24)))))
+
+
+def _wanted_epochs(rows: int) -> float:
+    return min(_MOST_WANTED_EPOCHS, max(_FEWEST_EPOCHS, _ROWS_TO_SEE / rows))
+
+
+def _choose_model(
+    spec: DataSpec,
+    hardware: Hardware,
+    deadline: Deadline,
+    model: ModelSpec | None,
+    training: TrainingSpec,
+    probe: Probe,
+    batch: int,
+) -> tuple[ModelSpec, Speed, Format, tuple[Decision, ...]]:
+    """The largest rung that sees the rows often enough, climbing from the smallest: dear ones are not even tried."""
+    number_format = hardware.formats[-1] if training.format == "auto" else training.format
+    if model is not None:
+        chosen, speed, reason = model, probe(model, batch, number_format), "asked for"
+    elif not deadline.is_set:
+        chosen = ladder(spec.input_shape)[2]
+        speed, reason = probe(chosen, batch, number_format), "the third size of the ladder, since no deadline is given"
+    else:
+        chosen, speed, reason = _climb(spec, deadline, number_format, probe, batch)
+    if training.format == "auto" and len(hardware.formats) > 1:
+        speed, number_format, why = _choose_format(chosen, speed, hardware.formats, probe, batch)
+    else:
+        why = "asked for" if training.format != "auto" else "this machine multiplies no shorter numbers quickly"
+    return (
+        chosen,
+        speed,
+        number_format,
+        (
+            Decision(name="network", value=_describe_model(chosen), reason=reason),
+            Decision(name="number format", value=number_format, reason=why),
+            Decision(
+                name="machine", value=f"{hardware.device}, {plural(hardware.threads, 'thread')}", reason="measured"
+            ),
+        ),
+    )
+
+
+def _climb(
+    spec: DataSpec, deadline: Deadline, number_format: Format, probe: Probe, batch: int
+) -> tuple[ModelSpec, Speed, str]:
+    wanted = _wanted_epochs(spec.num_train)
+    best: tuple[ModelSpec, Speed, str] | None = None
+    for rung in ladder(spec.input_shape):
+        speed = probe(rung, batch, number_format)
+        seconds = deadline.remaining_s() - RESERVE_FIXED_S - RESERVE_SHARE * deadline.total_s
+        epochs = seconds / speed.step_s * batch / spec.num_train
+        if best is not None and epochs < wanted:
+            return best[0], best[1], f"{best[2]}; the next larger one only {epochs:.1f}"
+        reason = f"the largest of the ladder that sees each row {wanted:.0f} times: here {epochs:.1f}"
+        best = rung, speed, reason
+    assert best is not None, "the ladder has rungs"
+    return best[0], best[1], "the largest of the ladder"
+
+
+def _choose_format(
+    model: ModelSpec, speed: Speed, formats: Sequence[Format], probe: Probe, batch: int
+) -> tuple[Speed, Format, str]:
+    wide = probe(model, batch, "float32")
+    ratio = wide.step_s / speed.step_s
+    if ratio > 1.03:
+        return speed, formats[-1], f"measured {ratio:.2f} times as fast as float32; weights stay float32"
+    return wide, "float32", f"{formats[-1]} measured no faster ({ratio:.2f} times)"
+
+
+def _length(
+    spec: DataSpec, deadline: Deadline, training: TrainingSpec, speed: Speed, batch: int, finish_s: float
+) -> _Length:
+    if training.steps is not None:
+        return _Length(training.steps, training.steps * speed.step_s, "asked for")
+    if training.epochs is not None or not deadline.is_set:
+        epochs = DEFAULT_EPOCHS if training.epochs is None else training.epochs
+        steps = max(1, math.ceil(epochs * spec.num_train / batch))
+        reason = "asked for" if training.epochs is not None else "neither deadline nor epochs given"
+        return _Length(steps, steps * speed.step_s, reason)
+    seconds = deadline.remaining_s() - finish_s
+    steps = int(seconds * (1 - _VALIDATION_SHARE) / speed.step_s)
+    if steps < 10:
+        needed = deadline.elapsed_s() + finish_s + 20 * speed.step_s
+        raise DeadlineError(
+            f"the deadline is too near: {spoken(deadline.total_s)}, of which "
+            f"{spoken(deadline.elapsed_s())} went into reading the data and measuring, and {spoken(finish_s)} are needed "
+            "to judge and save",
+            remedy=f"Give at least --by {math.ceil(needed * 1.2)}s.",
+        )
+    reason = f"{spoken(seconds)} for training at {speed.step_s * 1000:.1f} ms a step; {spoken(finish_s)} kept for the rest"
+    return _Length(steps, seconds, reason)
+
+
+def _finish_s(speed: Speed, rows: int, views: Views, deadline: Deadline) -> float:
+    """Seconds to judge, report and save after the last step."""
+    share = RESERVE_SHARE * deadline.total_s if deadline.is_set else 0.0
+    return RESERVE_FIXED_S + share + 1.25 * rows * _passes(views) / speed.rows_per_s
+
+
+def _passes(views: Views) -> int:
+    return {"none": 1, "mirror": 2, "mirror+shift": 6}[views]
+
+
+def _choose_views(
+    training: TrainingSpec, symmetry: tuple[float, float], speed: Speed, rows: int, deadline: Deadline
+) -> tuple[Views, Decision]:
+    if training.views != "auto":
+        return training.views, Decision(name="views", value=training.views, reason="asked for")
+    if symmetry[1] < 0.9 * symmetry[0] or training.augment == "none":
+        return "none", Decision(name="views", value="none", reason="mirror images are not used in training either")
+    cost_s = 6 * rows / speed.rows_per_s
+    if cost_s <= _VIEWS_SHARE * (deadline.total_s if deadline.is_set else math.inf):
+        return "mirror+shift", Decision(
+            name="views", value="mirror+shift", reason=f"six views of each picture take {spoken(cost_s)} in all"
+        )
+    return "mirror", Decision(name="views", value="mirror", reason=f"six views would take {spoken(cost_s)}, two a third")
+
+
+def _choose_augmentation(
+    spec: DataSpec, training: TrainingSpec, symmetry: tuple[float, float], epochs: float
+) -> tuple[ImageAugment, Decision]:
+    if training.augment == "auto":
+        return choose_augment(spec.input_shape, symmetry, epochs)
+    augment = parse_augment(training.augment, spec.input_shape)
+    return augment, Decision(name="augmentation", value=training.augment, reason="asked for")
+
+
+def _class_weights(spec: DataSpec, training: TrainingSpec) -> tuple[tuple[float, ...], Decision]:
+    """Inverse of the class's rows, to the power 1/2 under auto, scaled to mean 1 over the rows."""
+    ratio = max(spec.train_counts) / max(1, min(spec.train_counts))
+    if training.balance == "none" or (training.balance == "auto" and ratio < 3):
+        return (), Decision(name="class weights", value="equal", reason=f"largest class {ratio:.1f} times the smallest")
+    power = 1.0 if training.balance == "weights" else 0.5
+    raw = [max(1, count) ** -power for count in spec.train_counts]
+    mean = sum(weight * count for weight, count in zip(raw, spec.train_counts, strict=True)) / spec.num_train
+    value = "inverse of the rows" if power == 1 else "inverse root of the rows"
+    reason = "asked for" if training.balance == "weights" else f"largest class {ratio:.1f} times the smallest"
+    return tuple(weight / mean for weight in raw), Decision(name="class weights", value=value, reason=reason)
+
+
+def _validations(length: _Length, validation_s: float) -> int:
+    """How often to validate: at most 12 times and 2 % of the time, at least twice."""
+    affordable = int(_VALIDATION_SHARE * length.train_s / max(validation_s, 1e-6))
+    return max(1, min(_MOST_VALIDATIONS, max(2, affordable), length.steps))
+
+
+def _describe_model(model: ModelSpec) -> str:
+    return f"cnn {'-'.join(map(str, model.widths))}" if isinstance(model, Cnn) else type(model).__name__.lower()
+
+
+def _describe_optimizer(optimizer: OptimizerSpec) -> Decision:
+    how = f"{optimizer.name}, learning rate {optimizer.peak:g}, {optimizer.schedule}"
+    reason = "filters as matrices learn in the fewest epochs" if optimizer.name == "muon" else "asked for"
+    return Decision(name="optimizer", value=how, reason=reason)

@@ -1,0 +1,153 @@
+"""Files → answers on the terminal: reads pictures, folders and archives in bounded blocks, and says what it sees.
+
+Needs the predicting half alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .encoders import quiet_decoding
+from .errors import DataError, RowError
+from .modelfile import Model, load
+from .sources.archives import archive_kind, open_files
+from .sources.files import Files
+from .sources.layout import IMAGE_EXTENSIONS, extension_of
+from .tasks import Answer
+
+MODEL_FILE: Final = "model.safetensors"
+
+_BLOCK_ROWS = 256
+
+
+class Writes(Protocol):
+    """Puts one answer, or the reason why there is none, on the terminal."""
+
+    def __call__(self, name: str, answer: Answer | str) -> None: ...
+
+
+def print_predictions(model: str, files: Sequence[str], *, top: int, as_csv: bool) -> int:
+    """Predict each file and print a line a picture. Returns the exit code: 2 where a file could not be read.
+
+    Args:
+        model: a model file, or a run directory that holds one.
+        files: pictures; folders and archives stand for the pictures inside.
+        top: classes a line.
+        as_csv: a table with a head.
+    """
+    path = Path(model)
+    loaded = load(path / MODEL_FILE if path.is_dir() else path)
+    write = _csv_writer(top) if as_csv else _line_writer(top)
+    failed = 0
+    for names, answers in predict_files(loaded, files, top=top):
+        for name, answer in zip(names, answers, strict=True):
+            write(name, answer)
+            failed += isinstance(answer, str)
+    if failed:
+        sys.stderr.write(f"gnomon: {failed:,} could not be read\n")
+    return 2 if failed else 0
+
+
+def predict_files(model: Model, files: Sequence[str], *, top: int = 1) -> Iterator[tuple[list[str], list[Answer | str]]]:
+    """Names and answers, a block at a time; in place of an answer the reason why a file has none.
+
+    Raises:
+        DataError: a path does not exist.
+    """
+    names: list[str] = []
+    encoded: list[NDArray[np.generic] | str] = []
+    with quiet_decoding():
+        for name, raw in _contents(files):
+            try:
+                encoded.append(raw if isinstance(raw, str) else model.header.encoder.encode(raw))
+            except RowError as error:
+                encoded.append(error.reason)
+            names.append(name)
+            if len(names) == _BLOCK_ROWS:
+                yield names, _answers(model, encoded, top)
+                names, encoded = [], []
+        if names:
+            yield names, _answers(model, encoded, top)
+
+
+def _answers(model: Model, encoded: Sequence[NDArray[np.generic] | str], top: int) -> list[Answer | str]:
+    arrays = [row for row in encoded if not isinstance(row, str)]
+    found: Iterator[Answer] = iter(())
+    if arrays:
+        found = iter(model.header.task.answers(model.probabilities_of_encoded(np.stack(arrays)), top=top))
+    return [row if isinstance(row, str) else next(found) for row in encoded]
+
+
+def _contents(files: Sequence[str]) -> Iterator[tuple[str, bytes | str]]:
+    """Name and bytes of each picture; a text in place of the bytes is the reason why they can't be read."""
+    for path in files:
+        if not os.path.exists(path):
+            raise DataError(f"there is no file {path!r}", remedy="Give pictures, folders or archives of them.")
+        if os.path.isdir(path) or archive_kind(path) is not None:
+            inside = open_files(path)
+            try:
+                for name in inside.names:
+                    if extension_of(name) in IMAGE_EXTENSIONS:
+                        yield f"{path.rstrip(os.sep)}{os.sep}{name}", _read_inside(inside, name)
+            finally:
+                inside.close()
+        else:
+            try:
+                yield path, Path(path).read_bytes()
+            except OSError as error:
+                yield path, f"can't be read: {error.strerror}"
+
+
+def _read_inside(inside: Files, name: str) -> bytes | str:
+    try:
+        return inside.read(name)
+    except RowError as error:
+        return error.reason
+
+
+def _line_writer(top: int) -> Writes:
+    def write(name: str, answer: Answer | str) -> None:
+        if isinstance(answer, str):
+            sys.stderr.write(f"{_inert(name)}: {answer}\n")
+            return
+        said = ", ".join(f"{_inert(label)} {share:.1%}" for label, share in answer.top[:top])
+        sys.stdout.write(f"{_inert(name)}: {said}\n")
+
+    return write
+
+
+def _csv_writer(top: int) -> Writes:
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    head = [column for rank in range(1, top + 1) for column in _columns(rank)]
+    table.writerow(["file", *head, "problem"])
+
+    def write(name: str, answer: Answer | str) -> None:
+        if isinstance(answer, str):
+            table.writerow([_cell(name), *[""] * len(head), answer])
+            return
+        cells = [cell for label, share in answer.top for cell in (_cell(label), f"{share:.6f}")]
+        table.writerow([_cell(name), *cells, *[""] * (len(head) - len(cells)), ""])
+
+    return write
+
+
+def _columns(rank: int) -> tuple[str, str]:
+    return ("label", "confidence") if rank == 1 else (f"label{rank}", f"confidence{rank}")
+
+
+def _inert(text: str) -> str:
+    """Without control characters, which would move the cursor or colour the terminal."""
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+
+
+def _cell(text: str) -> str:
+    """A spreadsheet takes a cell that begins with one of these for a formula; an apostrophe makes it text."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

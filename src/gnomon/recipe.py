@@ -1,0 +1,387 @@
+"""All that was asked, in one frozen value, TOML in and out; and the spine: `fit`, `resume` and `finish`.
+
+`fit` goes from the data to a run directory, `finish` from the run directory to scores, report and model file. They
+meet in the run directory alone, so `finish` works on any run, from any day, after any crash.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import msgspec
+import tomli_w
+import torch
+from torch import nn
+
+from . import chance
+from .augment import mirror_symmetry
+from .batches import Rows, open_rows
+from .dataset import Dataset, DatasetSpec, DataSummary, build_dataset, dataset_notes, split_table
+from .deadline import Deadline, spoken
+from .errors import DeadlineError, RecipeError, RunError
+from .evaluate import evaluate
+from .hardware import Format, Hardware, describe_environment, keep_freed_memory, measure_hardware, usable_cores
+from .modelfile import Header, Model, to_bytes
+from .models import ModelSpec, describe_network
+from .optim import OptimizerSpec
+from .plan import Plan, Speed, TrainingSpec, make_plan
+from .report import write_model_card, write_report
+from .run import DATA, ENVIRONMENT, MODEL, NETWORK, PLAN, RECIPE, SPLIT, Run
+from .sources import Source, SourceSpec, open_source
+from .tasks import Classify, Task
+from .train import build_model, final_weights, measure_speed, train
+from .types import Decoded, Event, Finished, Noted, Phased, Planned, Stopped, Validated, Value, plural
+from .version import VERSION
+
+T = TypeVar("T")
+
+_SYMMETRY_ROWS: Final = 2000
+_MOST_PIXELS, _FEWEST_PIXELS = 224 * 224, 32 * 32
+_PIXELS_PER_S: Final = 4e6
+_WANTED_EPOCHS: Final = 30
+_DECODING_SHARE: Final = 0.6
+_SECONDS_BETWEEN_EVENTS: Final = 0.5
+
+
+class Recipe(Value, frozen=True):
+    """Everything asked for. What is None or `auto` is decided by the plan, and said.
+
+    Attributes:
+        source: where the data is.
+        dataset: split, size, fit.
+        model: a network, or None for the ladder.
+        optimizer, training: how.
+        seed: of everything random.
+    """
+
+    source: SourceSpec
+    dataset: DatasetSpec = DatasetSpec()
+    model: ModelSpec | None = None
+    optimizer: OptimizerSpec = OptimizerSpec()
+    training: TrainingSpec = TrainingSpec()
+    seed: int = 0
+
+    def to_toml(self) -> str:
+        """As a file for people; fields that are None are left out."""
+        return tomli_w.dumps(_without_none(msgspec.to_builtins(self)))
+
+
+def parse_recipe(text: str) -> Recipe:
+    """Read a recipe; an unknown key or a value of the wrong kind is an error that names it.
+
+    Raises:
+        RecipeError: with the place in the file.
+    """
+    try:
+        return msgspec.toml.decode(text, type=Recipe)
+    except msgspec.DecodeError as error:
+        raise RecipeError(f"the recipe can't be used: {error}", remedy="Compare it with recipe.toml of any run.") from None
+
+
+@dataclass(frozen=True, slots=True)
+class InMemory:
+    """What a Python caller hands over that no recipe can name.
+
+    Attributes:
+        source: rows, instead of the recipe's location.
+        module: an untrained network, instead of one that the recipe's model builds.
+    """
+
+    source: Source | None = None
+    module: nn.Module | None = None
+
+
+NOTHING: Final = InMemory()
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What stands between reading and training."""
+
+    dataset: Dataset
+    task: Task
+    plan: Plan
+    rows: Rows
+    validation: Rows
+
+
+def fit(
+    recipe: Recipe, run: Run, deadline: Deadline, *, given: InMemory = NOTHING
+) -> Generator[Event, None, Prepared]:
+    """Data to run directory. Leaving the loop at any event stops well. Returns what it prepared, for `finish`.
+
+    Args:
+        recipe: what was asked.
+        run: an empty run directory.
+        deadline: set, or not where the recipe says how long.
+        given: rows or a network in memory.
+
+    Raises:
+        InputError: the data, the recipe or the deadline can't be used.
+    """
+    keep_freed_memory()
+    run.write(RECIPE, recipe.to_toml())
+    return (yield from _recorded(run, _fit(recipe, run, deadline, given)))
+
+
+def prepare(recipe: Recipe, deadline: Deadline, *, given: InMemory = NOTHING) -> Generator[Event, None, Prepared]:
+    """Read, split, measure and plan, without training. Returns the plan and what it stands on."""
+    yield Phased(name="reading", elapsed_s=deadline.elapsed_s())
+    source = open_source(recipe.source) if given.source is None else given.source
+    yield from (Noted(text=note) for note in source.notes)
+    dataset = yield from _build_dataset(source, recipe, deadline)
+    yield from (Noted(text=note) for note in dataset_notes(dataset))
+    yield Phased(name="planning", elapsed_s=deadline.elapsed_s())
+    hardware = measure_hardware(device=recipe.training.device, threads=recipe.training.threads)
+    rows, validation = _open_parts(dataset, hardware)
+    plan = make_plan(
+        dataset.spec,
+        hardware,
+        deadline,
+        model=recipe.model,
+        optimizer=recipe.optimizer,
+        training=recipe.training,
+        probe=_probe(rows, hardware, given.module),
+        symmetry=_symmetry(dataset, recipe.seed),
+        num_validation=len(validation),
+        num_test=len(dataset.parts["test"]),
+        seed=recipe.seed,
+    )
+    plan = msgspec.structs.replace(plan, decisions=(dataset.input_decision, *plan.decisions))
+    return Prepared(dataset, _task(dataset, plan), plan, rows, validation)
+
+
+def resume(run: Run, deadline: Deadline, *, given: InMemory = NOTHING) -> Generator[Event, None, Prepared]:
+    """Go on from the last whole checkpoint, or from the beginning where there is none; to the same bits.
+
+    Raises:
+        RunError: the run was never planned, or its data have changed.
+    """
+    keep_freed_memory()
+    return (yield from _recorded(run, _resume(run, deadline, given)))
+
+
+def finish(
+    run: Run, deadline: Deadline, *, dataset: Dataset | None = None, given: InMemory = NOTHING
+) -> Generator[Event, None, None]:
+    """Run directory to scores, report and model file.
+
+    Args:
+        run: with at least one checkpoint.
+        deadline: the clock for the figures.
+        dataset: as training had it; built again where it is not given.
+        given: as for `fit`.
+
+    Raises:
+        RunError: the run has no whole checkpoint.
+    """
+    yield from _recorded(run, _finish(run, deadline, dataset, given))
+
+
+def final_model(run: Run, dataset: Dataset, plan: Plan, *, module: nn.Module | None = None) -> Model:
+    """The network with the best validated weights, in the form in which a model file gives it back.
+
+    Raises:
+        RunError: the run has no whole checkpoint.
+    """
+    checkpoint = run.latest_checkpoint()
+    if checkpoint is None:
+        raise RunError(f"{str(run.path)!r} has no whole checkpoint", remedy="Train it first: gnomon resume.")
+    task = _task(dataset, plan)
+    made = {"gnomon": VERSION, "data": dataset.summary.name}
+    header = Header(encoder=dataset.encoder, model=plan.model, task=task, made=made)
+    network = plan.model.build(dataset.spec.input_shape, task.num_outputs) if module is None else module
+    network.load_state_dict(final_weights(checkpoint))
+    network = network.requires_grad_(False).to(device=plan.device, memory_format=torch.channels_last)
+    return Model(header, network.eval())
+
+
+def _fit(recipe: Recipe, run: Run, deadline: Deadline, given: InMemory) -> Generator[Event, None, Prepared]:
+    prepared = yield from prepare(recipe, deadline, given=given)
+    plan, dataset = prepared.plan, prepared.dataset
+    model = build_model(plan.model, prepared.rows, seed=plan.seed, device=plan.device, module=given.module)
+    hardware = measure_hardware(device=plan.device, threads=plan.threads)
+    run.write_json(PLAN, plan)
+    run.write_json(DATA, dataset.summary)
+    run.write_json(ENVIRONMENT, describe_environment(hardware, version=VERSION, seed=recipe.seed))
+    run.write_json(NETWORK, describe_network(model, dataset.spec.input_shape, name=plan.value_of("network")))
+    run.write(SPLIT, split_table(dataset))
+    yield Planned(decisions=plan.decisions, steps=plan.steps, planned_s=plan.planned_s)
+    yield Phased(name="training", elapsed_s=deadline.elapsed_s())
+    events = train(model, prepared.task, prepared.rows, prepared.validation, plan, run, deadline=deadline)
+    yield from _stopped_early(events, plan.early_stopping)
+    return prepared
+
+
+def _resume(run: Run, deadline: Deadline, given: InMemory) -> Generator[Event, None, Prepared]:
+    recipe, plan = parse_recipe(run.read_text(RECIPE)), run.read_json(PLAN, Plan)
+    yield Phased(name="reading", elapsed_s=deadline.elapsed_s())
+    dataset = yield from _reopen_dataset(run, recipe, deadline, given)
+    rows, validation = _open_parts(dataset, measure_hardware(device=plan.device, threads=plan.threads))
+    prepared = Prepared(dataset, _task(dataset, plan), plan, rows, validation)
+    checkpoint = run.latest_checkpoint()
+    run.drop_events_after(0 if checkpoint is None else checkpoint.step)
+    end_s = deadline.total_s - (plan.planned_s - plan.end_s) if deadline.is_set else 0.0
+    plan = msgspec.structs.replace(plan, end_s=end_s)
+    model = build_model(plan.model, rows, seed=plan.seed, device=plan.device, module=given.module)
+    where = f"going on from step {checkpoint.step:,}" if checkpoint else "no whole checkpoint: from the beginning"
+    yield Noted(text=where)
+    yield Phased(name="training", elapsed_s=deadline.elapsed_s())
+    events = train(
+        model, prepared.task, rows, validation, plan, run, deadline=deadline, checkpoint=checkpoint
+    )
+    yield from _stopped_early(events, plan.early_stopping)
+    return prepared
+
+
+def _finish(run: Run, deadline: Deadline, dataset: Dataset | None, given: InMemory) -> Iterator[Event]:
+    plan, recipe = run.read_json(PLAN, Plan), parse_recipe(run.read_text(RECIPE))
+    if dataset is None:
+        yield Phased(name="reading", elapsed_s=deadline.elapsed_s())
+        dataset = yield from _reopen_dataset(run, recipe, deadline, given)
+        measure_hardware(device=plan.device, threads=plan.threads)
+    yield Phased(name="judging", elapsed_s=deadline.elapsed_s())
+    model = final_model(run, dataset, plan, module=given.module)
+    judged = evaluate(run, dataset, model, seed=recipe.seed)
+    header = msgspec.structs.replace(model.header, metrics=judged.metrics)
+    run.write(MODEL, to_bytes(header, model.network.state_dict()))
+    yield Phased(name="reporting", elapsed_s=deadline.elapsed_s())
+    write_report(run.path)
+    write_model_card(run.path)
+    yield Finished(run=str(run.path), metrics=judged.metrics, planned_s=plan.planned_s, used_s=deadline.elapsed_s())
+
+
+def _recorded(run: Run, events: Generator[Event, None, T]) -> Generator[Event, None, T]:
+    """Each event stands in the run directory before anyone sees it."""
+    while True:
+        try:
+            event = next(events)
+        except StopIteration as stop:
+            returned: T = stop.value
+            return returned
+        run.append(event)
+        try:
+            yield event
+        except GeneratorExit:
+            events.close()
+            raise
+
+
+def _stopped_early(events: Generator[Event, None, None], patience: int) -> Iterator[Event]:
+    """Early stopping is a loop over events: leave it after `patience` validations without a new best."""
+    worse = 0
+    try:
+        for event in events:
+            yield event
+            if isinstance(event, Validated):
+                worse = 0 if event.best else worse + 1
+                if patience and worse >= patience:
+                    events.close()
+                    yield Stopped(step=event.step, reason=f"no better for {plural(patience, 'validation')}")
+    finally:
+        events.close()
+
+
+def _build_dataset(source: Source, recipe: Recipe, deadline: Deadline) -> Generator[Event, None, Dataset]:
+    decoding = build_dataset(
+        source,
+        recipe.dataset,
+        seed=recipe.seed,
+        max_pixels=affordable_pixels(deadline, len(source.rows)),
+        threads=recipe.training.threads or usable_cores(),
+    )
+    began = told = time.monotonic()
+    while True:
+        try:
+            done = next(decoding)
+        except StopIteration as stop:
+            source.close()
+            dataset: Dataset = stop.value
+            return dataset
+        now = time.monotonic()
+        if now - told > _SECONDS_BETWEEN_EVENTS:
+            told = now
+            _check_decoding((now - began) * len(source.rows) / done, now - began, len(source.rows), deadline)
+            yield Decoded(done=done, rows=len(source.rows), elapsed_s=deadline.elapsed_s())
+
+
+def _check_decoding(expected_s: float, spent_s: float, rows: int, deadline: Deadline) -> None:
+    """Give up early where decoding would eat the deadline."""
+    if deadline.is_set and deadline.elapsed_s() - spent_s + expected_s > _DECODING_SHARE * deadline.total_s:
+        raise DeadlineError(
+            f"decoding {plural(rows, 'picture')} takes about {spoken(expected_s)} of {spoken(deadline.total_s)}",
+            remedy=f"Give at least --by {int(2.5 * expected_s) + 10}s; a second run starts from the cache.",
+        )
+
+
+def _reopen_dataset(
+    run: Run, recipe: Recipe, deadline: Deadline, given: InMemory
+) -> Generator[Event, None, Dataset]:
+    """The data set of a run, at the size that was chosen then.
+
+    Raises:
+        RunError: the data have changed since.
+    """
+    before = run.read_json(DATA, DataSummary)
+    size = max(before.encoder.height, before.encoder.width)
+    recipe = msgspec.structs.replace(recipe, dataset=msgspec.structs.replace(recipe.dataset, size=size))
+    source = open_source(recipe.source) if given.source is None else given.source
+    if before.fingerprint != source.fingerprint:
+        raise RunError(
+            f"the data {before.name!r} have changed since this run began",
+            remedy="Bring the files back as they were, or train anew.",
+        )
+    return (yield from _build_dataset(source, recipe, Deadline(deadline.start_s)))
+
+
+def affordable_pixels(deadline: Deadline, rows: int) -> int:
+    """Pixels of one picture with which about 30 epochs of a small network fit the deadline; 32² to 224²."""
+    if not deadline.is_set:
+        return _MOST_PIXELS // 4
+    affordable = _PIXELS_PER_S * deadline.total_s / (_WANTED_EPOCHS * max(1, rows))
+    return int(min(_MOST_PIXELS, max(_FEWEST_PIXELS, affordable)))
+
+
+def _open_parts(dataset: Dataset, hardware: Hardware) -> tuple[Rows, Rows]:
+    device = torch.device(hardware.device)
+    return (
+        open_rows(dataset, "train", device=device, free_bytes=hardware.free_bytes),
+        open_rows(dataset, "validation", device=device, free_bytes=hardware.free_bytes),
+    )
+
+
+def _task(dataset: Dataset, plan: Plan) -> Task:
+    return Classify(
+        classes=dataset.spec.classes,
+        class_weights=plan.class_weights,
+        label_smoothing=plan.label_smoothing,
+        views=plan.views,
+    )
+
+
+def _probe(rows: Rows, hardware: Hardware, module: nn.Module | None) -> Callable[[ModelSpec, int, Format], Speed]:
+    task = Classify(classes=rows.dataset.spec.classes)
+
+    def probe(model: ModelSpec, batch: int, number_format: Format) -> Speed:
+        made = build_model(model, rows, seed=0, device=hardware.device, module=module)
+        return measure_speed(made, rows, task, batch=batch, number_format=number_format)
+
+    return probe
+
+
+def _symmetry(dataset: Dataset, seed: int) -> tuple[float, float]:
+    """Accuracy of a linear model on pictures as they are and mirrored; too few rows are taken as asymmetric."""
+    rows = dataset.parts["train"][chance.permutation(seed, "symmetry", 0, len(dataset.parts["train"]))[:_SYMMETRY_ROWS]]
+    if len(rows) < 16 or dataset.spec.input_shape[2] < 2:
+        return 1.0, 0.0
+    return mirror_symmetry(dataset.encoded.take(rows), dataset.labels[rows])
+
+
+def _without_none(value: object) -> dict[str, object]:
+    assert isinstance(value, dict), "a recipe is a table"
+    return {
+        name: _without_none(part) if isinstance(part, dict) else part for name, part in value.items() if part is not None
+    }

@@ -1,0 +1,59 @@
+"""Numbers as a person reads them. A thin space that does not break stands before a unit."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from .files import Measured
+
+SPACE: Final = "\u202f"
+NONE: Final = "–"
+
+
+def known(number: float | None) -> bool:
+    """Whether there is a number at all."""
+    return number is not None and math.isfinite(number)
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """`87.0 %`. What is not quite 0 or 1 is never rounded to it: `> 99.9 %`."""
+    if share is None or not math.isfinite(share):
+        return NONE
+    smallest = 10.0**-digits
+    if 0 < share < smallest / 200:
+        return f"<{SPACE}{smallest:.{digits}f}{SPACE}%"
+    if 1 - smallest / 200 < share < 1:
+        return f">{SPACE}{100 - smallest:.{digits}f}{SPACE}%"
+    return f"{100 * share:.{digits}f}{SPACE}%"
+
+
+def spread(measured: Measured, *, share: bool = True) -> str:
+    """The interval alone: `86.2–87.5`, in percent, or as it is where it is no share; empty where not known."""
+    if measured.low is None or measured.high is None or not known(measured.low + measured.high):
+        return ""
+    if share:
+        return f"{100 * measured.low:.1f}–{100 * measured.high:.1f}"
+    return f"{measured.low:.3f}–{measured.high:.3f}"
+
+
+def value(measured: Measured, *, share: bool = True) -> str:
+    """The value alone: `87.0 %`, or `0.412` where it is no share."""
+    if measured.value is None or not math.isfinite(measured.value):
+        return NONE
+    return percent(measured.value) if share else f"{measured.value:.3f}"
+
+
+def size(count: int) -> str:
+    """`1.4 MB`, in powers of 1000."""
+    amount = float(count)
+    for unit in ("bytes", "kB", "MB"):
+        if amount < 1000:
+            return f"{amount:.0f}{SPACE}{unit}" if unit == "bytes" else f"{amount:.1f}{SPACE}{unit}"
+        amount /= 1000
+    return f"{amount:.1f}{SPACE}GB"
+
+
+def shape(sizes: tuple[int, ...] | None) -> str:
+    """`3 × 32 × 32`."""
+    return " × ".join(f"{side:,}" for side in sizes or ()) or NONE

@@ -1,0 +1,150 @@
+"""Where rows come from. `open_source(SourceSpec(location=...))` gives a `Source`; everything after it sees only that.
+
+location                                          module
+a folder, a .zip, a .tar(.gz) of image files      pictures  (names read through `files`, their meaning in `layout`)
+.csv .tsv .jsonl .parquet naming image files      table
+.npz, arrays in memory, `digits`                  arrays
+`cifar10`, `mnist`                                download, then arrays
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Sequence
+from typing import Final, Literal, Protocol
+
+from ..errors import DataError, RecipeError, nearest
+from ..types import Raw, Row, SetAside, Value
+
+TABLE_EXTENSIONS: Final = (".csv", ".tsv", ".jsonl", ".parquet")
+BUILT_IN: Final = ("cifar10", "digits", "mnist")
+"""Names that mean a set of data where no file or folder has that name."""
+
+
+class Source(Protocol):
+    """Labelled rows in a fixed order.
+
+    Attributes:
+        name: a short word for the run directory's name (`photos`), made of letters, digits and hyphens.
+        kind: what a row is.
+        rows: all rows that listing found usable, in storage order: reading them in this order is the fast way.
+        set_aside: what listing refused, with the reason.
+        notes: sentences that say what was understood, for the user.
+        fingerprint: changes whenever a row, a label or a file's content may have changed.
+        content_hints: one value per row; rows of the same content have equal hints (the converse need not hold);
+            None where that is impossible (arrays in memory).
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> Literal["image"]: ...
+    @property
+    def rows(self) -> Sequence[Row]: ...
+    @property
+    def set_aside(self) -> Sequence[SetAside]: ...
+    @property
+    def notes(self) -> Sequence[str]: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def content_hints(self) -> Sequence[Hashable] | None: ...
+
+    def read(self, index: int) -> Raw:
+        """One row as stored: a file's bytes, or a uint8/uint16/float array `(H, W)` or `(H, W, C)`.
+
+        Called from one thread at a time, mostly in ascending order.
+
+        Raises:
+            RowError: unreadable, too large, gone.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+class SourceSpec(Value, frozen=True):
+    """What the user said of the data.
+
+    Attributes:
+        location: a path, or the name of a built-in set.
+        input: the column that names the files, for tables; guessed and said when obvious.
+        target: the column of labels.
+        group: the column of groups, for tables; or a regular expression on the row's key, whose first group counts.
+    """
+
+    location: str
+    input: str | None = None
+    target: str | None = None
+    group: str | None = None
+
+
+def open_source(spec: SourceSpec) -> Source:
+    """The rows that the user named. A path wins over a built-in name.
+
+    Raises:
+        DataError: not there, not readable, or not usable as labelled images.
+        RecipeError: an option that does not fit the data.
+        DownloadError: a built-in set that could not be fetched.
+    """
+    path = os.path.expanduser(spec.location)
+    if not os.path.exists(path):
+        return _open_built_in(spec) if spec.location in BUILT_IN else _refuse_missing(spec.location, path)
+    notes = [f"{path!r} is read from this folder, not the built-in set of that name"] if path in BUILT_IN else []
+    if os.path.isdir(path):
+        return _open_pictures(spec, path, notes)
+    extension = os.path.splitext(path)[1].lower()
+    if extension in TABLE_EXTENSIONS:
+        from .table import open_table
+
+        return open_table(path, input=spec.input, target=spec.target, group=spec.group, notes=notes)
+    if extension == ".npz":
+        from .arrays import open_npz
+
+        _refuse(spec, "group")
+        return open_npz(path, input=spec.input, target=spec.target, notes=notes)
+    return _open_pictures(spec, path, notes)
+
+
+def _open_pictures(spec: SourceSpec, path: str, notes: Sequence[str]) -> Source:
+    from .pictures import open_pictures
+
+    _refuse(spec, "input", "target")
+    return open_pictures(path, group=spec.group, notes=notes)
+
+
+def _open_built_in(spec: SourceSpec) -> Source:
+    _refuse(spec, "input", "target", "group")
+    if spec.location == "digits":
+        from .arrays import digits_source
+
+        return digits_source()
+    from .download import open_builtin
+
+    return open_builtin("cifar10" if spec.location == "cifar10" else "mnist")
+
+
+def _refuse(spec: SourceSpec, *options: str) -> None:
+    """An option that would do nothing is an error, not ignored."""
+    given = {"input": spec.input, "target": spec.target, "group": spec.group}
+    problems = [
+        f"--{option} {given[option]!r} means nothing for {spec.location!r}" for option in options if given[option]
+    ]
+    if problems:
+        raise RecipeError(problems, remedy="It names a column of a table. Leave it out.")
+
+
+def _refuse_missing(location: str, path: str) -> Source:
+    """Names what is there instead, in the deepest folder that exists."""
+    if not location:
+        raise DataError("the data's location is empty", remedy=f"Give a path, or one of {', '.join(BUILT_IN)}.")
+    folder, missing = os.path.split(os.path.normpath(path))
+    while folder and not os.path.isdir(folder):
+        folder, missing = os.path.split(folder)
+    try:
+        beside = [name for name in os.listdir(folder or ".") if not name.startswith(".")]
+    except OSError:
+        beside = []
+    candidates = [*beside, *(() if folder else BUILT_IN)]
+    where = f" in {folder!r}" if folder else ""
+    raise DataError(f"there is no {missing!r}{where} (asked for: {location!r})", remedy=nearest(missing, candidates))

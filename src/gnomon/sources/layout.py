@@ -1,0 +1,365 @@
+"""What names mean: which files are images, and which folder is a class or one of the parts train, validation, test.
+
+All functions are pure: names in, rows and sentences out. The tables and arrays use the same words for parts and the
+same rules for classes.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+from ..errors import DataError
+from ..types import SPLITS, Row, SetAside, Split, listed, plural
+from . import TABLE_EXTENSIONS
+
+SPLIT_WORDS: Final[Mapping[str, Split]] = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+EXAMPLE: Final = "Make one folder per class: photos/cat/1.jpg, photos/dog/2.jpg (or photos/train/cat/1.jpg and so on)."
+
+IMAGE_EXTENSIONS: Final = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"))
+_OTHER_EXTENSIONS: Final = re.compile(
+    r"\.(txt|md|rst|html?|xml|jsonl?|csv|tsv|parquet|xlsx?|docx?|pdf|py|ipynb|sh|log|ini|cfg|toml|ya?ml|db|sqlite|npy"
+    r"|npz|mat|h5|hdf5|pkl|pth?|safetensors|zip|tar|gz|tgz|bz2|xz|7z|rar|mp3|wav|flac|mp4|avi|mov|mkv|svg)"
+)
+_LEFTOVERS: Final = frozenset(("thumbs.db", "desktop.ini", "__macosx"))
+_FORMATS: Final = "JPEG, PNG, WebP, BMP, GIF or TIFF"
+_IN_NO_CLASS: Final = "lies in no class folder"
+_WHOLE_FLOAT: Final = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0+")
+
+Folder: TypeAlias = tuple[str, ...]
+"""A folder's name in parts; the root is ()."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Rows, what was refused, and sentences about both."""
+
+    rows: Sequence[Row]
+    set_aside: Sequence[SetAside]
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What a folder means for the images in it: a class and perhaps a part, or a reason to leave them out."""
+
+    label: str = ""
+    split: Split | None = None
+    nested: bool = False
+    problem: str | None = None
+
+
+def read_layout(names: Sequence[str], sizes: Sequence[int], *, where: str, is_image: Callable[[str], bool]) -> Listing:
+    """Rows from names such as `photos/train/cat/1.jpg`.
+
+    Args:
+        names: parts joined by `/`, in the order that the rows shall have.
+        sizes: bytes.
+        where: the location, for messages.
+        is_image: judges by content; asked only about files whose extension tells nothing.
+
+    Raises:
+        DataError: no images, no class folders, fewer than two classes.
+    """
+    images, set_aside, notes = _images(names, sizes, is_image)
+    if not images:
+        raise DataError([f"there are no images in {where!r}", *notes], remedy=EXAMPLE)
+    folder_of = {name: tuple(name.split("/")[:-1]) for name in images}
+    places = _places(set(folder_of.values()))
+    rows: list[Row] = []
+    misplaced: list[SetAside] = []
+    nested: Counter[Folder] = Counter()
+    for name, folder in folder_of.items():
+        place = places[folder]
+        if place.problem is not None:
+            misplaced.append(SetAside(key=name, reason=place.problem))
+            continue
+        rows.append(Row(name, place.label, place.split))
+        if place.nested:
+            nested[folder] += 1
+    if not rows:
+        raise DataError(f"no class folders in {where!r}: {_only_loose(images)}", remedy=_loose_remedy(names))
+    settled = settle(rows, where=where, giver="the folders give", remedy=EXAMPLE)
+    told = [*settled.notes, *notes, *_place_notes(misplaced), *_nested_notes(nested, places)]
+    return Listing(settled.rows, [*set_aside, *misplaced, *settled.set_aside], told)
+
+
+def looks_like_image(head: bytes) -> bool:
+    """Whether a file's first bytes (16 are enough) are those of a format that is read."""
+    if head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*")):
+        return True
+    return (head[:4] == b"RIFF" and head[8:12] == b"WEBP") or (head[:2] == b"BM" and head[6:10] == b"\x00" * 4)
+
+
+# --- Which files are images ------------------------------------------------------------------------------------------
+
+
+def _images(
+    names: Sequence[str], sizes: Sequence[int], is_image: Callable[[str], bool]
+) -> tuple[list[str], list[SetAside], list[str]]:
+    images: list[str] = []
+    set_aside: list[SetAside] = []
+    others: Counter[str] = Counter()
+    hidden = 0
+    for name, size in zip(names, sizes, strict=True):
+        extension = extension_of(name)
+        known = extension in IMAGE_EXTENSIONS
+        if _is_hidden(name):
+            hidden += known and not _is_leftover(name)
+        elif size == 0:
+            set_aside.append(SetAside(key=name, reason="empty (0 bytes)"))
+        elif known or (not _OTHER_EXTENSIONS.fullmatch(extension) and is_image(name)):
+            images.append(name)
+        else:
+            others[extension] += 1
+            set_aside.append(SetAside(key=name, reason=f"not a {_FORMATS} image"))
+    return images, set_aside, _image_notes(others, hidden)
+
+
+def extension_of(name: str) -> str:
+    """`.jpg` for `cats/1.JPG`; "" where there is none."""
+    stem, dot, extension = name.rpartition("/")[2].rpartition(".")
+    return f".{extension.lower()}" if dot and stem else ""
+
+
+def _is_hidden(name: str) -> bool:
+    """Quick for the usual case: 60,000 names have few dots behind slashes."""
+    if name[0] == "." or "/." in name:
+        return True
+    lower = name.lower()
+    return any(part in lower for part in _LEFTOVERS) and any(part in _LEFTOVERS for part in lower.split("/"))
+
+
+def _is_leftover(name: str) -> bool:
+    """Files that a system makes by itself beside the user's: nobody misses them."""
+    parts = name.lower().split("/")
+    return parts[-1].startswith("._") or any(part in _LEFTOVERS for part in parts)
+
+
+def _image_notes(others: Counter[str], hidden: int) -> list[str]:
+    notes = []
+    if others:
+        counts = [f"{count:,} {extension or 'without extension'}" for extension, count in others.most_common()]
+        total = sum(others.values())
+        kinds = listed(counts, 6) if len(others) > 1 else counts[0].partition(" ")[2]
+        subject = "1 file is no" if total == 1 else f"{total:,} files are no"
+        notes.append(f"{subject} {_FORMATS} {'image' if total == 1 else 'images'} ({kinds}): left out")
+    if hidden:
+        notes.append(f"{plural(hidden, 'hidden image')} left out (a name in the path begins with a dot)")
+    return notes
+
+
+# --- What the folders mean -------------------------------------------------------------------------------------------
+
+
+def _places(folders: Collection[Folder]) -> dict[Folder, _Place]:
+    """What each folder means, all folders that hold images considered together."""
+    depth = _common_depth(folders, 0)
+    children = {folder[depth] for folder in folders if len(folder) > depth}
+    parts = _parts_among(children, folders, depth)
+    if parts:
+        class_depth = _class_depth(folders, parts, depth)
+        return {folder: _place_in_part(folder, parts, depth, class_depth) for folder in folders}
+    if _classes_hold_parts(folders, depth):
+        return {folder: _place_above_part(folder, depth) for folder in folders}
+    return {folder: _place_in_class(folder, depth, None) for folder in folders}
+
+
+def _common_depth(folders: Iterable[Folder], depth: int) -> int:
+    """How many folders stand around everything (`archive/photos/`), so that the next level says something."""
+    while True:
+        deeper = [folder for folder in folders if len(folder) > depth]
+        alone = len({folder[depth] for folder in deeper}) == 1
+        if not alone or all(len(folder) == depth + 1 for folder in deeper):
+            return depth
+        depth += 1
+
+
+def _word(name: str) -> Split | None:
+    return SPLIT_WORDS.get(name.strip().lower())
+
+
+def _parts_among(children: Collection[str], folders: Collection[Folder], depth: int) -> dict[str, Split]:
+    """The folders of this level that name parts; none if it is a level of classes, as one may be named train."""
+    parts = {child: split for child in children if (split := _word(child)) is not None}
+    splits = set(parts.values())
+    lone = len(splits) < 2 and not ("train" in splits and _train_holds_classes(parts, folders, depth))
+    return {} if lone else parts
+
+
+def _train_holds_classes(parts: Mapping[str, Split], folders: Collection[Folder], depth: int) -> bool:
+    """Whether a lone train folder, with other folders beside it, is a part rather than the class of trains."""
+    inside = [folder for folder in folders if len(folder) > depth and folder[depth] in parts]
+    beside = [folder for folder in folders if len(folder) > depth and folder[depth] not in parts]
+    classes = {folder[depth + 1] for folder in inside if len(folder) > depth + 1}
+    if len(classes) < 2 or any(len(folder) == depth + 1 for folder in inside):
+        return False
+    below = {folder[depth + 1] for folder in beside if len(folder) > depth + 1}
+    return bool(below & classes) or any(len(folder) == depth + 1 for folder in beside)
+
+
+def _class_depth(folders: Collection[Folder], parts: Mapping[str, Split], depth: int) -> int:
+    """The level of the classes: below the parts, and below folders that stand alone in them (`train/images/`)."""
+    inside = [folder for folder in folders if len(folder) > depth and folder[depth] in parts]
+    level = depth + 1
+    while all(len(folder) > level + 1 for folder in inside):
+        alone = all(len({folder[level] for folder in inside if folder[depth] == part}) == 1 for part in parts)
+        if not alone:
+            break
+        level += 1
+    return level
+
+
+def _classes_hold_parts(folders: Collection[Folder], depth: int) -> bool:
+    """Whether it is `cat/train/1.jpg`: every class holds nothing but parts."""
+    inside = [folder for folder in folders if len(folder) > depth]
+    if any(len(folder) == depth + 1 for folder in inside):
+        return False
+    splits = {_word(folder[depth + 1]) for folder in inside}
+    return None not in splits and "train" in splits and len(splits) > 1
+
+
+def _place_in_part(folder: Folder, parts: Mapping[str, Split], depth: int, class_depth: int) -> _Place:
+    if len(folder) <= depth or folder[depth] not in parts:
+        return _Place(problem=f"lies beside the folders {listed(sorted(parts), 6)}, in none of them")
+    return _place_in_class(folder, class_depth, parts[folder[depth]])
+
+
+def _place_in_class(folder: Folder, depth: int, split: Split | None) -> _Place:
+    if len(folder) <= depth:
+        return _Place(problem=_IN_NO_CLASS)
+    return _Place(folder[depth], split, nested=len(folder) > depth + 1)
+
+
+def _place_above_part(folder: Folder, depth: int) -> _Place:
+    if len(folder) <= depth:
+        return _Place(problem=_IN_NO_CLASS)
+    return _Place(folder[depth], _word(folder[depth + 1]), nested=len(folder) > depth + 2)
+
+
+def _place_notes(refused: Sequence[SetAside]) -> list[str]:
+    counts = Counter(row.reason for row in refused)
+    return [f"{plural(count, 'image')} set aside: {reason}" for reason, count in counts.items()]
+
+
+def _nested_notes(nested: Counter[Folder], places: Mapping[Folder, _Place]) -> list[str]:
+    if not nested:
+        return []
+    total = sum(nested.values())
+    first = next(iter(nested))
+    verb = "lies" if total == 1 else "lie"
+    example = f"{'/'.join(first)} counts as the class {places[first].label!r}"
+    return [f"{plural(total, 'image')} {verb} in folders inside a class folder, and belong to that class ({example})"]
+
+
+def _only_loose(images: Sequence[str]) -> str:
+    return f"all {plural(len(images), 'image')} lie side by side ({listed(images)})"
+
+
+def _loose_remedy(names: Sequence[str]) -> str:
+    tables = [name for name in names if extension_of(name) in TABLE_EXTENSIONS]
+    return f"{EXAMPLE} If {tables[0]!r} says the labels, give that file instead." if tables else EXAMPLE
+
+
+# --- Parts and classes, whatever named them --------------------------------------------------------------------------
+
+
+def settle(rows: Sequence[Row], *, where: str, giver: str, remedy: str) -> Listing:
+    """The rows that can be used together: every class has rows to learn from, and there are at least two classes.
+
+    Where there is a train part alone, it is everything, and no row has a part.
+
+    Args:
+        rows: at least one; either all have a part or none has.
+        where: the location, for messages.
+        giver: who names the parts, as a sentence begins: `the folders give`.
+        remedy: what to do where there is one class only.
+
+    Raises:
+        DataError: fewer than two classes.
+    """
+    notes: list[str] = []
+    if {row.split for row in rows} == {"train"}:
+        rows = [replace(row, split=None) for row in rows]
+        notes.append(f"{giver} a train part only: the other parts are taken from it")
+    similar = similar_notes({row.label for row in rows})
+    kept, set_aside, lost = _learnable(rows)
+    classes = {row.label for row in kept}
+    if len(classes) < 2:
+        what = f"only one class, {next(iter(classes))!r}" if classes else "no training images"
+        raise DataError([f"{where!r} holds {what} ({plural(len(kept), 'image')})", *lost], remedy=remedy)
+    return Listing(kept, set_aside, [_summary(kept, len(classes), giver), *notes, *lost, *similar])
+
+
+def _learnable(rows: Sequence[Row]) -> tuple[Sequence[Row], list[SetAside], list[str]]:
+    """Without the rows of classes that have no training rows."""
+    learnt = {row.label for row in rows if row.split in (None, "train")}
+    unknown = Counter(row.label for row in rows if row.label not in learnt)
+    if not unknown:
+        return rows, [], []
+    set_aside = [
+        SetAside(key=row.key, reason=f"its class {row.label!r} has no training images")
+        for row in rows
+        if row.label in unknown
+    ]
+    names = listed([repr(label) for label in sorted(unknown)], 6)
+    subject = "the class" if len(unknown) == 1 else "the classes"
+    note = f"{plural(len(set_aside), 'image')} set aside: no training images for {subject} {names}"
+    return [row for row in rows if row.label in learnt], set_aside, [note]
+
+
+def _summary(rows: Sequence[Row], num_classes: int, giver: str) -> str:
+    text = f"{plural(len(rows), 'image')} in {num_classes:,} classes"
+    counts = Counter(row.split for row in rows)
+    given = [split for split in SPLITS if counts[split]]
+    if not given:
+        return text
+    names = f"{', '.join(given[:-1])} and {given[-1]}"
+    return f"{text}; {giver} {names} parts ({' + '.join(f'{counts[split]:,}' for split in given)})"
+
+
+def similar_notes(labels: Iterable[str]) -> list[str]:
+    """One sentence for each set of classes that differ only in case, white space or the encoding of accents."""
+    alike: defaultdict[str, list[str]] = defaultdict(list)
+    for label in sorted(labels):
+        alike[" ".join(unicodedata.normalize("NFKC", label).casefold().split())].append(label)
+    return [
+        f"the classes {', '.join(map(ascii, group))} differ only in case, white space or the encoding of accents:"
+        " they are kept apart; rename them if they are one"
+        for group in alike.values()
+        if len(group) > 1
+    ]
+
+
+def label_text(value: object) -> str | None:
+    """A label as text: `3` for 3 and 3.0; None where it is missing (None, NaN, blank)."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, bytes):
+        value = value.decode(errors="backslashreplace")
+    return str(value) if str(value).strip() else None
+
+
+def whole_numbers(labels: Sequence[str | None]) -> tuple[Sequence[str | None], bool]:
+    """`3` for `3.0` where all labels are whole numbers, some written so (a spreadsheet did it); whether it did."""
+    floats = {label for label in labels if label is not None and _WHOLE_FLOAT.fullmatch(label)}
+    others = {label for label in labels if label is not None} - floats
+    if not floats or not all(re.fullmatch(r"-?(?:0|[1-9][0-9]*)", label) for label in others):
+        return labels, False
+    return [label.partition(".")[0] if label in floats else label for label in labels], True

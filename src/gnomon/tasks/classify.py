@@ -1,0 +1,106 @@
+"""One class out of several: cross-entropy, class weights, label smoothing, and the answer from the outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..types import Value
+
+Views: TypeAlias = Literal["none", "mirror", "mirror+shift"]
+"""Which views of a picture are averaged for a prediction."""
+
+
+class Answer(Value, frozen=True):
+    """What the model says of one row.
+
+    Attributes:
+        label: the most probable class.
+        confidence: its probability.
+        top: the most probable classes with their probabilities, best first.
+    """
+
+    label: str
+    confidence: float
+    top: tuple[tuple[str, float], ...]
+
+
+class Classify(Value, tag="classify", tag_field="task", frozen=True):
+    """Classification, bound to the classes of the data.
+
+    Attributes:
+        classes: in the order of the model's outputs.
+        class_weights: weight of each class in the loss; empty for equal weights.
+        label_smoothing: share of each target that is spread over all classes.
+        views: views of a picture that a prediction averages.
+    """
+
+    classes: tuple[str, ...]
+    class_weights: tuple[float, ...] = ()
+    label_smoothing: float = 0.0
+    views: Views = "none"
+
+    @property
+    def num_outputs(self) -> int:
+        return len(self.classes)
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Weighted mean cross-entropy in nats.
+
+        −Σᵢ Σₖ wₖ tᵢₖ log softmax(zᵢ)ₖ / Σᵢ Σₖ wₖ tᵢₖ, where t is smoothed: (1 − ε) t + ε/K.
+
+        Args:
+            logits: `(N, K)`.
+            targets: `(N, K)`, each row a distribution over the classes.
+        """
+        smoothed = targets * (1 - self.label_smoothing) + self.label_smoothing / self.num_outputs
+        if self.class_weights:
+            smoothed = smoothed * logits.new_tensor(self.class_weights, dtype=targets.dtype)
+            return -(smoothed * logits.float().log_softmax(1)).sum() / smoothed.sum()
+        return -(smoothed * logits.float().log_softmax(1)).sum() / len(logits)
+
+    def targets(self, labels: Tensor) -> Tensor:
+        """`(N,)` class indices → `(N, K)` float32 distributions."""
+        return nn.functional.one_hot(labels, self.num_outputs).float()
+
+    def answers(self, probabilities: NDArray[np.float32], *, top: int = 1) -> list[Answer]:
+        """`(N, K)` probabilities → one answer a row. Of equal probabilities the first class counts."""
+        most = min(max(top, 1), self.num_outputs)
+        order = np.argsort(-probabilities, axis=1, kind="stable")[:, :most]
+        return [self._answer(row, best) for row, best in zip(probabilities, order, strict=True)]
+
+    def _answer(self, row: NDArray[np.float32], best: Sequence[int] | NDArray[np.intp]) -> Answer:
+        ranking = tuple((self.classes[index], float(row[index])) for index in best)
+        return Answer(label=ranking[0][0], confidence=ranking[0][1], top=ranking)
+
+
+@torch.inference_mode()
+def probabilities(model: nn.Module, inputs: Tensor, views: Views = "none") -> Tensor:
+    """Softmax of the model's outputs `(N, K)`, in float32, averaged over views in the space of the outputs.
+
+    The views are the picture itself, its mirror image, and both shifted by one pixel up-left and down-right, where
+    shifted views count half (arXiv 2404.00498, section 3.5).
+
+    Args:
+        model: in evaluation mode.
+        inputs: `(N, C, H, W)`, normalised.
+        views: which to average.
+    """
+    logits = _mirrored(model, inputs, views)
+    if views == "mirror+shift":
+        padded = nn.functional.pad(inputs, (1, 1, 1, 1), "replicate")
+        height, width = inputs.shape[2:]
+        corners = (padded[:, :, :height, :width], padded[:, :, 2:, 2:])
+        shifted = sum(_mirrored(model, corner, views) for corner in corners) / 2
+        logits = (logits + shifted) / 2
+    return logits.softmax(dim=1)
+
+
+def _mirrored(model: nn.Module, inputs: Tensor, views: Views) -> Tensor:
+    logits: Tensor = model(inputs).float()
+    return logits if views == "none" else (logits + model(inputs.flip(3)).float()) / 2

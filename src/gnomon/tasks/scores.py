@@ -1,0 +1,156 @@
+"""Scores of a classification with 95 % intervals. NumPy alone, float64.
+
+Proportions of independent rows (accuracy, precision, recall of a class) have Wilson's score interval. What is no
+proportion (F1, macro means, log loss) is resampled: the bootstrap's percentiles over rows, with a fixed seed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..types import Metric, Value
+
+_Z: Final = 1.959963984540054
+_RESAMPLES: Final = 400
+_FLOOR: Final = 1e-15
+
+Counts: TypeAlias = NDArray[np.float64]
+"""Confusion matrix `(K, K)`: rows are true classes, columns predicted ones."""
+
+
+class ClassScores(Value, frozen=True):
+    """How one class fared; `support` is the number of its rows."""
+
+    name: str
+    support: int
+    precision: Metric
+    recall: Metric
+    f1: Metric
+
+
+class Scores(Value, frozen=True):
+    """All scores of one part of the data.
+
+    Attributes:
+        rows: how many were judged.
+        metrics: accuracy, balanced_accuracy, macro_precision, macro_recall, macro_f1, log_loss (nats).
+        classes: one entry a class, in the model's order.
+        confusion: `confusion[true][predicted]`, counts.
+    """
+
+    rows: int
+    metrics: dict[str, Metric]
+    classes: tuple[ClassScores, ...]
+    confusion: tuple[tuple[int, ...], ...]
+
+
+def score(probabilities: NDArray[np.float32], labels: NDArray[np.int64], classes: Sequence[str]) -> Scores:
+    """Scores of `(N, K)` probabilities against `(N,)` true classes. Empty denominators count as 0."""
+    predicted = probabilities.argmax(axis=1)
+    confusion = confusion_matrix(labels, predicted, len(classes))
+    losses = row_losses(probabilities, labels)
+    resampled = _Resampled(confusion)
+    metrics = {
+        "accuracy": wilson(float(np.trace(confusion)), len(labels)),
+        "balanced_accuracy": resampled.interval(balanced_accuracy),
+        "macro_precision": resampled.interval(lambda counts: precision(counts).mean(axis=-1)),
+        "macro_recall": resampled.interval(lambda counts: recall(counts).mean(axis=-1)),
+        "macro_f1": resampled.interval(lambda counts: f1(counts).mean(axis=-1)),
+        "log_loss": mean_interval(losses),
+    }
+    return Scores(
+        rows=len(labels),
+        metrics=metrics,
+        classes=tuple(_class_scores(confusion, resampled, position, name) for position, name in enumerate(classes)),
+        confusion=tuple(tuple(int(count) for count in row) for row in confusion),
+    )
+
+
+def confusion_matrix(labels: NDArray[np.int64], predicted: NDArray[np.int64], num_classes: int) -> Counts:
+    flat = np.bincount(labels * num_classes + predicted, minlength=num_classes**2)
+    return flat.reshape(num_classes, num_classes).astype(np.float64)
+
+
+def precision(counts: Counts) -> Counts:
+    """Right answers over all answers of the class, `(…, K)`."""
+    return _ratio(_diagonal(counts), counts.sum(axis=-2))
+
+
+def recall(counts: Counts) -> Counts:
+    """Right answers over all rows of the class, `(…, K)`."""
+    return _ratio(_diagonal(counts), counts.sum(axis=-1))
+
+
+def f1(counts: Counts) -> Counts:
+    """Harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN), `(…, K)`."""
+    return _ratio(2 * _diagonal(counts), counts.sum(axis=-2) + counts.sum(axis=-1))
+
+
+def balanced_accuracy(counts: Counts) -> Counts:
+    """Mean recall over the classes that have rows, `(…)`."""
+    present = counts.sum(axis=-1) > 0
+    return _ratio((recall(counts) * present).sum(axis=-1), present.sum(axis=-1))
+
+
+def row_losses(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """−log p of the true class, in nats, each probability raised to at least 1e-15."""
+    chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return -np.log(np.maximum(chosen, _FLOOR))
+
+
+def wilson(successes: float, trials: float) -> Metric:
+    """A proportion with Wilson's 95 % score interval (Wilson 1927); of no trials, 0 with the interval 0 to 1."""
+    if not trials:
+        return Metric(value=0.0, low=0.0, high=1.0)
+    share, squared = successes / trials, _Z**2
+    centre = (share + squared / (2 * trials)) / (1 + squared / trials)
+    half = _Z / (1 + squared / trials) * math.sqrt(share * (1 - share) / trials + squared / (4 * trials**2))
+    return Metric(value=share, low=max(0.0, centre - half), high=min(1.0, centre + half))
+
+
+def mean_interval(values: NDArray[np.float64]) -> Metric:
+    """A mean with its normal 95 % interval."""
+    mean = float(values.mean())
+    half = _Z * float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+    return Metric(value=mean, low=mean - half, high=mean + half)
+
+
+def _class_scores(confusion: Counts, resampled: _Resampled, position: int, name: str) -> ClassScores:
+    hits = float(confusion[position, position])
+    support = float(confusion[position].sum())
+    return ClassScores(
+        name=name,
+        support=int(support),
+        precision=wilson(hits, float(confusion[:, position].sum())),
+        recall=wilson(hits, support),
+        f1=resampled.interval(lambda counts: f1(counts)[..., position]),
+    )
+
+
+class _Resampled:
+    """Bootstrap of the rows behind a confusion matrix: rows of one cell are alike, so its counts are multinomial."""
+
+    def __init__(self, confusion: Counts) -> None:
+        self._confusion = confusion
+        total = int(confusion.sum())
+        shares = confusion.ravel() / max(1, total)
+        drawn = np.random.default_rng(0).multinomial(total, shares, size=_RESAMPLES if total else 1)
+        self._drawn = drawn.reshape(-1, *confusion.shape).astype(np.float64)
+
+    def interval(self, statistic: Callable[[Counts], Counts]) -> Metric:
+        value = float(statistic(self._confusion))
+        low, high = np.percentile(statistic(self._drawn), [2.5, 97.5])
+        return Metric(value=value, low=min(value, float(low)), high=max(value, float(high)))
+
+
+def _diagonal(counts: Counts) -> Counts:
+    return np.diagonal(counts, axis1=-2, axis2=-1)
+
+
+def _ratio(above: Counts, below: Counts | NDArray[np.int64]) -> Counts:
+    return np.divide(above, below, out=np.zeros(np.shape(above)), where=np.asarray(below) > 0)

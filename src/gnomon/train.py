@@ -1,0 +1,382 @@
+"""`train_step`, and `train()`: a generator of events.
+
+Whoever runs the loop decides: leaving it at any event stops the training well, with a checkpoint. What must change
+the step itself is an argument of `train_step`. Nothing here depends on the clock but the pace: with a deadline, steps
+are cut or added as the machine turns out slower or faster, and every such change is recorded.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+import torch
+from safetensors.torch import load as from_safetensors
+from safetensors.torch import save as to_safetensors
+from torch import Tensor, nn
+
+from . import chance
+from .augment import ImageAugment
+from .batches import Rows, batch_at, in_order
+from .deadline import Deadline
+from .errors import RecipeError
+from .hardware import Format
+from .models import ModelSpec, Network, whiten
+from .optim import MovingAverage, Optimizer, OptimizerSpec, build_optimizer
+from .plan import Change, Plan, Speed, progress
+from .run import Checkpoint, Run
+from .tasks import Task
+from .types import Batch, Event, Replanned, Saved, Stepped, Stopped, Validated, Value
+
+WEIGHTS = "model.safetensors"
+_STATE, _POSITION = "state.safetensors", "state.json"
+_SECONDS_BETWEEN_EVENTS = 0.5
+_SECONDS_BETWEEN_CHECKPOINTS = 10.0
+_SHORTEST_LOOK_S, _LOOK_SHARE = 0.5, 0.15
+_TOLERATED_LATE, _TOLERATED_EARLY, _TOLERATED_S = 0.01, 0.04, 0.2
+_AVERAGED_SHARE = 0.02
+_WHITENING_ROWS = 512
+_JUDGING_BATCH = 256
+
+
+class Position(Value, frozen=True):
+    """Where a training stands, beside its tensors: `state.json` of a checkpoint."""
+
+    step: int
+    history: tuple[Change, ...]
+    best_step: int
+    best_accuracy: float
+    elapsed_s: float
+
+
+@dataclass(slots=True)
+class _State:
+    """All that a step changes. Lives in `train` alone."""
+
+    model: nn.Module
+    optimizer: Optimizer
+    average: MovingAverage | None
+    history: list[Change]
+    step: int = 0
+    best_step: int = -1
+    best_accuracy: float = -1.0
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    judged_step: int = -1
+    saved_step: int = -1
+    diverged: bool = False
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is judged and kept: the average, where there is one."""
+        return self.model if self.average is None else self.average.module
+
+
+def train_step(
+    model: nn.Module, task: Task, optimizer: Optimizer, batch: Batch, *, learning_rate: float, number_format: Format
+) -> Tensor:
+    """Forward pass, loss, backward pass, one step of the optimizer. Returns the loss, a scalar on the device."""
+    with torch.autocast(batch.inputs.device.type, torch.bfloat16, enabled=number_format == "bfloat16"):
+        logits = model(batch.inputs)
+    loss = task.loss(logits, batch.targets)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step(learning_rate)
+    return loss.detach()
+
+
+def build_model(
+    spec: ModelSpec, rows: Rows, *, seed: int, device: str, module: nn.Module | None = None
+) -> nn.Module:
+    """The network before its first step: random weights from the seed, the stem whitened on training rows.
+
+    A module that is given is copied instead of building one.
+    """
+    encoder, data = rows.dataset.encoder, rows.dataset.spec
+    torch.manual_seed(chance.key(seed, "weights"))
+    model = spec.build(data.input_shape, len(data.classes)) if module is None else copy.deepcopy(module)
+    if isinstance(model, Network):
+        chosen = chance.permutation(seed, "whitening", 0, len(rows))[:_WHITENING_ROWS]
+        whiten(model, encoder.normalise(rows.stored(chosen)).cpu())
+    return model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def train(
+    model: nn.Module,
+    task: Task,
+    rows: Rows,
+    validation: Rows,
+    plan: Plan,
+    run: Run,
+    *,
+    deadline: Deadline,
+    checkpoint: Checkpoint | None = None,
+) -> Generator[Event, None, None]:
+    """Train by the plan, from the beginning or from a checkpoint.
+
+    Args:
+        model: as `build_model` gives it, on the plan's device.
+        task: loss and decoding.
+        rows, validation: what is trained and judged on.
+        plan: what was decided.
+        run: where checkpoints go.
+        deadline: the clock that the plan's `end_s` counts on.
+        checkpoint: where to go on.
+
+    Raises:
+        RecipeError: the loss is no longer a number, and no validated network is there to fall back to.
+        RunError: a checkpoint can't be written.
+    """
+    state = _begin(model, plan, checkpoint)
+    try:
+        yield from _steps(state, task, rows, validation, plan, run, deadline)
+    finally:
+        if not state.diverged and state.saved_step != state.step:
+            if state.judged_step != state.step:
+                _judge(state, task, validation, plan, deadline, len(rows))
+            _save(state, run, deadline)
+
+
+def final_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """The weights that a checkpoint would predict with: the best validated ones."""
+    return from_safetensors(checkpoint.read(WEIGHTS))
+
+
+def measure_speed(model: nn.Module, rows: Rows, task: Task, *, batch: int, number_format: Format) -> Speed:
+    """Time real steps of a model, augmentation included, and its forward pass in float32. Changes the model."""
+    optimizer = build_optimizer(model, OptimizerSpec())
+    augment = ImageAugment(flip=True, shift=1)
+    times: list[float] = []
+    model.train()
+    while len(times) < 3 or (len(times) < 12 and sum(times) < 0.25):
+        began = time.perf_counter()
+        made = batch_at(rows, len(times), size=batch, seed=0, task=task, augment=augment)
+        float(train_step(model, task, optimizer, made, learning_rate=1e-3, number_format=number_format))
+        times.append(time.perf_counter() - began)
+    model.eval()
+    forward: list[float] = []
+    inputs = made.inputs[:128].repeat(math.ceil(128 / len(made.inputs[:128])), 1, 1, 1)[:128]
+    inputs = inputs.contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        for _ in range(3):
+            began = time.perf_counter()
+            float(model(inputs).sum())
+            forward.append(time.perf_counter() - began)
+    return Speed(step_s=sorted(times[1:])[len(times[1:]) // 2], rows_per_s=128 / min(forward[1:]))
+
+
+def _begin(model: nn.Module, plan: Plan, checkpoint: Checkpoint | None) -> _State:
+    average = None
+    if plan.optimizer.average == "ema":
+        average = MovingAverage(copy.deepcopy(model), decay=1 - 1 / (1 + _AVERAGED_SHARE * plan.steps))
+    state = _State(model, build_optimizer(model, plan.optimizer), average, list(plan.history))
+    if checkpoint is not None:
+        _restore(state, checkpoint)
+    return state
+
+
+def _steps(
+    state: _State, task: Task, rows: Rows, validation: Rows, plan: Plan, run: Run, deadline: Deadline
+) -> Iterator[Event]:
+    pace = _Pace(plan, deadline, state.step)
+    steps = _steps_in_all(plan, state)
+    while state.step < steps:
+        _one_step(state, task, rows, plan, pace)
+        change = pace.change(state.step, steps)
+        if change is not None:
+            state.history.append(change)
+            steps = change.steps
+            yield Replanned(
+                step=change.step, steps_before=change.steps_before, steps=steps, reason=change.reason
+            )
+        last = state.step >= steps
+        if pace.due() or last:
+            stepped = pace.stepped(state, steps, plan, len(rows))
+            if not math.isfinite(stepped.loss):
+                yield _diverge(state)
+                return
+            yield stepped
+        if state.step % plan.validate_every == 0 or last:
+            yield _judge(state, task, validation, plan, deadline, len(rows))
+            pace.pause_ended()
+        if _save_is_due(state, plan, pace) or last:
+            _save(state, run, deadline)
+            yield Saved(step=state.step)
+            pace.saved()
+    yield Stopped(step=state.step, reason="planned")
+
+
+def _one_step(state: _State, task: Task, rows: Rows, plan: Plan, pace: _Pace) -> None:
+    batch = batch_at(rows, state.step, size=plan.batch, seed=plan.seed, task=task, augment=plan.augment)
+    done = progress(state.step, plan.steps, state.history)
+    torch.manual_seed(chance.key(plan.seed, "step", state.step))
+    state.model.train()
+    rate = plan.optimizer.rate(done)
+    loss = train_step(state.model, task, state.optimizer, batch, learning_rate=rate, number_format=plan.format)
+    if state.average is not None:
+        state.average.update(state.model)
+    state.step += 1
+    pace.stepped_once(loss, rate)
+
+
+def _diverge(state: _State) -> Stopped:
+    state.diverged = True
+    if not state.best_weights:
+        raise RecipeError(
+            f"the loss is no longer a number after step {state.step}", remedy="Give a smaller --learning-rate."
+        )
+    return Stopped(step=state.step, reason="the loss is no longer a number; the best network before it is kept")
+
+
+@torch.inference_mode()
+def _judge(state: _State, task: Task, rows: Rows, plan: Plan, deadline: Deadline, train_rows: int) -> Validated:
+    """Loss (nats, unsmoothed, unweighted) and accuracy on the validation part; keeps the best network."""
+    model = state.judged.eval()
+    loss = hits = 0.0
+    for inputs, labels in in_order(rows, size=_JUDGING_BATCH):
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=plan.format == "bfloat16"):
+            logits = model(inputs).float()
+        loss += float(nn.functional.cross_entropy(logits, labels, reduction="sum"))
+        hits += float((logits.argmax(1) == labels).sum())
+    accuracy = hits / len(rows)
+    best = accuracy >= state.best_accuracy
+    if best:
+        state.best_step, state.best_accuracy = state.step, accuracy
+        state.best_weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    state.judged_step = state.step
+    return Validated(
+        step=state.step,
+        epoch=state.step * plan.batch / train_rows,
+        loss=loss / len(rows),
+        accuracy=accuracy,
+        elapsed_s=deadline.elapsed_s(),
+        best=best,
+    )
+
+
+def _save_is_due(state: _State, plan: Plan, pace: _Pace) -> bool:
+    if plan.checkpoint_steps is not None:
+        return state.step % plan.checkpoint_steps == 0
+    return pace.seconds_since_save() > _SECONDS_BETWEEN_CHECKPOINTS
+
+
+def _save(state: _State, run: Run, deadline: Deadline) -> None:
+    position = Position(
+        step=state.step,
+        history=tuple(state.history),
+        best_step=state.best_step,
+        best_accuracy=state.best_accuracy,
+        elapsed_s=deadline.elapsed_s(),
+    )
+    tensors = {f"model/{name}": tensor for name, tensor in state.model.state_dict().items()}
+    tensors |= {f"optimizer/{name}": tensor for name, tensor in state.optimizer.state().items()}
+    if state.average is not None:
+        tensors |= {f"average/{name}": tensor for name, tensor in state.average.module.state_dict().items()}
+    weights = state.best_weights or state.judged.state_dict()
+    files = {
+        WEIGHTS: to_safetensors(_plain(weights)),
+        _STATE: to_safetensors(_plain(tensors)),
+        _POSITION: msgspec.json.encode(position),
+    }
+    run.save_checkpoint(state.step, files)
+    state.saved_step = state.step
+
+
+def _restore(state: _State, checkpoint: Checkpoint) -> None:
+    position = msgspec.json.decode(checkpoint.read(_POSITION), type=Position)
+    tensors = from_safetensors(checkpoint.read(_STATE))
+    state.model.load_state_dict(_below(tensors, "model/"))
+    state.optimizer.load_state(_below(tensors, "optimizer/"))
+    if state.average is not None:
+        state.average.module.load_state_dict(_below(tensors, "average/"))
+    state.history = list(position.history)
+    state.step = state.saved_step = state.judged_step = position.step
+    state.best_step, state.best_accuracy = position.best_step, position.best_accuracy
+    if position.best_step >= 0:
+        state.best_weights = final_weights(checkpoint)
+
+
+def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """On the processor, contiguous in the usual order, and none sharing memory with another."""
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _steps_in_all(plan: Plan, state: _State) -> int:
+    return state.history[-1].steps if state.history else plan.steps
+
+
+class _Pace:
+    """Watches the clock: when to tell, when to save, and whether the steps still fit the deadline."""
+
+    def __init__(self, plan: Plan, deadline: Deadline, step: int) -> None:
+        self._plan, self._deadline = plan, deadline
+        self._told_at = self._saved_at = time.monotonic()
+        self._told_step = step
+        self._losses: list[Tensor] = []
+        self._rate = 0.0
+        self._look_at, self._look_step = self._told_at, step
+
+    def stepped_once(self, loss: Tensor, rate: float) -> None:
+        self._losses.append(loss)
+        self._rate = rate
+
+    def due(self) -> bool:
+        return time.monotonic() - self._told_at > _SECONDS_BETWEEN_EVENTS
+
+    def pause_ended(self) -> None:
+        """What passed since the last event was no training."""
+        self._told_at = time.monotonic()
+
+    def saved(self) -> None:
+        self._saved_at = time.monotonic()
+        self.pause_ended()
+
+    def seconds_since_save(self) -> float:
+        return time.monotonic() - self._saved_at
+
+    def stepped(self, state: _State, steps: int, plan: Plan, train_rows: int) -> Stepped:
+        """Means since the last event. The one place where the loss is fetched from the device."""
+        now = time.monotonic()
+        taken = state.step - self._told_step
+        event = Stepped(
+            step=state.step,
+            steps=steps,
+            epoch=state.step * plan.batch / train_rows,
+            loss=float(torch.stack(self._losses).mean()),
+            learning_rate=self._rate,
+            rows_per_s=taken * plan.batch / max(1e-9, now - self._told_at),
+            elapsed_s=self._deadline.elapsed_s(),
+        )
+        self._losses.clear()
+        self._told_at, self._told_step = now, state.step
+        return event
+
+    def change(self, step: int, steps: int) -> Change | None:
+        """Cut or add steps where the speed since the last look does not lead to the planned end.
+
+        The look reaches over a share of what is left, in seconds or in steps, so that a short disturbance early on
+        changes little, and the end is not reached unseen.
+        """
+        if not self._plan.end_s or step >= steps or step == self._look_step:
+            return None
+        left_s = self._plan.end_s - self._deadline.elapsed_s()
+        seconds = time.monotonic() - self._look_at
+        far = step - self._look_step >= max(3, _LOOK_SHARE * (steps - self._look_step))
+        if left_s > 0 and not far and seconds < max(_SHORTEST_LOOK_S, _LOOK_SHARE * left_s):
+            return None
+        step_s = seconds / (step - self._look_step)
+        self._look_at, self._look_step = time.monotonic(), step
+        left = max(0, int(left_s / step_s))
+        off = abs(step + left - steps)
+        tolerated = _TOLERATED_LATE if step + left < steps else _TOLERATED_EARLY
+        if off * step_s < _TOLERATED_S or off < tolerated * (steps - step):
+            return None
+        word = "slower" if step + left < steps else "faster"
+        reason = f"the machine is {word} than planned: {step_s * 1000:.1f} ms a step, validation included"
+        return Change(step=step, steps_before=steps, steps=step + left, reason=reason)

@@ -1,0 +1,5 @@
+"""The version, alone in its file so that the packaging reads it without importing anything."""
+
+from typing import Final
+
+VERSION: Final = "0.1.0"

@@ -1,0 +1,66 @@
+"""Folders, archives and tables of made-up image files, and the sources that tests open over them.
+
+The files begin as images do, which is all that a source looks at.
+"""
+
+import io
+import tarfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Literal
+
+from gnomon.sources import Source, SourceSpec, open_source
+from gnomon.sources.layout import Listing
+
+JPEG: Final = b"\xff\xd8\xff\xe0"
+PNG: Final = b"\x89PNG\r\n\x1a\n"
+ONE_EACH: Final[Mapping[str, bytes]] = {"cat/1.jpg": JPEG + b"c", "dog/1.jpg": JPEG + b"dd"}
+
+_OPEN: Final[list[Source]] = []
+
+
+def opened(
+    location: Path | str, *, input: str | None = None, target: str | None = None, group: str | None = None
+) -> Source:
+    """The source; `close_all` closes it."""
+    source = open_source(SourceSpec(location=str(location), input=input, target=target, group=group))
+    _OPEN.append(source)
+    return source
+
+
+def close_all() -> None:
+    while _OPEN:
+        _OPEN.pop().close()
+
+
+def labels(listing: Listing | Source) -> dict[str, str]:
+    return {row.key: row.label for row in listing.rows}
+
+
+def reasons(listing: Listing | Source) -> dict[str, str]:
+    return {refused.key: refused.reason for refused in listing.set_aside}
+
+
+def write_folder(root: Path, files: Mapping[str, bytes]) -> Path:
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return root
+
+
+def write_zip(path: Path, files: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def write_tar(path: Path, files: Mapping[str, bytes], mode: Literal["w", "w:gz", "w:bz2", "w:xz"] = "w") -> Path:
+    with tarfile.open(path, mode) as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
