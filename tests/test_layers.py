@@ -18,14 +18,15 @@ SOURCE: Final = Path(__file__).parents[1] / "src"
 PACKAGE: Final = SOURCE / "gnomon"
 
 PREDICT: Final = (
-    *("errors", "types", "deadline", "chance"),
-    *("sources", "encoders", "models", "tasks", "modelfile"),
+    *("errors", "types", "version", "deadline", "chance"),
+    *("sources", "encoders", "models", "tasks", "modelfile", "predict"),
 )
 TRAIN: Final = (
-    *("dataset", "augment", "batches", "optim", "plan", "run", "train"),
+    *("cache", "splits", "dataset", "baseline", "augment", "batches"),
+    *("optim", "hardware", "plan", "run", "train"),
     *("evaluate", "doctor", "explain", "report"),
-    *("recipe", "tune", "cluster", "estimator"),
-    *("display", "cli"),
+    *("recipe", "tune", "cluster"),
+    *("display", "api", "estimator", "cli"),
 )
 ORDER: Final = (*PREDICT, *TRAIN, "__main__", "__init__")
 

@@ -11,7 +11,7 @@ Names are loaded when they are first used, so that `import gnomon` and `gnomon -
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from .version import VERSION as __version__
+from .version import VERSION
 
 if TYPE_CHECKING:
     from .api import TrainedRun as TrainedRun
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from .recipe import Recipe as Recipe
     from .tasks import Answer as Answer
     from .types import Metric as Metric
+
+__version__ = VERSION
 
 _HOMES: Final = {
     "Answer": "tasks",

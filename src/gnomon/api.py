@@ -126,7 +126,11 @@ def train(
     if isinstance(optimizer, OptimizerSpec):
         made = msgspec.structs.replace(made, optimizer=optimizer)
     given = InMemory(source=array_source(*data) if isinstance(data, tuple) else None, module=module)
-    run = create_run(out, data=made.source.location, model=type(made.model).__name__ if made.model else "cnn")
+    run = create_run(
+        None if out is None else Path(out),
+        data=made.source.location,
+        model=type(made.model).__name__ if made.model else "cnn",
+    )
     mode = choose_mode(json=False, quiet=not progress, stream=sys.stdout)
     with open_display(mode, made.source.location, deadline) as show:
         events = fit(made, run, deadline, given=given)

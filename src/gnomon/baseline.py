@@ -35,7 +35,7 @@ class LinearModel:
 def simple_features(pictures: NDArray[Any]) -> Tensor:
     """`(N, H, W, C)` → `(N, C, h, w)` float32, averaged down to at most 12×12."""
     maps = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float()
-    return nn.functional.adaptive_avg_pool2d(maps, [min(_SIDE, size) for size in maps.shape[2:]])
+    return nn.functional.adaptive_avg_pool2d(maps, (min(_SIDE, maps.shape[2]), min(_SIDE, maps.shape[3])))
 
 
 def fit_linear(features: Tensor, labels: NDArray[np.int64], num_classes: int) -> LinearModel:
@@ -55,10 +55,10 @@ def fit_linear(features: Tensor, labels: NDArray[np.int64], num_classes: int) ->
     def closure() -> float:
         method.zero_grad()
         loss = nn.functional.cross_entropy(_scores(inputs, weights), targets) + _PENALTY * weights[:-1].square().sum()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.detach())
 
-    method.step(closure)
+    method.step(closure)  # type: ignore[no-untyped-call]
     return LinearModel(mean, scale, weights.detach())
 
 

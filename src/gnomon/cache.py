@@ -154,9 +154,7 @@ def _read_index(entry: Path, rows: int, encoder: ImageEncoder) -> Index | None:
     return index if (index.version, index.rows, size) == (VERSION, rows, whole) else None
 
 
-def _write_entry(
-    entry: Path, source: Source, encoder: ImageEncoder, threads: int
-) -> Generator[int, None, Index]:
+def _write_entry(entry: Path, source: Source, encoder: ImageEncoder, threads: int) -> Generator[int, None, Index]:
     """Encode into a folder of another name, and rename it when it is whole: a reader never sees half an entry."""
     started = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix=".making-", dir=entry.parent))
@@ -164,9 +162,7 @@ def _write_entry(
     try:
         with (folder / "rows.bin").open("wb") as file, quiet_decoding():
             yield from _encode_into(file, source, encoder, threads, failures)
-        index = Index(
-            version=VERSION, rows=len(source.rows), seconds=time.monotonic() - started, set_aside=failures
-        )
+        index = Index(version=VERSION, rows=len(source.rows), seconds=time.monotonic() - started, set_aside=failures)
         (folder / "index.json").write_bytes(msgspec.json.encode(index))
         shutil.rmtree(entry, ignore_errors=True)
         folder.rename(entry)
@@ -209,9 +205,7 @@ def _blocks(source: Source, failures: dict[int, str]) -> Iterator[tuple[int, lis
         yield start, block
 
 
-def _encode_block(
-    encoder: ImageEncoder, start: int, block: list[Raw | None]
-) -> tuple[NDArray[Any], dict[int, str]]:
+def _encode_block(encoder: ImageEncoder, start: int, block: list[Raw | None]) -> tuple[NDArray[Any], dict[int, str]]:
     rows = np.zeros((len(block), *encoder.shape), encoder.storage)
     failures = {}
     for position, raw in enumerate(block):
@@ -223,9 +217,7 @@ def _encode_block(
     return rows, failures
 
 
-def _write_block(
-    file: BinaryIO, future: Future[tuple[NDArray[Any], dict[int, str]]], failures: dict[int, str]
-) -> int:
+def _write_block(file: BinaryIO, future: Future[tuple[NDArray[Any], dict[int, str]]], failures: dict[int, str]) -> int:
     rows, failed = future.result()
     failures.update(failed)
     file.write(rows.data)

@@ -34,7 +34,8 @@ def uniform(seed: int, purpose: str, epoch: int, rows: NDArray[np.int64], draws:
     counter made of the row and the draw.
     """
     start = np.uint64(key(seed, purpose, epoch))
-    counter = rows.astype(np.uint64)[:, None] * np.uint64(draws) + np.arange(draws, dtype=np.uint64)
+    draw: NDArray[np.uint64] = np.arange(draws, dtype=np.uint64)
+    counter: NDArray[np.uint64] = rows.astype(np.uint64)[:, None] * np.uint64(draws) + draw
     with np.errstate(over="ignore"):
         mixed = start + (counter + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -44,7 +45,7 @@ def uniform(seed: int, purpose: str, epoch: int, rows: NDArray[np.int64], draws:
 
 
 def ranked(seed: int, purpose: str, names: Sequence[str]) -> list[int]:
-    """Indices of `names` in a random order that depends on each name alone, not on the order or number of the others."""
+    """Indices of `names` in a random order: the place of a name depends on it alone, not on the others."""
 
     def rank(index: int) -> tuple[bytes, int]:
         return hashlib.blake2b(f"{seed}/{purpose}/{names[index]}".encode(errors="surrogatepass")).digest(), index

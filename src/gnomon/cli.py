@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from .deadline import Deadline, parse_deadline, process_start_s
 from .errors import EXIT_FAULT, EXIT_INPUT, GnomonError, InputError, Interrupted, RecipeError, RowError
@@ -62,7 +62,7 @@ def _complain(error: GnomonError) -> int:
     return EXIT_INPUT
 
 
-# --- What can be said --------------------------------------------------------------------------------------------------
+# --- What can be said ------------------------------------------------------------------------------------------------
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -110,7 +110,9 @@ def _add_data_options(group: Any) -> None:
     group.add_argument("--input", metavar="COLUMN", help="table: column of file names; guessed when obvious")
     group.add_argument("--target", metavar="COLUMN", help="table: column of labels; guessed when obvious")
     group.add_argument(
-        "--group", metavar="COLUMN|REGEX", help="rows of one group stay in one part: a column, or a pattern on file names"
+        "--group",
+        metavar="COLUMN|REGEX",
+        help="rows of one group stay in one part: a column, or a pattern on file names",
     )
     group.add_argument("--size", type=_positive, metavar="PIXELS", help="longer side of what the network sees")
     group.add_argument("--fit", choices=("letterbox", "crop", "stretch"), help="pictures of another shape [letterbox]")
@@ -163,7 +165,10 @@ def _add_predict(commands: Any) -> None:
 
 def _add_resume(commands: Any) -> None:
     parser = commands.add_parser(
-        "resume", help="go on with a run that was stopped", description="Go on from the last checkpoint.", allow_abbrev=False
+        "resume",
+        help="go on with a run that was stopped",
+        description="Go on from the last checkpoint.",
+        allow_abbrev=False,
     )
     parser.set_defaults(run=_resume)
     parser.add_argument("directory", metavar="RUN", help="the run directory")
@@ -208,7 +213,7 @@ def _widths(text: str) -> tuple[int, ...]:
     return tuple(_positive(part) for part in text.split("-"))
 
 
-# --- What is then done -------------------------------------------------------------------------------------------------
+# --- What is then done -----------------------------------------------------------------------------------------------
 
 
 def _train(chosen: argparse.Namespace) -> int:
@@ -281,7 +286,7 @@ def _work(run: Run, deadline: Deadline, chosen: argparse.Namespace, training: An
 
 @dataclass(slots=True)
 class _Signals:
-    """What has been received. While `patient`, a first signal is only noted, and the training stops at its next event."""
+    """What has been received. While `patient`, a first signal is only noted: training stops at its next event."""
 
     number: int = 0
     patient: bool = False
@@ -312,7 +317,9 @@ def _recipe(chosen: argparse.Namespace) -> Recipe:
     from .recipe import Recipe, parse_recipe
     from .sources import SourceSpec
 
-    base = parse_recipe(_read(chosen.recipe)) if chosen.recipe else Recipe(source=SourceSpec(location=chosen.data or ""))
+    base = (
+        parse_recipe(_read(chosen.recipe)) if chosen.recipe else Recipe(source=SourceSpec(location=chosen.data or ""))
+    )
     if not (chosen.data or base.source.location):
         raise RecipeError("no data given", remedy="gnomon train DATA --by 5m")
     model = Cnn(widths=chosen.widths) if chosen.widths else model_named(chosen.model) if chosen.model else base.model

@@ -193,14 +193,14 @@ def _geometry(
     return choose_geometry(headers, channels=channels, fit=spec.fit, side=spec.size, max_pixels=max_pixels)
 
 
-def _with_statistics(
-    encoder: ImageEncoder, encoded: EncodedRows, train: NDArray[np.int64], seed: int
-) -> ImageEncoder:
+def _with_statistics(encoder: ImageEncoder, encoded: EncodedRows, train: NDArray[np.int64], seed: int) -> ImageEncoder:
     """Mean and deviation per channel over up to 4,096 training rows, a bounded number at a time, in float64."""
     order = chance.permutation(seed, "statistics", 0, len(train))[:_STATISTICS_ROWS]
     sums, squares, count = np.zeros(encoder.channels), np.zeros(encoder.channels), 0
     for start in range(0, len(order), 64):
-        values = encoded.take(np.sort(train[order[start : start + 64]])).reshape(-1, encoder.channels).astype(np.float64)
+        values = (
+            encoded.take(np.sort(train[order[start : start + 64]])).reshape(-1, encoder.channels).astype(np.float64)
+        )
         sums, squares, count = sums + values.sum(axis=0), squares + (values**2).sum(axis=0), count + len(values)
     mean = sums / count
     std = np.sqrt(np.maximum(squares / count - mean**2, 0))
@@ -232,9 +232,7 @@ def _usable_parts(
     return usable, lost
 
 
-def _labels(
-    rows: Sequence[Row], classes: Sequence[str], parts: dict[Split, NDArray[np.int64]]
-) -> NDArray[np.int64]:
+def _labels(rows: Sequence[Row], classes: Sequence[str], parts: dict[Split, NDArray[np.int64]]) -> NDArray[np.int64]:
     position = {name: index for index, name in enumerate(classes)}
     labels = np.full(len(rows), -1, dtype=np.int64)
     for indices in parts.values():
@@ -243,8 +241,9 @@ def _labels(
 
 
 def _all_failed(source: Source, failed: Sequence[SetAside]) -> str:
-    first = "; ".join(f"{row.key} {row.reason}" for row in failed[:3])
-    return f"{len(failed):,} of {plural(len(source.rows), 'picture')} can't be read, and fewer than 2 classes are left: {listed([first])}"
+    first = listed([f"{row.key} {row.reason}" for row in failed])
+    rows = plural(len(source.rows), "picture")
+    return f"{len(failed):,} of {rows} can't be read, and fewer than 2 classes are left: {first}"
 
 
 def _natural(name: str) -> tuple[int, float, str]:

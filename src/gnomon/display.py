@@ -127,7 +127,9 @@ def _line(event: Event) -> str:
                 f"{event.rows_per_s:,.0f} images/s"
             )
         case Validated():
-            return f"  validation: accuracy {event.accuracy:.1%}, loss {event.loss:.4f}{' (best)' if event.best else ''}"
+            return (
+                f"  validation: accuracy {event.accuracy:.1%}, loss {event.loss:.4f}{' (best)' if event.best else ''}"
+            )
         case Replanned() if abs(event.steps / event.steps_before - 1) > _WORTH_TELLING:
             return f"  {event.steps:,} steps instead of {event.steps_before:,}: {event.reason}"
         case Stopped():
@@ -176,7 +178,9 @@ class _PanelState:
         table.add_row(self.phase, ProgressBar(total=1.0, completed=self.share, pulse=self.phase not in _MEASURED))
         for name, value in self._facts():
             table.add_row(name, value)
-        return Panel(Group(table), title=f"[bold]gnomon[/] {escape(self.title)}", title_align="left", border_style="dim")
+        return Panel(
+            Group(table), title=f"[bold]gnomon[/] {escape(self.title)}", title_align="left", border_style="dim"
+        )
 
     def _facts(self) -> Iterator[tuple[str, str]]:
         yield "time", self._time()

@@ -68,7 +68,8 @@ def evaluate(run: Run, dataset: Dataset, model: Model, *, seed: int) -> Evaluati
     linear = _fit_baseline(dataset, seed)
     results = {}
     predicted: dict[Split, NDArray[np.float32]] = {}
-    for part, name in (("validation", VALIDATION), ("test", TEST)):
+    files: dict[Split, str] = {"validation": VALIDATION, "test": TEST}
+    for part, name in files.items():
         predicted[part] = _predict(dataset, model, part, views=None)
         scores = score(predicted[part], dataset.labels[dataset.parts[part]], model.classes)
         single = _predict(dataset, model, part, views="none") if part == "test" and _has_views(model) else None
@@ -82,7 +83,9 @@ def evaluate(run: Run, dataset: Dataset, model: Model, *, seed: int) -> Evaluati
 def _predict(dataset: Dataset, model: Model, part: Split, *, views: Views | None) -> NDArray[np.float32]:
     rows = dataset.parts[part]
     blocks = [rows[start : start + _BLOCK_ROWS] for start in range(0, len(rows), _BLOCK_ROWS)]
-    return np.concatenate([model.probabilities_of_encoded(dataset.encoded.take(block), views=views) for block in blocks])
+    return np.concatenate(
+        [model.probabilities_of_encoded(dataset.encoded.take(block), views=views) for block in blocks]
+    )
 
 
 def _has_views(model: Model) -> bool:
@@ -95,7 +98,8 @@ def _evaluation(
     labels = dataset.labels[dataset.parts[part]]
     commonest = int(np.argmax(dataset.spec.train_counts))
     linear_hits = sum(
-        int((linear.predict(features) == truth).sum()) for features, truth in _feature_blocks(dataset, dataset.parts[part])
+        int((linear.predict(features) == truth).sum())
+        for features, truth in _feature_blocks(dataset, dataset.parts[part])
     )
     return Evaluation(
         rows=scores.rows,

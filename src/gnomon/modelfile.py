@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from .encoders import ImageEncoder, quiet_decoding
 from .errors import ModelFileError, RowError
-from .models import Imported, ModelSpec
+from .models import Imported, ModelSpec, channels_last
 from .tasks import Answer, Task, Views
 from .tasks.classify import probabilities
 from .types import Metric, Raw, Value
@@ -49,8 +49,8 @@ class Header(Value, frozen=True):
     encoder: ImageEncoder
     model: ModelSpec
     task: Task
-    metrics: dict[str, Metric] = {}
-    made: dict[str, str] = {}
+    metrics: dict[str, Metric] = msgspec.field(default_factory=dict)
+    made: dict[str, str] = msgspec.field(default_factory=dict)
     format: Literal["gnomon-model"] = FORMAT
     version: Literal[1] = VERSION
 
@@ -138,7 +138,7 @@ def load(path: str | Path, *, module: nn.Module | None = None) -> Model:
     network.load_state_dict(tensors, assign=True)
     for parameter in network.parameters():
         parameter.requires_grad_(False)
-    return Model(header, network.to(memory_format=torch.channels_last).eval())  # type: ignore[call-overload]
+    return Model(header, channels_last(network).eval())
 
 
 def read_header(path: Path) -> Header:
@@ -151,7 +151,9 @@ def read_header(path: Path) -> Header:
             outer = msgspec.json.decode(file.read(length))
         text = outer["__metadata__"]["gnomon"]
     except FileNotFoundError:
-        raise ModelFileError(f"there is no model file {str(path)!r}", remedy="Give the path of a .safetensors file.") from None
+        raise ModelFileError(
+            f"there is no model file {str(path)!r}", remedy="Give the path of a .safetensors file."
+        ) from None
     except (OSError, struct.error, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _damaged(path, f"its header can't be read ({error})") from None
     except (KeyError, TypeError):
@@ -208,7 +210,7 @@ def _flat(field: object) -> Iterator[float]:
 def _read_tensors(path: Path, network: nn.Module) -> dict[str, Tensor]:
     wanted = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in network.state_dict().items()}
     try:
-        with safetensors.safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
+        with safetensors.safe_open(path, framework="pt") as file:
             names = set(file.keys())
             if names != set(wanted):
                 raise _damaged(path, f"its tensors are not the network's: {sorted(names ^ set(wanted))[:3]}")

@@ -1,9 +1,9 @@
 """Optimizers, schedules and weight averaging.
 
-    gradient-descent   w ← w − η ∇L over the whole training part at each step
-    sgd                the same on a batch, with Nesterov momentum
-    adam, adamw        per-weight steps from running means of the gradient and its square
-    muon               for convolution filters and matrices: the momentum is orthogonalised; the rest takes SGD
+gradient-descent   w ← w − η ∇L over the whole training part at each step
+sgd                the same on a batch, with Nesterov momentum
+adam, adamw        per-weight steps from running means of the gradient and its square
+muon               for convolution filters and matrices: the momentum is orthogonalised; the rest takes SGD
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class Muon(torch.optim.Optimizer):
                 state["momentum"].mul_(group["momentum"]).add_(parameter.grad)
                 ahead = parameter.grad.add(state["momentum"], alpha=group["momentum"])
                 matrix = ahead.reshape(len(parameter), -1)
-                by_shape[tuple(matrix.shape)].append((parameter, matrix))  # type: ignore[index]
+                by_shape[tuple(matrix.shape)].append((parameter, matrix))
             for pairs in by_shape.values():
                 turned = orthogonalise(torch.stack([matrix for _, matrix in pairs]))
                 for (parameter, _), update in zip(pairs, turned, strict=True):
@@ -151,7 +151,8 @@ def orthogonalise(matrices: Tensor, steps: int = _NEWTON_SCHULZ_STEPS) -> Tensor
     for _ in range(steps):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.mT if tall else x
+    turned: Tensor = x.mT if tall else x
+    return turned
 
 
 def build_optimizer(model: nn.Module, spec: OptimizerSpec) -> Optimizer:

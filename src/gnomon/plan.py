@@ -258,7 +258,7 @@ def ladder(input_shape: tuple[int, int, int]) -> list[Cnn]:
 
 def _batch(rows: int) -> int:
     """About 24 steps an epoch, from 16 to 512 rows, a power of two."""
-    return 2 ** min(9, max(4, round(math.log2(max(1, rows / 24)))))
+    return 1 << min(9, max(4, round(math.log2(max(1, rows / 24)))))
 
 
 def _wanted_epochs(rows: int) -> float:
@@ -344,11 +344,13 @@ def _length(
         needed = deadline.elapsed_s() + finish_s + 20 * speed.step_s
         raise DeadlineError(
             f"the deadline is too near: {spoken(deadline.total_s)}, of which "
-            f"{spoken(deadline.elapsed_s())} went into reading the data and measuring, and {spoken(finish_s)} are needed "
-            "to judge and save",
+            f"{spoken(deadline.elapsed_s())} went into reading the data and measuring, and {spoken(finish_s)} are "
+            "needed to judge and save",
             remedy=f"Give at least --by {math.ceil(needed * 1.2)}s.",
         )
-    reason = f"{spoken(seconds)} for training at {speed.step_s * 1000:.1f} ms a step; {spoken(finish_s)} kept for the rest"
+    reason = (
+        f"{spoken(seconds)} for training at {speed.step_s * 1000:.1f} ms a step; {spoken(finish_s)} kept for the rest"
+    )
     return _Length(steps, seconds, reason)
 
 
@@ -374,7 +376,9 @@ def _choose_views(
         return "mirror+shift", Decision(
             name="views", value="mirror+shift", reason=f"six views of each picture take {spoken(cost_s)} in all"
         )
-    return "mirror", Decision(name="views", value="mirror", reason=f"six views would take {spoken(cost_s)}, two a third")
+    return "mirror", Decision(
+        name="views", value="mirror", reason=f"six views would take {spoken(cost_s)}, two a third"
+    )
 
 
 def _choose_augmentation(

@@ -56,7 +56,9 @@ def print_predictions(model: str, files: Sequence[str], *, top: int, as_csv: boo
     return 2 if failed else 0
 
 
-def predict_files(model: Model, files: Sequence[str], *, top: int = 1) -> Iterator[tuple[list[str], list[Answer | str]]]:
+def predict_files(
+    model: Model, files: Sequence[str], *, top: int = 1
+) -> Iterator[tuple[list[str], list[Answer | str]]]:
     """Names and answers, a block at a time; in place of an answer the reason why a file has none.
 
     Raises:

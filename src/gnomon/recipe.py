@@ -25,7 +25,7 @@ from .errors import DeadlineError, RecipeError, RunError
 from .evaluate import evaluate
 from .hardware import Format, Hardware, describe_environment, keep_freed_memory, measure_hardware, usable_cores
 from .modelfile import Header, Model, to_bytes
-from .models import ModelSpec, describe_network
+from .models import ModelSpec, channels_last, describe_network
 from .optim import OptimizerSpec
 from .plan import Plan, Speed, TrainingSpec, make_plan
 from .report import write_model_card, write_report
@@ -38,7 +38,7 @@ from .version import VERSION
 
 T = TypeVar("T")
 
-_SYMMETRY_ROWS: Final = 2000
+_SYMMETRY_ROWS: Final = 4000
 _MOST_PIXELS, _FEWEST_PIXELS = 224 * 224, 32 * 32
 _PIXELS_PER_S: Final = 4e6
 _WANTED_EPOCHS: Final = 30
@@ -78,7 +78,9 @@ def parse_recipe(text: str) -> Recipe:
     try:
         return msgspec.toml.decode(text, type=Recipe)
     except msgspec.DecodeError as error:
-        raise RecipeError(f"the recipe can't be used: {error}", remedy="Compare it with recipe.toml of any run.") from None
+        raise RecipeError(
+            f"the recipe can't be used: {error}", remedy="Compare it with recipe.toml of any run."
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +110,7 @@ class Prepared:
     validation: Rows
 
 
-def fit(
-    recipe: Recipe, run: Run, deadline: Deadline, *, given: InMemory = NOTHING
-) -> Generator[Event, None, Prepared]:
+def fit(recipe: Recipe, run: Run, deadline: Deadline, *, given: InMemory = NOTHING) -> Generator[Event, None, Prepared]:
     """Data to run directory. Leaving the loop at any event stops well. Returns what it prepared, for `finish`.
 
     Args:
@@ -195,7 +195,7 @@ def final_model(run: Run, dataset: Dataset, plan: Plan, *, module: nn.Module | N
     header = Header(encoder=dataset.encoder, model=plan.model, task=task, made=made)
     network = plan.model.build(dataset.spec.input_shape, task.num_outputs) if module is None else module
     network.load_state_dict(final_weights(checkpoint))
-    network = network.requires_grad_(False).to(device=plan.device, memory_format=torch.channels_last)
+    network = channels_last(network.requires_grad_(False).to(plan.device))
     return Model(header, network.eval())
 
 
@@ -230,14 +230,12 @@ def _resume(run: Run, deadline: Deadline, given: InMemory) -> Generator[Event, N
     where = f"going on from step {checkpoint.step:,}" if checkpoint else "no whole checkpoint: from the beginning"
     yield Noted(text=where)
     yield Phased(name="training", elapsed_s=deadline.elapsed_s())
-    events = train(
-        model, prepared.task, rows, validation, plan, run, deadline=deadline, checkpoint=checkpoint
-    )
+    events = train(model, prepared.task, rows, validation, plan, run, deadline=deadline, checkpoint=checkpoint)
     yield from _stopped_early(events, plan.early_stopping)
     return prepared
 
 
-def _finish(run: Run, deadline: Deadline, dataset: Dataset | None, given: InMemory) -> Iterator[Event]:
+def _finish(run: Run, deadline: Deadline, dataset: Dataset | None, given: InMemory) -> Generator[Event, None, None]:
     plan, recipe = run.read_json(PLAN, Plan), parse_recipe(run.read_text(RECIPE))
     if dataset is None:
         yield Phased(name="reading", elapsed_s=deadline.elapsed_s())
@@ -317,9 +315,7 @@ def _check_decoding(expected_s: float, spent_s: float, rows: int, deadline: Dead
         )
 
 
-def _reopen_dataset(
-    run: Run, recipe: Recipe, deadline: Deadline, given: InMemory
-) -> Generator[Event, None, Dataset]:
+def _reopen_dataset(run: Run, recipe: Recipe, deadline: Deadline, given: InMemory) -> Generator[Event, None, Dataset]:
     """The data set of a run, at the size that was chosen then.
 
     Raises:
@@ -383,5 +379,7 @@ def _symmetry(dataset: Dataset, seed: int) -> tuple[float, float]:
 def _without_none(value: object) -> dict[str, object]:
     assert isinstance(value, dict), "a recipe is a table"
     return {
-        name: _without_none(part) if isinstance(part, dict) else part for name, part in value.items() if part is not None
+        name: _without_none(part) if isinstance(part, dict) else part
+        for name, part in value.items()
+        if part is not None
     }

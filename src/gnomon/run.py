@@ -94,7 +94,9 @@ class Run:
         try:
             return msgspec.json.decode((self.path / name).read_bytes(), type=kind)
         except OSError as error:
-            raise RunError(f"{str(self.path / name)!r} can't be read: {error.strerror}", remedy="Was the run begun?") from None
+            raise RunError(
+                f"{str(self.path / name)!r} can't be read: {error.strerror}", remedy="Was the run begun?"
+            ) from None
         except msgspec.DecodeError as error:
             raise RunError(f"{str(self.path / name)!r} is damaged: {error}") from None
 
@@ -200,7 +202,9 @@ def open_run(path: str | Path) -> Run:
     """
     run = Run(Path(path))
     if not run.has(RECIPE):
-        raise RunError(f"{str(path)!r} is not a run directory: it has no {RECIPE}", remedy="Give one, such as runs/latest.")
+        raise RunError(
+            f"{str(path)!r} is not a run directory: it has no {RECIPE}", remedy="Give one, such as runs/latest."
+        )
     return run
 
 

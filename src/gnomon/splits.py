@@ -89,7 +89,7 @@ def split_rows(
         if not parts[part] and (part in wanted or parts["test"]):
             raise DataError(
                 f"{plural(len(drawable), 'labelled picture')} are too few to set a {part} part aside",
-                remedy=f"Give at least {FEWEST_OF_A_CLASS} pictures of two classes, better 50 of each; with --group, 3 groups.",
+                remedy=f"Give at least {FEWEST_OF_A_CLASS} pictures of two classes, better 50; with --group, 3 groups.",
             )
     origin = _origin(given, wanted, grouped=any(row.group is not None for row in rows))
     return {part: np.array(indices, dtype=np.int64) for part, indices in parts.items()}, origin

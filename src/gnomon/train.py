@@ -25,7 +25,7 @@ from .batches import Rows, batch_at, in_order
 from .deadline import Deadline
 from .errors import RecipeError
 from .hardware import Format
-from .models import ModelSpec, Network, whiten
+from .models import ModelSpec, Network, channels_last, whiten
 from .optim import MovingAverage, Optimizer, OptimizerSpec, build_optimizer
 from .plan import Change, Plan, Speed, progress
 from .run import Checkpoint, Run
@@ -87,9 +87,7 @@ def train_step(
     return loss.detach()
 
 
-def build_model(
-    spec: ModelSpec, rows: Rows, *, seed: int, device: str, module: nn.Module | None = None
-) -> nn.Module:
+def build_model(spec: ModelSpec, rows: Rows, *, seed: int, device: str, module: nn.Module | None = None) -> nn.Module:
     """The network before its first step: random weights from the seed, the stem whitened on training rows.
 
     A module that is given is copied instead of building one.
@@ -100,7 +98,7 @@ def build_model(
     if isinstance(model, Network):
         chosen = chance.permutation(seed, "whitening", 0, len(rows))[:_WHITENING_ROWS]
         whiten(model, encoder.normalise(rows.stored(chosen)).cpu())
-    return model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return channels_last(model.to(device))
 
 
 def train(
@@ -188,9 +186,7 @@ def _steps(
         if change is not None:
             state.history.append(change)
             steps = change.steps
-            yield Replanned(
-                step=change.step, steps_before=change.steps_before, steps=steps, reason=change.reason
-            )
+            yield Replanned(step=change.step, steps_before=change.steps_before, steps=steps, reason=change.reason)
         last = state.step >= steps
         if pace.due() or last:
             stepped = pace.stepped(state, steps, plan, len(rows))

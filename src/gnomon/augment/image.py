@@ -20,7 +20,7 @@ from ..baseline import fit_linear, simple_features
 from ..errors import RecipeError, nearest
 from ..types import Decision, Value
 
-_MIRROR_KEEPS: Final = 0.9
+_MIRROR_KEEPS: Final = 0.8
 _LONG_TRAINING_EPOCHS: Final = 30
 _KINDS = ("flip", "shift", "cutout", "mixup")
 
@@ -33,7 +33,7 @@ class ImageAugment(Value, frozen=True):
             arXiv 2404.00498, section 3.6).
         shift: largest shift in pixels, in both directions; the border is repeated.
         cutout: side of a square that is set to the mean colour, in pixels; 0 for none (arXiv 1708.04552).
-        mixup: α of the Beta distribution of the mixing share; 0 for none (arXiv 1710.09412).
+        mixup: parameter of the Beta distribution of the mixing share; 0 for none (arXiv 1710.09412).
     """
 
     flip: bool = False
@@ -53,7 +53,9 @@ class ImageAugment(Value, frozen=True):
             epochs: `(N,)`, how often the row has been seen before: a batch may reach over the end of an epoch.
             rows: `(N,)`, which rows of the data these are.
         """
-        drawn = torch.from_numpy(np.concatenate([_draws(seed, epoch, rows[epochs == epoch]) for epoch in np.unique(epochs)]))
+        drawn = torch.from_numpy(
+            np.concatenate([_draws(seed, epoch, rows[epochs == epoch]) for epoch in np.unique(epochs)])
+        )
         order = np.concatenate([np.flatnonzero(epochs == epoch) for epoch in np.unique(epochs)])
         chances = torch.empty_like(drawn)
         chances[torch.from_numpy(order)] = drawn
@@ -85,11 +87,15 @@ def parse_augment(text: str, shape: tuple[int, int, int]) -> ImageAugment:
         if name == "none":
             continue
         if name not in _KINDS:
-            raise RecipeError(f"the augmentation {name!r} is not known", remedy=nearest(name, (*_KINDS, "none", "auto")))
+            raise RecipeError(
+                f"the augmentation {name!r} is not known", remedy=nearest(name, (*_KINDS, "none", "auto"))
+            )
         try:
             strengths[name] = float(number) if number else _usual(shape)[name]
         except ValueError:
-            raise RecipeError(f"the strength of {part!r} is not a number", remedy="Write, for example, shift=3.") from None
+            raise RecipeError(
+                f"the strength of {part!r} is not a number", remedy="Write, for example, shift=3."
+            ) from None
     return ImageAugment(
         flip=bool(strengths.get("flip", 0)),
         shift=round(strengths.get("shift", 0)),
@@ -98,7 +104,9 @@ def parse_augment(text: str, shape: tuple[int, int, int]) -> ImageAugment:
     )
 
 
-def choose_augment(shape: tuple[int, int, int], symmetry: tuple[float, float], epochs: float) -> tuple[ImageAugment, Decision]:
+def choose_augment(
+    shape: tuple[int, int, int], symmetry: tuple[float, float], epochs: float
+) -> tuple[ImageAugment, Decision]:
     """What this data and this many epochs call for, and why.
 
     Args:
@@ -137,7 +145,7 @@ def mirror_symmetry(pictures: NDArray[Any], labels: NDArray[np.int64]) -> tuple[
 
 
 def _usual(shape: tuple[int, int, int]) -> dict[str, float]:
-    """Usual strengths: a shift of 1/16 of the shorter side, a cut-out of 3/8 of it, α = 0.2."""
+    """Usual strengths: a shift of 1/16 of the shorter side, a cut-out of 3/8 of it, and 0.2 for mixup."""
     side = min(shape[1:])
     return {
         "flip": 1,
@@ -185,9 +193,9 @@ def _cut_out(inputs: Tensor, chances: Tensor, side: int) -> Tensor:
 def _mixed(inputs: Tensor, targets: Tensor, chances: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
     """Each row mixed with the one before it in the batch, whose order is random already.
 
-    The share is Beta(α, α) by the inverse of its distribution function, for the larger part max(λ, 1 − λ).
+    The share has a Beta distribution, drawn by the inverse of its distribution function; the larger part is first.
     """
-    from scipy.special import betaincinv  # type: ignore[import-untyped]  # slow to import, and rarely needed
+    from scipy.special import betaincinv  # slow to import, and rarely needed
 
     share = betaincinv(alpha, alpha, chances.double().numpy())
     larger = torch.from_numpy(np.maximum(share, 1 - share)).to(inputs.dtype).to(inputs.device)

@@ -1,14 +1,15 @@
 """What is trained. A model spec is a frozen value of plain numbers; `build` turns it into a `torch.nn.Module`.
 
-    plain     the textbook network: convolution 32-64-64, max-pooling, dense 64
-    cnn       whitened stem, stages of 3×3 convolutions; scaled by width, depth and input size
-    imported  a module of the user's own, `package.module:Name`
+plain     the textbook network: convolution 32-64-64, max-pooling, dense 64
+cnn       whitened stem, stages of 3×3 convolutions; scaled by width, depth and input size
+imported  a module of the user's own, `package.module:Name`
 """
 
 from __future__ import annotations
 
 from typing import Protocol, TypeAlias
 
+import torch
 from torch import nn
 
 from ..errors import RecipeError, nearest
@@ -47,4 +48,21 @@ def model_named(name: str) -> ModelSpec | None:
     return Imported(name=name)
 
 
-__all__ = ["Builds", "Cnn", "Imported", "ModelSpec", "Network", "NetworkSummary", "Plain", "describe_network", "model_named", "whiten"]
+def channels_last(module: nn.Module) -> nn.Module:
+    """The module with its weights laid out as convolutions take them quickest, `(N, H, W, C)` in memory."""
+    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+__all__ = [
+    "Builds",
+    "Cnn",
+    "Imported",
+    "ModelSpec",
+    "Network",
+    "NetworkSummary",
+    "Plain",
+    "channels_last",
+    "describe_network",
+    "model_named",
+    "whiten",
+]

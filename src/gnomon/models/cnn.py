@@ -64,10 +64,12 @@ class Network(nn.Module):
     def features(self, inputs: Tensor) -> Tensor:
         """`(N, C, H, W)` → `(N, widths[-1])`, what the dense layer sees."""
         maps = self.stages(nn.functional.gelu(self.stem(inputs)))
-        return maps.amax(dim=(2, 3))
+        features: Tensor = maps.amax(dim=(2, 3))
+        return features
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self.head(self.dropout(self.features(inputs))) * (1 / 9)
+        logits: Tensor = self.head(self.dropout(self.features(inputs)))
+        return logits * (1 / 9)
 
 
 class Stage(nn.Module):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+import msgspec
 from torch import nn
 
 from ..errors import RecipeError, nearest
@@ -22,7 +23,7 @@ class Imported(Value, tag="imported", tag_field="model", frozen=True):
     """
 
     name: str
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def build(self, input_shape: tuple[int, int, int], num_outputs: int) -> nn.Module:
         """The user's module.
@@ -43,7 +44,8 @@ def _find(name: str) -> Any:
     module_name, _, attribute = name.partition(":")
     if not attribute:
         raise RecipeError(
-            f"the model {name!r} is not known", remedy=f"{nearest(name, ('plain', 'cnn'))} Or write package.module:Name."
+            f"the model {name!r} is not known",
+            remedy=f"{nearest(name, ('plain', 'cnn'))} Or write package.module:Name.",
         )
     try:
         module = importlib.import_module(module_name)

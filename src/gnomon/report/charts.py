@@ -88,12 +88,14 @@ def draw(
     summary: str,
     x_label: str,
     written: Callable[[float], str],
+    ceiling: float = math.inf,
     most_points: int = 300,
 ) -> Chart | None:
     """Draw the curves over a common x axis from 0 and a y axis with even ticks; None where there is nothing to draw.
 
     Args:
         written: a figure of the y axis as text, for the tooltips and ticks.
+        ceiling: no figure can be larger, and no tick is.
         most_points: a longer curve is drawn as means of neighbouring points.
     """
     thinned = [(curve, thin(curve.points, most_points)) for curve in curves if curve.points]
@@ -102,7 +104,7 @@ def draw(
         return None
     x_values = even_ticks(0.0, max(x for x, _ in finite) or 1.0, most=5, whole=True)
     low, high = min(y for _, y in finite), max(y for _, y in finite)
-    y_values = even_ticks(0.0 if 0 <= low < 0.5 * high else low, high, most=6)
+    y_values = [y for y in even_ticks(0.0 if 0 <= low < 0.5 * high else low, high, most=6) if y <= ceiling + 1e-9]
     x_end = max(x for x, _ in finite) or 1.0
     y_start, y_end = y_values[0], y_values[-1]
 

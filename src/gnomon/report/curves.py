@@ -77,7 +77,14 @@ def _accuracy(judged: Sequence[Validated], best: Validated | None) -> Chart | No
         summary = f"{summary[:-1]}: first {percent(judged[0].accuracy)}, last {percent(judged[-1].accuracy)}."
     if best is not None:
         summary += f" The best, {percent(best.accuracy)}, was at step {best.step:,}."
-    return draw("Accuracy", (curve,), summary=summary, x_label="step", written=lambda y: percent(y, _digits(judged)))
+    return draw(
+        "Accuracy",
+        (curve,),
+        summary=summary,
+        x_label="step",
+        written=lambda y: percent(y, _digits(judged)),
+        ceiling=1.0,
+    )
 
 
 def _digits(judged: Sequence[Validated]) -> int:

@@ -35,7 +35,7 @@ class Verdict:
     """What the whole run came to.
 
     Attributes:
-        level: against the best baseline: ahead, unclear (the intervals overlap), behind, or not judged.
+        level: against the best baseline: ahead, unclear (equal, or the intervals overlap), behind, or not judged.
         sentence: the verdict itself.
         standing: where that leaves the network against the baselines.
         basis: on which rows it rests.
@@ -71,7 +71,7 @@ def verdict(run: RunFiles) -> Verdict:
     return Verdict(
         level=level,
         sentence=_sentence(run, accuracy, accuracy.value, rivals, level),
-        standing=_standing(level, rivals),
+        standing=_standing(level, accuracy, rivals),
         basis=_basis(run, evaluation),
         rivals=(network, *rivals),
     )
@@ -95,7 +95,7 @@ def _level(accuracy: Measured, best: Rival | None) -> Level:
     if best is None:
         return "unclear"
     mine, theirs = accuracy.value or 0.0, best.accuracy.value or 0.0
-    if mine <= theirs:
+    if mine < theirs:
         return "behind"
     low = mine if accuracy.low is None else accuracy.low
     high = theirs if best.accuracy.high is None else best.accuracy.high
@@ -122,12 +122,14 @@ def _count(share: float, of: int) -> str:
     return f"{rounded:,}" if 0 < rounded < of or share in (0, 1) else f"{share * of:.2f}"
 
 
-def _standing(level: Level, rivals: list[Rival]) -> str:
+def _standing(level: Level, accuracy: Measured, rivals: list[Rival]) -> str:
     if not rivals:
         return "No baseline was measured, so this number stands alone."
     best = rivals[0].label
     if level == "behind":
-        return f"This network loses to a baseline: {best} does as well or better. Do not use it as it is."
+        return f"This network loses to a baseline: {best} does better. Do not use it as it is."
+    if level == "unclear" and rivals[0].accuracy.value == accuracy.value:
+        return f"No better than {best}: both get the same share right."
     if level == "unclear":
         return f"Not clearly better than {best}: the intervals overlap, so the difference may be chance."
     return f"Clearly better than {'every baseline' if len(rivals) > 1 else best}: the intervals do not overlap."

@@ -1,7 +1,8 @@
 """Scores of a classification with 95 % intervals. NumPy alone, float64.
 
-Proportions of independent rows (accuracy, precision, recall of a class) have Wilson's score interval. What is no
-proportion (F1, macro means, log loss) is resampled: the bootstrap's percentiles over rows, with a fixed seed.
+Proportions of independent rows (accuracy, precision, recall of a class) have Wilson's score interval. F1 = 2p/(1+p)
+of the proportion p = TP/(TP+FP+FN), and takes p's interval. Means over classes have the percentiles of their
+posterior, drawn with a fixed seed; the mean loss has the normal interval.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def score(probabilities: NDArray[np.float32], labels: NDArray[np.int64], classes
     return Scores(
         rows=len(labels),
         metrics=metrics,
-        classes=tuple(_class_scores(confusion, resampled, position, name) for position, name in enumerate(classes)),
+        classes=tuple(_class_scores(confusion, position, name) for position, name in enumerate(classes)),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
     )
 
@@ -120,7 +121,7 @@ def mean_interval(values: NDArray[np.float64]) -> Metric:
     return Metric(value=mean, low=mean - half, high=mean + half)
 
 
-def _class_scores(confusion: Counts, resampled: _Resampled, position: int, name: str) -> ClassScores:
+def _class_scores(confusion: Counts, position: int, name: str) -> ClassScores:
     hits = float(confusion[position, position])
     support = float(confusion[position].sum())
     return ClassScores(
@@ -128,19 +129,29 @@ def _class_scores(confusion: Counts, resampled: _Resampled, position: int, name:
         support=int(support),
         precision=wilson(hits, float(confusion[:, position].sum())),
         recall=wilson(hits, support),
-        f1=resampled.interval(lambda counts: f1(counts)[..., position]),
+        f1=_f1_interval(hits, float(confusion[:, position].sum()) + support - hits),
     )
 
 
+def _f1_interval(hits: float, union: float) -> Metric:
+    share = wilson(hits, union)
+    value, low, high = (2 * p / (1 + p) for p in (share.value, share.low, share.high))
+    return Metric(value=value, low=low, high=high)
+
+
 class _Resampled:
-    """Bootstrap of the rows behind a confusion matrix: rows of one cell are alike, so its counts are multinomial."""
+    """Posterior draws of a confusion matrix.
+
+    For each true class the shares of the answers are Dirichlet, with a prior of one row in all (Perks 1947), and so
+    never quite 0 or 1; the number of the class's rows is kept.
+    """
 
     def __init__(self, confusion: Counts) -> None:
         self._confusion = confusion
-        total = int(confusion.sum())
-        shares = confusion.ravel() / max(1, total)
-        drawn = np.random.default_rng(0).multinomial(total, shares, size=_RESAMPLES if total else 1)
-        self._drawn = drawn.reshape(-1, *confusion.shape).astype(np.float64)
+        rng = np.random.default_rng(0)
+        gammas = rng.standard_gamma(confusion + 1 / len(confusion), size=(_RESAMPLES, *confusion.shape))
+        shares = gammas / np.maximum(gammas.sum(axis=2, keepdims=True), 1e-300)
+        self._drawn = shares * confusion.sum(axis=1)[None, :, None]
 
     def interval(self, statistic: Callable[[Counts], Counts]) -> Metric:
         value = float(statistic(self._confusion))
