@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .deadline import Deadline, parse_deadline, process_start_s
-from .errors import EXIT_FAULT, EXIT_INPUT, GnomonError, InputError, Interrupted, RecipeError, RowError
+from .errors import EXIT_FAULT, EXIT_INPUT, GnomonError, InputError, Interrupted, RecipeError, RowError, nearest
 from .version import VERSION
 
 if TYPE_CHECKING:
@@ -31,6 +33,9 @@ DATA is a folder or a .zip, .tar, .tar.gz with one folder per class (train/val/t
 .tsv, .jsonl or .parquet with a column of files and one of labels, an .npz, or one of: digits, cifar10, mnist.
 """
 
+_WIDEST = 4096
+_RECIPE_REMEDY = "Give a recipe.toml, such as any run directory holds."
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code: 0 done, 1 fault of ours, 2 the user's input, 130 and 143 for signals."""
@@ -38,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # core. Read when torch loads its threads, hence here.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     try:
-        chosen = _parser().parse_args(arguments)
+        chosen = _understood(sys.argv[1:] if arguments is None else arguments)
         run: Callable[[argparse.Namespace], int] = chosen.run
         return run(chosen)
     except (InputError, RowError) as error:
@@ -62,6 +67,23 @@ def _complain(error: GnomonError) -> int:
     return EXIT_INPUT
 
 
+def _understood(words: Sequence[str]) -> argparse.Namespace:
+    """The words by their meaning. Raises RecipeError, in place of a page of usage, where one has none."""
+    try:
+        chosen, left = _parser().parse_known_args(words)
+    except argparse.ArgumentError as error:
+        command = f"{words[0]} " if error.argument_name != "COMMAND" else ""
+        raise RecipeError(
+            f"{error.argument_name}: {error.message}", remedy=f"gnomon {command}--help says what can be given."
+        ) from None
+    if left:
+        option = next((word for word in left if word.startswith("-")), left[0]).partition("=")[0]
+        known = re.findall(r"--[a-z][a-z-]+", chosen.parser.format_help())
+        remedy = nearest(option, set(known)) if option.startswith("-") else f"gnomon {words[0]} --help says what is."
+        raise RecipeError(f"{option!r} is nothing that gnomon {words[0]} takes", remedy=remedy)
+    return chosen
+
+
 # --- What can be said ------------------------------------------------------------------------------------------------
 
 
@@ -72,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        exit_on_error=False,
     )
     parser.add_argument("--version", action="version", version=f"gnomon {VERSION}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -90,8 +113,9 @@ def _add_train(commands: Any) -> None:
         epilog=_TRAIN_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        exit_on_error=False,
     )
-    parser.set_defaults(run=_train)
+    parser.set_defaults(run=_train, parser=parser)
     parser.add_argument("data", metavar="DATA", nargs="?", help="your data, see below")
     _add_length(parser)
     _add_data_options(parser.add_argument_group("data"))
@@ -126,7 +150,7 @@ def _add_network_options(group: Any) -> None:
     group.add_argument("--optimizer", choices=("gradient-descent", "sgd", "adam", "adamw", "muon"), help="[muon]")
     group.add_argument("--learning-rate", type=_positive_float, metavar="RATE", help="the highest of the schedule")
     group.add_argument("--momentum", type=_share, help="of sgd [0.9]")
-    group.add_argument("--weight-decay", type=float, help="not on norms and biases [0]")
+    group.add_argument("--weight-decay", type=_not_negative, help="not on norms and biases [0]")
     group.add_argument("--schedule", choices=("constant", "linear", "cosine"), help="[linear; plain: constant]")
     group.add_argument("--warmup", type=_share, metavar="SHARE", help="share of the steps in which the rate rises [0]")
     group.add_argument("--average", choices=("none", "ema"), help="of the weights [ema; plain: none]")
@@ -140,7 +164,7 @@ def _add_network_options(group: Any) -> None:
     group.add_argument("--format", choices=("auto", "float32", "bfloat16"), help="of products in training [measured]")
     group.add_argument("--threads", type=_positive, help="[all cores]")
     group.add_argument("--device", help="cpu or cuda [cuda where there is one]")
-    group.add_argument("--seed", type=int, help="of everything random [0]")
+    group.add_argument("--seed", type=_whole, help="of everything random [0]")
     group.add_argument("--recipe", metavar="FILE", help="a recipe.toml; options stand over it")
 
 
@@ -154,9 +178,13 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 def _add_predict(commands: Any) -> None:
     parser = commands.add_parser(
-        "predict", help="say what is in pictures", description="Say what is in pictures.", allow_abbrev=False
+        "predict",
+        help="say what is in pictures",
+        description="Say what is in pictures.",
+        allow_abbrev=False,
+        exit_on_error=False,
     )
-    parser.set_defaults(run=_predict)
+    parser.set_defaults(run=_predict, parser=parser)
     parser.add_argument("model", metavar="MODEL", help="a model file, or a run directory")
     parser.add_argument("files", metavar="FILES", nargs="+", help="pictures, folders or archives of them")
     parser.add_argument("--top", type=_positive, default=1, metavar="N", help="name the N most probable classes [1]")
@@ -169,8 +197,9 @@ def _add_resume(commands: Any) -> None:
         help="go on with a run that was stopped",
         description="Go on from the last checkpoint.",
         allow_abbrev=False,
+        exit_on_error=False,
     )
-    parser.set_defaults(run=_resume)
+    parser.set_defaults(run=_resume, parser=parser)
     parser.add_argument("directory", metavar="RUN", help="the run directory")
     parser.add_argument("--by", metavar="TIME", help="a new deadline; without one, all planned steps are made")
     _add_output(parser)
@@ -182,35 +211,63 @@ def _add_report(commands: Any) -> None:
         help="judge a run and write its report and model file",
         description="Judge the best checkpoint of a run, finished or not, and write its report and model file.",
         allow_abbrev=False,
+        exit_on_error=False,
     )
-    parser.set_defaults(run=_report)
+    parser.set_defaults(run=_report, parser=parser)
     parser.add_argument("directory", metavar="RUN", help="the run directory")
     _add_output(parser)
 
 
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
 def _positive(text: str) -> int:
-    number = int(text)
+    number = _whole(text)
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not 1 or more")
+    return number
+
+
+def _finite(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    return number
+
+
+def _not_negative(text: str) -> float:
+    number = _finite(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is less than 0")
     return number
 
 
 def _positive_float(text: str) -> float:
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    number = _finite(text)
+    if number <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not more than 0")
     return number
 
 
 def _share(text: str) -> float:
-    number = float(text)
+    number = _finite(text)
     if not 0 <= number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a share from 0 to 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share: 0 or more, less than 1, such as 0.15")
     return number
 
 
 def _widths(text: str) -> tuple[int, ...]:
-    return tuple(_positive(part) for part in text.split("-"))
+    widths = tuple(_whole(part) if part.isdecimal() else 0 for part in text.split("-"))
+    if not all(1 <= width <= _WIDEST for width in widths):
+        raise argparse.ArgumentTypeError(f"{text!r} are not numbers of filters, 1 to {_WIDEST:,}, such as 32-64-128")
+    return widths
 
 
 # --- What is then done -----------------------------------------------------------------------------------------------
@@ -223,7 +280,11 @@ def _train(chosen: argparse.Namespace) -> int:
 
     recipe = _recipe(chosen)
     run = create_run(chosen.out, data=_stem(recipe.source.location), model=chosen.model or "cnn")
-    return _work(run, deadline, chosen, fit(recipe, run, deadline), title=recipe.source.location)
+    try:
+        return _work(run, deadline, chosen, fit(recipe, run, deadline), title=recipe.source.location)
+    except InputError:
+        run.remove_unplanned()
+        raise
 
 
 def _resume(chosen: argparse.Namespace) -> int:
@@ -359,8 +420,10 @@ def _read(path: str) -> str:
     try:
         with open(path, encoding="utf-8") as file:
             return file.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"the recipe {path!r} can't be read: {error}", remedy="Give a recipe.toml.") from None
+    except OSError as error:
+        raise RecipeError(f"the recipe {path!r} can't be read: {error.strerror}", remedy=_RECIPE_REMEDY) from None
+    except UnicodeDecodeError:
+        raise RecipeError(f"the recipe {path!r} is no UTF-8 text", remedy=_RECIPE_REMEDY) from None
 
 
 def _stem(location: str) -> str:

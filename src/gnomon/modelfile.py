@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from .encoders import ImageEncoder, quiet_decoding
 from .errors import ModelFileError, RowError
-from .models import Imported, ModelSpec, channels_last
+from .models import Cnn, Imported, ModelSpec, channels_last
 from .tasks import Answer, Task, Views
 from .tasks.classify import probabilities
 from .types import Metric, Raw, Value
@@ -35,6 +35,7 @@ product takes other kernels and rounds differently, so that a row's answer would
 
 _MAX_HEADER_BYTES = 16 * 2**20
 _MAX_PARAMETERS = 2_000_000_000
+_MAX_LAYERS = 1000
 
 
 class Header(Value, frozen=True):
@@ -162,7 +163,7 @@ def read_header(path: Path) -> Header:
         ) from None
     try:
         header = msgspec.json.decode(text, type=Header)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError, TypeError) as error:
         raise _damaged(path, f"its description is not valid: {error}") from None
     _check(header, path)
     return header
@@ -186,8 +187,7 @@ def _empty_network(header: Header, path: Path) -> nn.Module:
             f"{str(path)!r} holds a network of the user's own ({header.model.name}), and loading imports no code",
             remedy="In Python: gnomon.load(path, module=YourModule(...)).",
         )
-    numbers = [value for field in msgspec.structs.astuple(header.model) for value in _flat(field)]
-    if any(number < 0 or number > 65536 for number in numbers) or len(numbers) > 256:
+    if not _is_possible(header.model):
         raise _damaged(path, "its architecture has impossible numbers")
     try:
         with torch.device("meta"):
@@ -197,6 +197,14 @@ def _empty_network(header: Header, path: Path) -> nn.Module:
     if sum(parameter.numel() for parameter in network.parameters()) > _MAX_PARAMETERS:
         raise _damaged(path, "its network is too large")
     return network
+
+
+def _is_possible(model: ModelSpec) -> bool:
+    """Whether the architecture's numbers are small enough that building it, without memory, takes no time."""
+    numbers = [value for field in msgspec.structs.astuple(model) for value in _flat(field)]
+    if isinstance(model, Cnn) and (model.stem_stride < 1 or len(model.widths) * model.convolutions > _MAX_LAYERS):
+        return False
+    return len(numbers) <= 256 and all(0 <= number <= 65536 for number in numbers)
 
 
 def _flat(field: object) -> Iterator[float]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .encoders import quiet_decoding
-from .errors import DataError, RowError
+from .errors import DataError, ModelFileError, RowError
 from .modelfile import Model, load
 from .sources.archives import archive_kind, open_files
 from .sources.files import Files
@@ -44,6 +44,11 @@ def print_predictions(model: str, files: Sequence[str], *, top: int, as_csv: boo
         as_csv: a table with a head.
     """
     path = Path(model)
+    if path.is_dir() and not (path / MODEL_FILE).is_file():
+        raise ModelFileError(
+            f"the folder {model!r} holds no {MODEL_FILE}",
+            remedy=f"If it is a run that was stopped, write one: gnomon report {model}",
+        )
     loaded = load(path / MODEL_FILE if path.is_dir() else path)
     write = _csv_writer(top) if as_csv else _line_writer(top)
     failed = 0

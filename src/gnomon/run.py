@@ -18,13 +18,14 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
 
-from .errors import RunError
+from .errors import RunError, nearest
 from .types import Event, Value
 
 RECIPE: Final = "recipe.toml"
@@ -43,6 +44,8 @@ MODEL: Final = "model.safetensors"
 MODEL_CARD: Final = "model-card.md"
 
 _CHECKPOINTS = "checkpoints"
+_FOLDERS = ("evaluation", _CHECKPOINTS)
+_LATEST = "latest"
 _MANIFEST = "MANIFEST.json"
 _KEPT_CHECKPOINTS = 2
 
@@ -157,6 +160,24 @@ class Run:
                 return Checkpoint(int(folder.name.removeprefix("step-")), folder)
         return None
 
+    def remove_unplanned(self) -> None:
+        """Take back a run that never came to a plan, so that its name is free and `latest` means the one before."""
+        if self.has(PLAN):
+            return
+        for name in (RECIPE, METRICS):
+            (self.path / name).unlink(missing_ok=True)
+        link = self.path.parent / _LATEST
+        was_latest = link.is_symlink() and str(link.readlink()) == self.path.name
+        with suppress(OSError):  # what others put there stays, and so do the folders around it
+            for folder in (*(self.path / name for name in _FOLDERS), self.path):
+                folder.rmdir()
+            if was_latest:
+                link.unlink()
+                before = sorted(path.parent for path in link.parent.glob(f"*/{PLAN}"))
+                if before:
+                    _point_latest(before[-1])
+                link.parent.rmdir()
+
     def _lines(self) -> list[bytes]:
         try:
             lines = (self.path / METRICS).read_bytes().split(b"\n")
@@ -182,8 +203,8 @@ def create_run(out: str | Path | None, *, data: str, model: str) -> Run:
                 raise RunError(f"{str(path)!r} is not empty", remedy="Give another --out, or remove it first.")
         else:
             path = _unused(Path("runs"), f"{time.strftime('%Y%m%d-%H%M%S')}-{_slug(data)}-{_slug(model)}")
-        (path / "evaluation").mkdir()
-        (path / _CHECKPOINTS).mkdir()
+        for name in _FOLDERS:
+            (path / name).mkdir()
         if out is None:
             _point_latest(path)
     except OSError as error:
@@ -201,6 +222,10 @@ def open_run(path: str | Path) -> Run:
         RunError: there is none.
     """
     run = Run(Path(path))
+    if not run.path.is_dir():
+        folder = run.path.parent
+        beside = [found.name for found in folder.iterdir() if found.is_dir()] if folder.is_dir() else []
+        raise RunError(f"there is no run directory {str(path)!r}", remedy=nearest(run.path.name, beside))
     if not run.has(RECIPE):
         raise RunError(
             f"{str(path)!r} is not a run directory: it has no {RECIPE}", remedy="Give one, such as runs/latest."
@@ -268,7 +293,7 @@ def _point_latest(path: Path) -> None:
     try:
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(path.name)
-        temporary.replace(path.parent / "latest")
+        temporary.replace(path.parent / _LATEST)
     except OSError:
         temporary.unlink(missing_ok=True)
 

@@ -88,9 +88,15 @@ def split_rows(
     for part in ("test", "validation"):
         if not parts[part] and (part in wanted or parts["test"]):
             raise DataError(
-                f"{plural(len(drawable), 'labelled picture')} are too few to set a {part} part aside",
+                f"{plural(len(drawable), 'labelled picture')}{_held_together(rows, drawable, duplicates)} "
+                f"are too few to set a {part} part aside",
                 remedy=f"Give at least {FEWEST_OF_A_CLASS} pictures of two classes, better 50; with --group, 3 groups.",
             )
+    if not parts["train"]:
+        raise DataError(
+            f"the shares for test ({spec.test:g}) and validation ({spec.validation:g}) leave no picture to train on",
+            remedy="Give smaller ones with --test and --validation; usual are 0.15 and 0.1.",
+        )
     origin = _origin(given, wanted, grouped=any(row.group is not None for row in rows))
     return {part: np.array(indices, dtype=np.int64) for part, indices in parts.items()}, origin
 
@@ -153,6 +159,14 @@ def _bundles(rows: Sequence[Row], drawable: Sequence[int], duplicates: Sequence[
     for index in drawable:
         bundles[root(index)].append(index)
     return list(bundles.values())
+
+
+def _held_together(rows: Sequence[Row], drawable: Sequence[int], duplicates: Sequence[Sequence[int]]) -> str:
+    """Says so where groups or identical files are why the rows can't be divided."""
+    bundles = len(_bundles(rows, drawable, duplicates))
+    if bundles == len(drawable):
+        return ""
+    return f" in {plural(bundles, 'piece')} that may not be divided (groups, or files of identical content)"
 
 
 def _origin(given: dict[Split, list[int]], wanted: dict[Split, int], *, grouped: bool) -> str:

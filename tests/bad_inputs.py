@@ -1,0 +1,169 @@
+"""Pictures, archives, tables and model files that are wrong in one way each, made of bytes; and the good set beside.
+
+Every function makes its files below the folder that it is given.
+"""
+
+import io
+import itertools
+import json
+import random
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from PIL import Image
+
+from source_files import write_folder, write_tar, write_zip
+
+PHOTOS: Final = "photos"
+_SEEDS: Final = itertools.count()
+
+
+# --- Pictures --------------------------------------------------------------------------------------------------------
+
+
+def picture(kind: str = "PNG", size: tuple[int, int] = (8, 8), *, seed: int | None = None) -> bytes:
+    """A picture of noise, unlike every other; the same one for the same seed."""
+    draw = random.Random(next(_SEEDS) if seed is None else f"picture {seed}")
+    sink = io.BytesIO()
+    Image.frombytes("RGB", size, draw.randbytes(3 * size[0] * size[1])).save(sink, kind)
+    return sink.getvalue()
+
+
+def png(width: int, height: int, *chunks: tuple[bytes, bytes]) -> bytes:
+    """A grey PNG whose header says this size, whatever the chunks behind it hold."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    parts = [b"\x89PNG\r\n\x1a\n"]
+    for kind, data in ((b"IHDR", header), *chunks, (b"IEND", b"")):
+        parts.append(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)))
+    return b"".join(parts)
+
+
+def decompression_bomb() -> bytes:
+    """90 million black pixels in 90 kB."""
+    return png(10_000, 9_000, (b"IDAT", zlib.compress(bytes(10_001) * 9_000, 1)))
+
+
+def text_bomb() -> bytes:
+    """An 8×8 picture beside 80 MB of a comment, in 80 kB."""
+    comment = b"comment\0\0" + zlib.compress(bytes(80_000_000), 1)
+    return png(8, 8, (b"zTXt", comment), (b"IDAT", zlib.compress(bytes(9 * 8))))
+
+
+# --- Sets of pictures ------------------------------------------------------------------------------------------------
+
+
+def names(classes: Sequence[str] = ("cat", "dog"), each: int = 12, *, below: str = "") -> list[str]:
+    """`cat/00.png` and so on."""
+    return [f"{below}{label}/{number:02d}.png" for label in classes for number in range(each)]
+
+
+def pictures(classes: Sequence[str] = ("cat", "dog"), each: int = 12, *, below: str = "") -> dict[str, bytes]:
+    return {name: picture() for name in names(classes, each, below=below)}
+
+
+def photos(folder: Path, extra: Mapping[str, bytes] | None = None, *, each: int = 12) -> Path:
+    """`photos` with two classes of good pictures, and what is given beside them."""
+    return write_folder(folder / PHOTOS, {**pictures(each=each), **(extra or {})})
+
+
+def only(folder: Path, files: Mapping[str, bytes]) -> None:
+    """`photos` with these files alone."""
+    write_folder(folder / PHOTOS, files)
+
+
+# --- Archives --------------------------------------------------------------------------------------------------------
+
+
+def encrypted_zip(path: Path, which: str) -> None:
+    """A zip in which the members whose names begin so are marked as encrypted."""
+    _patch_directory(write_zip(path, pictures()), which, offset=8, value=struct.pack("<H", 1))
+
+
+def lying_zip(path: Path, which: str) -> None:
+    """A zip with members that unpack to far more than they declare."""
+    write_zip(path, {**pictures(), which: bytes(3_000_000)})
+    _patch_directory(path, which, offset=24, value=struct.pack("<I", 100))
+
+
+def huge_member_zip(path: Path, which: str) -> None:
+    """A zip with members that declare a gigabyte."""
+    write_zip(path, {**pictures(), which: picture()})
+    _patch_directory(path, which, offset=24, value=struct.pack("<I", 2**30))
+
+
+def _patch_directory(path: Path, which: str, *, offset: int, value: bytes) -> None:
+    """Overwrites a field in the central directory, whose entries have their name at byte 46."""
+    data = bytearray(path.read_bytes())
+    at = data.find(b"PK\x01\x02")
+    while at >= 0:
+        if data[at + 46 :].startswith(which.encode()):
+            data[at + offset : at + offset + len(value)] = value
+        at = data.find(b"PK\x01\x02", at + 4)
+    path.write_bytes(data)
+
+
+def tar_with_links(path: Path) -> None:
+    """A tar with a soft link, a hard link, and names that lead out of it."""
+    write_tar(path, {**pictures(), "../cat/up.png": picture(), "/cat/absolute.png": picture()})
+    with tarfile.open(path, "a") as archive:
+        for name, kind in (("cat/soft.png", tarfile.SYMTYPE), ("cat/hard.png", tarfile.LNKTYPE)):
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = kind, "/etc/passwd"
+            archive.addfile(link)
+
+
+def cut(path: Path, share: float = 0.5) -> None:
+    """The file without its end."""
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+
+
+# --- Tables and arrays -----------------------------------------------------------------------------------------------
+
+
+def table(folder: Path, *lines: str, name: str = "labels.csv", head: str = "file,label", good: int = 12) -> Path:
+    """A table beside `photos` that names its pictures, and has these lines at its end."""
+    photos(folder)
+    files = [f"{PHOTOS}/{file},{file[:3]}" for file in names(each=good)]
+    extra = "," * (head.count(",") - 1)
+    text = "\n".join([head, *(f"{line}{extra}" for line in files), *lines]) + "\n"
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def arrays(path: Path, count: int = 24, **others: np.ndarray) -> None:
+    """An `.npz` of grey pictures and labels of two classes; other arrays take the place of those of their names."""
+    random_numbers = np.random.default_rng(0)
+    usual = {"X": random_numbers.random((count, 8, 8)), "y": np.arange(count) % 2}
+    np.savez(path, allow_pickle=True, **{**usual, **others})
+
+
+# --- Model files -----------------------------------------------------------------------------------------------------
+
+
+def with_header(content: bytes, change: Mapping[str, object]) -> bytes:
+    """A model file whose description has these fields changed; a dotted name leads inside."""
+    (length,) = struct.unpack("<Q", content[:8])
+    outer = json.loads(content[8 : 8 + length])
+    described = json.loads(outer["__metadata__"]["gnomon"])
+    for place, value in change.items():
+        inside = described
+        *way, last = place.split(".")
+        for step in way:
+            inside = inside[step]
+        inside[last] = value
+    outer["__metadata__"]["gnomon"] = json.dumps(described)
+    header = json.dumps(outer).encode()
+    return struct.pack("<Q", len(header)) + header + content[8 + length :]
+
+
+def zip_names(path: Path) -> list[str]:
+    with zipfile.ZipFile(path) as archive:
+        return archive.namelist()
