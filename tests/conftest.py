@@ -37,7 +37,11 @@ class PictureFolder(Protocol):
 
 
 def pytest_configure() -> None:
-    """Before anything imports torch or numpy: their thread pools are made once, at import."""
+    """Before anything imports torch or numpy: their thread pools are made once, at import.
+
+    Threads that wait by spinning starve each other where the machine has something else to do.
+    """
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = str(THREADS)
 

@@ -20,12 +20,12 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 import torch
-from conftest import PictureFolder
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import nn
 
 import gnomon
+from conftest import PictureFolder
 from gnomon.deadline import Deadline
 from gnomon.encoders import ImageEncoder
 from gnomon.errors import ModelFileError
@@ -45,6 +45,11 @@ TRAINING_MODULES: Final = (
 )
 SMALL: Final = Cnn(widths=(8, 16), convolutions=3)
 Change = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
 
 
 def make_model(spec: ModelSpec = SMALL, *, side: int = 12, channels: int = 3, views: Views = "none") -> Model:

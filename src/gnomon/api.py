@@ -111,6 +111,8 @@ def train(
     Raises:
         InputError: the data, an argument or the deadline can't be used.
     """
+    if by is not None and epochs is not None:
+        raise RecipeError(f"both by={by!r} and epochs={epochs!r} are given", remedy="Give one of them.")
     deadline = parse_deadline(by, start_s=time.monotonic())
     base = Recipe(source=SourceSpec(location="")) if recipe is None else recipe
     module = model if isinstance(model, nn.Module) else None

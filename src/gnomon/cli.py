@@ -384,7 +384,12 @@ def _recipe(chosen: argparse.Namespace) -> Recipe:
     if not (chosen.data or base.source.location):
         raise RecipeError("no data given", remedy="gnomon train DATA --by 5m")
     model = Cnn(widths=chosen.widths) if chosen.widths else model_named(chosen.model) if chosen.model else base.model
-    split = _laid_over(base.dataset.split, chosen, {"test": "test", "validation": "validation"})
+    split = _laid_over(base.dataset.split, chosen, _same("test", "validation"))
+    if not (split.test and split.validation):
+        raise RecipeError(
+            "a share of 0 for the test or validation part leaves nothing to judge the network on",
+            remedy="Give --test and --validation more than 0; usual are 0.15 and 0.1.",
+        )
     dataset: DatasetSpec = msgspec.structs.replace(_laid_over(base.dataset, chosen, _same("size", "fit")), split=split)
     return msgspec.structs.replace(
         base,

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 import numpy as np
@@ -22,6 +22,8 @@ from .types import SPLITS, DataSpec, Decision, Row, SetAside, Split, Value, list
 
 _SAMPLE: Final = 256
 _STATISTICS_ROWS: Final = 4096
+SMALLEST_SIDE: Final = 3
+"""What a 3×3 filter needs."""
 
 
 class DatasetSpec(Value, frozen=True):
@@ -34,7 +36,7 @@ class DatasetSpec(Value, frozen=True):
     """
 
     split: SplitSpec = SplitSpec()
-    size: int | None = None
+    size: Annotated[int, msgspec.Meta(ge=1)] | None = None
     fit: Fit = "letterbox"
 
 
@@ -82,6 +84,7 @@ def build_dataset(
     seed: int,
     max_pixels: int,
     threads: int,
+    geometry: ImageEncoder | None = None,
 ) -> Generator[int, None, Dataset]:
     """Split, fit, encode. Yields the number of rows decoded so far, now and then, and returns the data set.
 
@@ -91,13 +94,17 @@ def build_dataset(
         seed: of the split.
         max_pixels: pixels of one encoded picture that the time allows, where the user gave no size.
         threads: that decode.
+        geometry: as an earlier run chose it; None chooses it now.
 
     Raises:
         DataError: fewer than two classes, too few rows to judge anything, or nothing can be decoded.
     """
     duplicates = find_duplicates(source)
     parts, origin = split_rows(source.rows, duplicates, spec.split, seed=seed)
-    geometry, decision = _geometry(source, parts["train"], spec, max_pixels)
+    if geometry is None:
+        geometry, decision = _geometry(source, parts["train"], spec, max_pixels)
+    else:
+        decision = Decision(name="input", value=f"{geometry.width}×{geometry.height}", reason="as before")
     encoded = yield from encode_rows(source, geometry, threads=threads)
     failed = set_aside_rows(source, encoded)
     parts, lost = _usable_parts(source.rows, parts, set(encoded.index.set_aside))
@@ -176,21 +183,33 @@ def _geometry(
     """Fit the size on the headers of up to 256 training rows, evenly spaced so that reading goes forward."""
     headers: list[Header] = []
     channels = None
+    first_reason = ""
+    sample = train[np.unique(np.linspace(0, len(train) - 1, _SAMPLE).astype(int))].tolist()
     with quiet_decoding():
-        for row in train[np.unique(np.linspace(0, len(train) - 1, _SAMPLE).astype(int))]:
+        for row in sample:
             try:
-                raw = source.read(int(row))
+                raw = source.read(row)
                 headers.append(read_header(raw))
                 if isinstance(raw, np.ndarray):
                     channels = raw.shape[2] if raw.ndim == 3 and raw.shape[2] not in (2, 4) else channels
-            except RowError:
-                continue  # named and counted when it is encoded
+            except RowError as error:  # named and counted when it is encoded
+                first_reason = first_reason or error.reason
     if not headers:
-        raise DataError(f"none of {_SAMPLE} sampled pictures can be read", remedy="Are these images?")
+        raise DataError(
+            f"none of {plural(len(sample), 'picture')} of the training part that were looked at can be read: "
+            f"{source.rows[sample[0]].key} {first_reason}",
+            remedy="Open the first one by hand: is it a picture?",
+        )
     if not headers[0].whole_numbers:
         first = source.read(int(train[0]))
         channels = first.shape[2] if isinstance(first, np.ndarray) and first.ndim == 3 else 1
-    return choose_geometry(headers, channels=channels, fit=spec.fit, side=spec.size, max_pixels=max_pixels)
+    encoder, decision = choose_geometry(headers, channels=channels, fit=spec.fit, side=spec.size, max_pixels=max_pixels)
+    if min(encoder.height, encoder.width) < SMALLEST_SIDE:
+        raise DataError(
+            f"pictures of {encoder.width}×{encoder.height} are too small: {SMALLEST_SIDE}×{SMALLEST_SIDE} is the least",
+            remedy=f"Give a larger --size, such as 32; {decision.reason}.",
+        )
+    return encoder, decision
 
 
 def _with_statistics(encoder: ImageEncoder, encoded: EncodedRows, train: NDArray[np.int64], seed: int) -> ImageEncoder:

@@ -162,6 +162,7 @@ def read_header(path: Path) -> Header:
             f"{str(path)!r} holds weights, but no description by Gnomon", remedy="Give a file that Gnomon wrote."
         ) from None
     try:
+        _check_version(text, path)
         header = msgspec.json.decode(text, type=Header)
     except (msgspec.DecodeError, RecursionError, TypeError) as error:
         raise _damaged(path, f"its description is not valid: {error}") from None
@@ -169,12 +170,24 @@ def read_header(path: Path) -> Header:
     return header
 
 
+def _check_version(text: str, path: Path) -> None:
+    described = msgspec.json.decode(text)
+    version = described.get("version") if isinstance(described, dict) else None
+    if isinstance(version, int) and version > VERSION:
+        raise ModelFileError(
+            f"{str(path)!r} is a model file of version {version}, and this Gnomon reads version {VERSION}",
+            remedy="Update Gnomon.",
+        )
+
+
 def _check(header: Header, path: Path) -> None:
     encoder, task = header.encoder, header.task
     sides = (encoder.height, encoder.width, encoder.channels)
     if not all(1 <= side <= 65536 for side in sides) or encoder.height * encoder.width * encoder.channels > 2**28:
         raise _damaged(path, f"its input has the impossible shape {sides}")
-    if not len(encoder.mean) == len(encoder.std) == encoder.channels or min(encoder.std) <= 0:
+    if not len(encoder.mean) == len(encoder.std) == encoder.channels or not all(
+        abs(mean) < 1e30 and 1e-30 < std < 1e30 for mean, std in zip(encoder.mean, encoder.std, strict=True)
+    ):
         raise _damaged(path, "its normalisation does not fit its channels")
     if len(task.classes) < 2 or len(set(task.classes)) != len(task.classes):
         raise _damaged(path, "its classes are fewer than two or not unique")

@@ -31,10 +31,10 @@ RESERVE_SHARE: Final = 0.015
 
 _WIDTHS = ((8, 16, 16), (16, 32, 32), (32, 64, 64), (32, 64, 128), (64, 128, 128), (64, 128, 256), (64, 256, 256))
 _ROWS_TO_SEE = 400_000
-_FEWEST_EPOCHS, _MOST_WANTED_EPOCHS = 8, 60
+_FEWEST_EPOCHS, _MOST_WANTED_EPOCHS = 8, 30
 _VALIDATION_SHARE = 0.02
 _VIEWS_SHARE = 0.06
-_MOST_VALIDATIONS = 12
+_MOST_VALIDATIONS, _MOST_EPOCH_VALIDATIONS = 12, 50
 
 
 class TrainingSpec(Value, frozen=True):
@@ -183,16 +183,16 @@ def make_plan(
     batch = training.batch or (spec.num_train if optimizer.name == "gradient-descent" else _batch(spec.num_train))
     batch_reason = "asked for" if training.batch else f"{plural(spec.num_train, 'training row')}"
     textbook = isinstance(model, Plain)
-    optimizer = _complete(optimizer, textbook)
+    optimizer = optimizer.completed(batch=batch, textbook=textbook)
     chosen, speed, number_format, decisions = _choose_model(spec, hardware, deadline, model, training, probe, batch)
     views, views_decision = _choose_views(training, symmetry, speed, num_validation + num_test, deadline)
     finish_s = _finish_s(speed, num_validation + num_test, views, deadline)
     validation_s = num_validation / speed.rows_per_s
     length = _length(spec, deadline, training, speed, batch, finish_s)
-    augment, augment_decision = _choose_augmentation(spec, training, symmetry, length.steps * batch / spec.num_train)
-    weights, weights_decision = _class_weights(spec, training)
-    validations = _validations(length, validation_s)
     epochs = length.steps * batch / spec.num_train
+    augment, augment_decision = _choose_augmentation(spec, training, symmetry, epochs)
+    weights, weights_decision = _class_weights(spec, training)
+    validations = _validations(length, validation_s, epochs if not deadline.is_set else None)
     return Plan(
         model=_with_dropout(chosen, training.dropout),
         optimizer=optimizer,
@@ -220,15 +220,6 @@ def make_plan(
             weights_decision,
             views_decision,
         ),
-    )
-
-
-def _complete(optimizer: OptimizerSpec, textbook: bool) -> OptimizerSpec:
-    """The textbook's network is trained as the textbook does: constant rate, no averaging, unless asked otherwise."""
-    return msgspec.structs.replace(
-        optimizer,
-        schedule=optimizer.schedule or ("constant" if textbook else "linear"),
-        average=optimizer.average or ("none" if textbook else "ema"),
     )
 
 
@@ -275,7 +266,7 @@ def _choose_model(
     batch: int,
 ) -> tuple[ModelSpec, Speed, Format, tuple[Decision, ...]]:
     """The largest rung that sees the rows often enough, climbing from the smallest: dear ones are not even tried."""
-    number_format = hardware.formats[-1] if training.format == "auto" else training.format
+    number_format = _usual_format(spec, hardware) if training.format == "auto" else training.format
     if model is not None:
         chosen, speed, reason = model, probe(model, batch, number_format), "asked for"
     elif not deadline.is_set:
@@ -283,7 +274,9 @@ def _choose_model(
         speed, reason = probe(chosen, batch, number_format), "the third size of the ladder, since no deadline is given"
     else:
         chosen, speed, reason = _climb(spec, deadline, number_format, probe, batch)
-    if training.format == "auto" and len(hardware.formats) > 1:
+    if training.format == "auto" and not deadline.is_set:
+        why = "by the input's size and the machine's kind, since no deadline is given"
+    elif training.format == "auto" and len(hardware.formats) > 1:
         speed, number_format, why = _choose_format(chosen, speed, hardware.formats, probe, batch)
     else:
         why = "asked for" if training.format != "auto" else "this machine multiplies no shorter numbers quickly"
@@ -299,6 +292,11 @@ def _choose_model(
             ),
         ),
     )
+
+
+def _usual_format(spec: DataSpec, hardware: Hardware) -> Format:
+    """The shorter format where the machine has it, but for tiny inputs, where converting costs more than it saves."""
+    return hardware.formats[-1] if min(spec.input_shape[1:]) >= 16 else "float32"
 
 
 def _climb(
@@ -403,8 +401,10 @@ def _class_weights(spec: DataSpec, training: TrainingSpec) -> tuple[tuple[float,
     return tuple(weight / mean for weight in raw), Decision(name="class weights", value=value, reason=reason)
 
 
-def _validations(length: _Length, validation_s: float) -> int:
-    """How often to validate: at most 12 times and 2 % of the time, at least twice."""
+def _validations(length: _Length, validation_s: float, epochs: float | None) -> int:
+    """How often to validate: each epoch, at most 50 times; by a deadline at most 12 times and 2 % of the time."""
+    if epochs is not None:
+        return max(1, min(_MOST_EPOCH_VALIDATIONS, round(epochs), length.steps))
     affordable = int(_VALIDATION_SHARE * length.train_s / max(validation_s, 1e-6))
     return max(1, min(_MOST_VALIDATIONS, max(2, affordable), length.steps))
 
@@ -414,6 +414,6 @@ def _describe_model(model: ModelSpec) -> str:
 
 
 def _describe_optimizer(optimizer: OptimizerSpec) -> Decision:
-    how = f"{optimizer.name}, learning rate {optimizer.peak:g}, {optimizer.schedule}"
+    how = f"{optimizer.name}, learning rate {optimizer.peak:.3g}, {optimizer.schedule}"
     reason = "filters as matrices learn in the fewest epochs" if optimizer.name == "muon" else "asked for"
     return Decision(name="optimizer", value=how, reason=reason)

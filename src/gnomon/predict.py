@@ -19,9 +19,10 @@ from .encoders import quiet_decoding
 from .errors import DataError, ModelFileError, RowError
 from .modelfile import Model, load
 from .sources.archives import archive_kind, open_files
-from .sources.files import Files
+from .sources.files import Files, read_path, size_problem
 from .sources.layout import IMAGE_EXTENSIONS, extension_of
 from .tasks import Answer
+from .types import plural
 
 MODEL_FILE: Final = "model.safetensors"
 
@@ -51,13 +52,14 @@ def print_predictions(model: str, files: Sequence[str], *, top: int, as_csv: boo
         )
     loaded = load(path / MODEL_FILE if path.is_dir() else path)
     write = _csv_writer(top) if as_csv else _line_writer(top)
-    failed = 0
+    failed = total = 0
     for names, answers in predict_files(loaded, files, top=top):
         for name, answer in zip(names, answers, strict=True):
             write(name, answer)
             failed += isinstance(answer, str)
+            total += 1
     if failed:
-        sys.stderr.write(f"gnomon: {failed:,} could not be read\n")
+        sys.stderr.write(f"gnomon: {failed:,} of {plural(total, 'file')} could not be read\n")
     return 2 if failed else 0
 
 
@@ -98,19 +100,40 @@ def _contents(files: Sequence[str]) -> Iterator[tuple[str, bytes | str]]:
     for path in files:
         if not os.path.exists(path):
             raise DataError(f"there is no file {path!r}", remedy="Give pictures, folders or archives of them.")
-        if os.path.isdir(path) or archive_kind(path) is not None:
+        if not os.path.isdir(path) and not os.path.isfile(path):
+            yield path, "not a regular file"
+        elif os.path.isdir(path) or archive_kind(path) is not None:
             inside = open_files(path)
             try:
-                for name in inside.names:
-                    if extension_of(name) in IMAGE_EXTENSIONS:
-                        yield f"{path.rstrip(os.sep)}{os.sep}{name}", _read_inside(inside, name)
+                yield from _contents_inside(inside, path)
             finally:
                 inside.close()
         else:
-            try:
-                yield path, Path(path).read_bytes()
-            except OSError as error:
-                yield path, f"can't be read: {error.strerror}"
+            yield path, _read_file(path)
+
+
+def _contents_inside(files: Files, path: str) -> Iterator[tuple[str, bytes | str]]:
+    pictures = [name for name in files.names if extension_of(name) in IMAGE_EXTENSIONS]
+    refused = [row for row in files.set_aside if extension_of(row.key) in IMAGE_EXTENSIONS or row.key.endswith("/")]
+    if not pictures and not refused:
+        raise DataError(
+            f"there are no pictures in {path!r} (of {plural(len(files.names), 'file')})",
+            remedy="Pictures inside folders and archives are told by their extensions, such as .jpg and .png.",
+        )
+    for name in pictures:
+        yield f"{path.rstrip(os.sep)}{os.sep}{name}", _read_inside(files, name)
+    for row in refused:
+        yield f"{path.rstrip(os.sep)}{os.sep}{row.key}", row.reason
+
+
+def _read_file(path: str) -> bytes | str:
+    try:
+        size = os.stat(path).st_size
+        return size_problem(size) or read_path(path, size)
+    except OSError as error:
+        return f"can't be read: {error.strerror}"
+    except RowError as error:
+        return error.reason
 
 
 def _read_inside(inside: Files, name: str) -> bytes | str:

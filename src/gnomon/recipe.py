@@ -21,6 +21,7 @@ from .augment import mirror_symmetry
 from .batches import Rows, open_rows
 from .dataset import Dataset, DatasetSpec, DataSummary, build_dataset, dataset_notes, split_table
 from .deadline import Deadline, spoken
+from .encoders import ImageEncoder
 from .errors import DeadlineError, RecipeError, RunError
 from .evaluate import evaluate
 from .hardware import Format, Hardware, describe_environment, keep_freed_memory, measure_hardware, usable_cores
@@ -283,13 +284,16 @@ def _stopped_early(events: Generator[Event, None, None], patience: int) -> Itera
         events.close()
 
 
-def _build_dataset(source: Source, recipe: Recipe, deadline: Deadline) -> Generator[Event, None, Dataset]:
+def _build_dataset(
+    source: Source, recipe: Recipe, deadline: Deadline, geometry: ImageEncoder | None = None
+) -> Generator[Event, None, Dataset]:
     decoding = build_dataset(
         source,
         recipe.dataset,
         seed=recipe.seed,
         max_pixels=affordable_pixels(deadline, len(source.rows)),
         threads=recipe.training.threads or usable_cores(),
+        geometry=geometry,
     )
     began = told = time.monotonic()
     while True:
@@ -322,15 +326,13 @@ def _reopen_dataset(run: Run, recipe: Recipe, deadline: Deadline, given: InMemor
         RunError: the data have changed since.
     """
     before = run.read_json(DATA, DataSummary)
-    size = max(before.encoder.height, before.encoder.width)
-    recipe = msgspec.structs.replace(recipe, dataset=msgspec.structs.replace(recipe.dataset, size=size))
     source = open_source(recipe.source) if given.source is None else given.source
     if before.fingerprint != source.fingerprint:
         raise RunError(
             f"the data {before.name!r} have changed since this run began",
             remedy="Bring the files back as they were, or train anew.",
         )
-    return (yield from _build_dataset(source, recipe, Deadline(deadline.start_s)))
+    return (yield from _build_dataset(source, recipe, Deadline(deadline.start_s), before.encoder))
 
 
 def affordable_pixels(deadline: Deadline, rows: int) -> int:

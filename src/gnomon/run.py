@@ -26,7 +26,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from .errors import RunError, nearest
-from .types import Event, Value
+from .types import Event, Finished, Stopped, Value
 
 RECIPE: Final = "recipe.toml"
 PLAN: Final = "plan.json"
@@ -101,7 +101,9 @@ class Run:
                 f"{str(self.path / name)!r} can't be read: {error.strerror}", remedy="Was the run begun?"
             ) from None
         except msgspec.DecodeError as error:
-            raise RunError(f"{str(self.path / name)!r} is damaged: {error}") from None
+            raise RunError(
+                f"{str(self.path / name)!r} is damaged: {error}", remedy="Bring it back from a copy, or train anew."
+            ) from None
 
     def read_text(self, name: str) -> str:
         """Read a text file back.
@@ -126,16 +128,17 @@ class Run:
         """Forget the events behind a checkpoint that the run goes back to, so that each step stands there once."""
         kept = []
         for line in self._lines():
-            event = msgspec.json.decode(line)
-            if event.get("step", 0) > step or event.get("event") in ("stop", "finished"):
-                continue
-            kept.append(line)
+            event = _event(line)
+            if event is not None and getattr(event, "step", 0) <= step and not isinstance(event, Stopped | Finished):
+                kept.append(line)
         self.write(METRICS, b"".join(line + b"\n" for line in kept))
 
     def events(self) -> Iterator[Event]:
-        """All events, in order."""
+        """All events, in order; lines that a crash tore are left out."""
         for line in self._lines():
-            yield msgspec.json.decode(line, type=Event)
+            event = _event(line)
+            if event is not None:
+                yield event
 
     def save_checkpoint(self, step: int, files: Mapping[str, bytes]) -> None:
         """Write a checkpoint, then its manifest, then remove all but the last two.
@@ -254,6 +257,14 @@ def write_atomically(path: Path, content: bytes) -> None:
             f"{str(path)!r} can't be written: {error.strerror} ({len(content) / 1e6:.1f} MB needed)",
             remedy="Free disk space or check the permissions; what was saved before is intact.",
         ) from error
+
+
+def _event(line: bytes) -> Event | None:
+    try:
+        event: Event = msgspec.json.decode(line, type=Event)
+    except msgspec.DecodeError:
+        return None
+    return event
 
 
 def _sync_folder(path: Path) -> None:

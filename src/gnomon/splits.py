@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Final
+from typing import Annotated, Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,8 +34,8 @@ class SplitSpec(Value, frozen=True):
         validation: at most 2,500 rows.
     """
 
-    test: float = 0.15
-    validation: float = 0.10
+    test: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.15
+    validation: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.10
 
 
 class Duplicates(Value, frozen=True):

@@ -42,6 +42,8 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 _EXIF_ORIENTATION = 0x0112
 _GREY_FILL = 128
+_LARGEST_VALUE = 1e15
+"""Sums of squares of such numbers still fit float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,8 @@ class ImageEncoder(Value, frozen=True):
                 raise RowError(f"has shape {array.shape}, not {self.shape}")
             if not np.isfinite(array).all():
                 raise RowError("holds values that are not finite numbers")
+            if np.abs(array).max() > _LARGEST_VALUE:
+                raise RowError(f"holds values beyond ±{_LARGEST_VALUE:g}")
             return array.astype(np.float32)
         eight_bits = _to_eight_bits(array)
         if eight_bits.shape == self.shape:
@@ -128,7 +132,7 @@ def read_header(raw: Raw) -> Header:
         return Header(raw.shape[1], raw.shape[0], grey, whole_numbers=raw.dtype.kind != "f")
     with _open(raw) as image:
         width, height = image.size
-        if image.getexif().get(_EXIF_ORIENTATION, 1) >= 5:
+        if _turned_sideways(image):
             width, height = height, width
         return Header(width, height, image.mode in _GREY_MODES)
 
@@ -201,6 +205,19 @@ def _open(raw: bytes | str) -> Image.Image:
     return image
 
 
+def _turned_sideways(image: Image.Image) -> bool:
+    try:
+        return bool(image.getexif().get(_EXIF_ORIENTATION, 1) >= 5)
+    except MemoryError:
+        raise
+    except Exception as error:  # of some formats this reads the whole file, which may end too early
+        raise _damaged(error) from None
+
+
+def _damaged(error: Exception) -> RowError:
+    return RowError(f"is damaged: {' '.join(str(error).split())[:100] or type(error).__name__}")
+
+
 def _decode(raw: bytes | str, *, hint: tuple[int, int], fit: Fit) -> Image.Image:
     """Decoded and upright. JPEG files much larger than the hint are decoded at 1/2, 1/4 or 1/8 of their size."""
     image = _open(raw)
@@ -213,7 +230,7 @@ def _decode(raw: bytes | str, *, hint: tuple[int, int], fit: Fit) -> Image.Image
     except MemoryError:
         raise
     except Exception as error:  # the decoders raise almost anything on damaged data
-        raise RowError(f"is damaged: {' '.join(str(error).split())[:100] or type(error).__name__}") from None
+        raise _damaged(error) from None
 
 
 def _to_channels(image: Image.Image, channels: int) -> Image.Image:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import hashlib
 import importlib.util
+import lzma
 import math
 import os
 import re
 import zipfile
+import zlib
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, cast
@@ -29,6 +31,10 @@ Images: TypeAlias = NDArray[np.generic]
 _INPUT_WORDS: Final = ("x", "images", "image", "inputs", "input", "data")
 _TARGET_WORDS: Final = ("y", "labels", "label", "targets", "target", "classes")
 _CHANNELS: Final = (1, 3, 4)
+_UNREADABLE: Final = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, MemoryError),
+    *(RuntimeError, NotImplementedError),  # an encrypted member; a method of compression that zipfile does not know
+)
 _LARGEST_ARRAY: Final = 64 * 2**30
 _LARGEST_HASHED: Final = 2**30
 _SHAPES: Final = "Images are arrays (N, H, W), (N, H, W, C) or (N, C, H, W), where C is 1, 3 or 4."
@@ -172,8 +178,10 @@ def open_npz(
                 _check_header(archive, members[key], location)
         with np.load(location, allow_pickle=False) as arrays:
             parts = [Part(arrays[images], arrays[labels], split) for split, images, labels in pairs]
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, MemoryError) as error:
-        raise DataError(f"the arrays in {location!r} can't be read: {error}") from error
+    except _UNREADABLE as error:
+        raise DataError(
+            f"the arrays in {location!r} can't be read: {error}", remedy="Copy it again, or save it anew: np.savez."
+        ) from error
     used = [f"{images} with {labels}" for _, images, labels in pairs]
     told = [] if input and target else [f"images and labels are the arrays {', '.join(used)}"]
     checksum = digest((key, member.file_size, member.CRC) for key, member in members.items())
@@ -305,7 +313,10 @@ def _labels(part: Part, where: str, told: list[str]) -> list[str | None]:
         labels = _one_label_each(labels, where, told).tolist()
     texts = [label_text(label.item() if isinstance(label, np.generic) else label) for label in labels]
     if len(texts) != len(part.images):
-        raise DataError(f"{where!r} has {len(part.images):,} images and {len(texts):,} labels: they must be as many")
+        raise DataError(
+            f"{where!r} has {len(part.images):,} images and {len(texts):,} labels",
+            remedy="Give one label for each image.",
+        )
     return texts
 
 

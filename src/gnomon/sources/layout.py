@@ -17,6 +17,7 @@ from typing import Final, TypeAlias
 from ..errors import DataError
 from ..types import SPLITS, Row, SetAside, Split, listed, plural
 from . import TABLE_EXTENSIONS
+from .files import printable
 
 SPLIT_WORDS: Final[Mapping[str, Split]] = {
     "train": "train",
@@ -114,20 +115,21 @@ def _images(
     images: list[str] = []
     set_aside: list[SetAside] = []
     others: Counter[str] = Counter()
-    hidden = 0
+    hidden = empty = 0
     for name, size in zip(names, sizes, strict=True):
         extension = extension_of(name)
         known = extension in IMAGE_EXTENSIONS
         if _is_hidden(name):
             hidden += known and not _is_leftover(name)
         elif size == 0:
+            empty += 1
             set_aside.append(SetAside(key=name, reason="empty (0 bytes)"))
         elif known or (not _OTHER_EXTENSIONS.fullmatch(extension) and is_image(name)):
             images.append(name)
         else:
             others[extension] += 1
             set_aside.append(SetAside(key=name, reason=f"not a {_FORMATS} image"))
-    return images, set_aside, _image_notes(others, hidden)
+    return images, set_aside, _image_notes(others, hidden, empty)
 
 
 def extension_of(name: str) -> str:
@@ -150,7 +152,7 @@ def _is_leftover(name: str) -> bool:
     return parts[-1].startswith("._") or any(part in _LEFTOVERS for part in parts)
 
 
-def _image_notes(others: Counter[str], hidden: int) -> list[str]:
+def _image_notes(others: Counter[str], hidden: int, empty: int) -> list[str]:
     notes = []
     if others:
         counts = [f"{count:,} {extension or 'without extension'}" for extension, count in others.most_common()]
@@ -158,6 +160,8 @@ def _image_notes(others: Counter[str], hidden: int) -> list[str]:
         kinds = listed(counts, 6) if len(others) > 1 else counts[0].partition(" ")[2]
         subject = "1 file is no" if total == 1 else f"{total:,} files are no"
         notes.append(f"{subject} {_FORMATS} {'image' if total == 1 else 'images'} ({kinds}): left out")
+    if empty:
+        notes.append(f"{plural(empty, 'file')} left out: empty (0 bytes)")
     if hidden:
         notes.append(f"{plural(hidden, 'hidden image')} left out (a name in the path begins with a dot)")
     return notes
@@ -293,11 +297,11 @@ def settle(rows: Sequence[Row], *, where: str, giver: str, remedy: str) -> Listi
         DataError: fewer than two classes.
     """
     notes: list[str] = []
-    if {row.split for row in rows} == {"train"}:
-        rows = [replace(row, split=None) for row in rows]
-        notes.append(f"{giver} a train part only: the other parts are taken from it")
     similar = similar_notes({row.label for row in rows})
     kept, set_aside, lost = _learnable(rows)
+    if {row.split for row in kept} == {"train"}:
+        kept = [replace(row, split=None) for row in kept]
+        notes.append(f"{giver} a train part only: the other parts are taken from it")
     classes = {row.label for row in kept}
     if len(classes) < 2:
         what = f"only one class, {next(iter(classes))!r}" if classes else "no training images"
@@ -353,7 +357,7 @@ def label_text(value: object) -> str | None:
         return str(int(value))
     if isinstance(value, bytes):
         value = value.decode(errors="backslashreplace")
-    return str(value) if str(value).strip() else None
+    return printable(str(value)) if str(value).strip() else None
 
 
 def whole_numbers(labels: Sequence[str | None]) -> tuple[Sequence[str | None], bool]:

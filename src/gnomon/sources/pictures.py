@@ -57,7 +57,10 @@ def open_pictures(location: str, *, group: str | None = None, notes: Sequence[st
             files.names, files.sizes, where=location, is_image=lambda name: _has_image_content(files, name)
         )
         grouped = listing if pattern is None else group_by_key(listing, pattern)
-    except (DataError, RecipeError):
+    except DataError as error:
+        files.close()
+        raise DataError([*error.problems, *_refusal_notes(files.set_aside)], remedy=error.remedy) from None
+    except RecipeError:
         files.close()
         raise
     hint_of = dict(zip(files.names, files.hints, strict=True))

@@ -18,7 +18,7 @@ import msgspec
 
 from ..errors import DataError, RecipeError, RowError, nearest
 from ..types import Row, SetAside, Split, listed, plural
-from .files import digest, read_path, size_problem
+from .files import digest, printable, read_path, size_problem
 from .layout import SPLIT_WORDS, label_text, settle, whole_numbers
 from .pictures import compile_group, group_by_key, rows_digest, short_name
 
@@ -26,6 +26,7 @@ _LABEL_NAMES: Final = ("label", "labels", "class", "target", "category", "y", "c
 _SPLIT_NAMES: Final = ("split", "set", "subset", "partition")
 _HEAD: Final = 100
 _LOOKED_AT: Final = 20
+_READABLE: Final = "A table has a first line of column names, and then a line for each image: file,label."
 _REMEDY: Final = "Name the column of files with --input and the column of labels with --target."
 
 
@@ -41,12 +42,14 @@ class TableSource:
     content_hints: Sequence[Hashable]
     folder: str
     sizes: Mapping[str, int]
+    stored_names: Mapping[str, str]
+    """Only for names that can't be printed as they are."""
     kind: Literal["image"] = "image"
 
     def read(self, index: int) -> bytes:
         """The bytes of the row's file."""
         key = self.rows[index].key
-        return read_path(os.path.join(self.folder, key), self.sizes[key])
+        return read_path(os.path.join(self.folder, self.stored_names.get(key, key)), self.sizes[key])
 
     def close(self) -> None:
         """Nothing is held open."""
@@ -82,6 +85,7 @@ class _Roles:
 @dataclass(frozen=True, slots=True)
 class _File:
     key: str
+    stored: str
     size: int
     modified_ns: int
 
@@ -129,6 +133,7 @@ def open_table(
         content_hints=[file.size for file in files],
         folder=folder,
         sizes={file.key: file.size for file in files},
+        stored_names={file.key: file.stored for file in files if file.key != file.stored},
     )
 
 
@@ -145,12 +150,12 @@ def _read(location: str, set_aside: list[SetAside]) -> _Columns:
         else:
             columns = _read_separated(location, set_aside)
     except OSError as error:
-        raise DataError(f"the table {location!r} can't be read: {error}") from error
+        raise DataError(f"the table {location!r} can't be read: {error.strerror or error}", remedy=_READABLE) from error
     twice = [name for name, count in Counter(columns.names).items() if count > 1]
     if twice:
         raise DataError(f"{location!r} has several columns named {listed(twice)}", remedy="Rename all but one of them.")
-    if not columns.places:
-        raise DataError(f"the table {location!r} has no rows", remedy=_REMEDY)
+    if not columns.places or not columns.names:
+        raise DataError([f"the table {location!r} has no rows", *_reason_notes(set_aside)], remedy=_READABLE)
     return columns
 
 
@@ -176,7 +181,7 @@ def _read_separated(location: str, set_aside: list[SetAside]) -> _Columns:
         convert = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
         table = csv.read_csv(location, read_options=read, parse_options=parse, convert_options=convert)
     except pa.ArrowInvalid as error:
-        raise DataError(f"the table {location!r} can't be read: {error}") from error
+        raise DataError(f"the table {location!r} can't be read: {error}", remedy=_READABLE) from error
     return _columns_of(table)
 
 
@@ -213,7 +218,7 @@ def _read_parquet(location: str) -> _Columns:
     try:
         return _columns_of(parquet.read_table(location))
     except (pa.ArrowException, ValueError) as error:
-        raise DataError(f"the table {location!r} can't be read: {error}") from error
+        raise DataError(f"the table {location!r} can't be read: {error}", remedy=_READABLE) from error
 
 
 def _columns_of(table: Any) -> _Columns:
@@ -357,7 +362,7 @@ def _find_files(columns: _Columns, name: str, folder: str, set_aside: list[SetAs
         try:
             found[number] = _find_file(text, folder)
         except RowError as error:
-            set_aside.append(SetAside(key=f"{text} ({columns.places[number]})", reason=error.reason))
+            set_aside.append(SetAside(key=f"{printable(text)} ({columns.places[number]})", reason=error.reason))
     return found
 
 
@@ -375,7 +380,7 @@ def _find_file(text: str, folder: str) -> _File:
         problem = "empty (0 bytes)" if status.st_size == 0 else size_problem(status.st_size)
         if problem is not None:
             raise RowError(problem)
-        return _File(key, status.st_size, status.st_mtime_ns)
+        return _File(printable(key), key, status.st_size, status.st_mtime_ns)
     raise RowError("the file does not exist")
 
 
