@@ -7,21 +7,81 @@ import io
 import itertools
 import json
 import random
+import shlex
 import struct
 import tarfile
-import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
+from gnomon.cli import main
 from source_files import write_folder, write_tar, write_zip
 
 PHOTOS: Final = "photos"
+QUICK: Final = " --steps 2 --threads 2 --size 8 --widths 4 --format float32 --quiet --out run"
 _SEEDS: Final = itertools.count()
+
+
+# --- Commands --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a command ended with."""
+
+    code: int
+    out: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A command that must end with exit code 2.
+
+    Attributes:
+        name: of the test.
+        command: as it is typed behind `gnomon`, in a folder that holds `photos`.
+        says: phrases that must stand in what it says: what is wrong, and the remedy.
+        make: makes what the command needs.
+    """
+
+    name: str
+    command: str
+    says: tuple[str, ...]
+    make: Callable[[Path], object] = lambda _: None
+
+
+def run_command(command: str, capture: pytest.CaptureFixture[str]) -> Said:
+    """Runs a command in this process. Its messages must be readable: no traceback, no sign that moves a cursor."""
+    capture.readouterr()
+    try:
+        code = main(shlex.split(command))
+    except SystemExit as end:  # a word is missing: argparse says so itself
+        code = int(end.code or 0)
+    out, error = capture.readouterr()
+    assert "Traceback" not in error
+    assert all(line.isprintable() for line in (*out.splitlines(), *error.splitlines())), repr(out + error)
+    return Said(code, out, error)
+
+
+def check_refused(case: Refused, folder: Path, capture: pytest.CaptureFixture[str]) -> None:
+    """It ends with exit code 2, says what is wrong, then the remedy, and leaves nothing behind."""
+    case.make(folder)
+    before = sorted(folder.rglob("*"))
+    said = run_command(case.command, capture)
+    assert said.code == 2, said
+    assert [phrase for phrase in case.says if phrase not in said.error] == [], said.error
+    problem, _, remedy = said.error.partition("\n")
+    assert problem.startswith("gnomon: ")
+    assert remedy.strip(), "no remedy"
+    assert sorted(folder.rglob("*")) == before
 
 
 # --- Pictures --------------------------------------------------------------------------------------------------------
@@ -72,9 +132,9 @@ def photos(folder: Path, extra: Mapping[str, bytes] | None = None, *, each: int 
     return write_folder(folder / PHOTOS, {**pictures(each=each), **(extra or {})})
 
 
-def only(folder: Path, files: Mapping[str, bytes]) -> None:
+def only(folder: Path, files: Mapping[str, bytes]) -> Path:
     """`photos` with these files alone."""
-    write_folder(folder / PHOTOS, files)
+    return write_folder(folder / PHOTOS, files)
 
 
 # --- Archives --------------------------------------------------------------------------------------------------------
@@ -118,10 +178,11 @@ def tar_with_links(path: Path) -> None:
             archive.addfile(link)
 
 
-def cut(path: Path, share: float = 0.5) -> None:
-    """The file without its end."""
+def cut(path: Path, size: int | None = None) -> Path:
+    """The file without its second half, or without what stands behind `size` bytes."""
     data = path.read_bytes()
-    path.write_bytes(data[: int(len(data) * share)])
+    path.write_bytes(data[: len(data) // 2 if size is None else size])
+    return path
 
 
 # --- Tables and arrays -----------------------------------------------------------------------------------------------
@@ -138,11 +199,11 @@ def table(folder: Path, *lines: str, name: str = "labels.csv", head: str = "file
     return path
 
 
-def arrays(path: Path, count: int = 24, **others: np.ndarray) -> None:
+def arrays(path: Path, **others: NDArray[Any]) -> None:
     """An `.npz` of grey pictures and labels of two classes; other arrays take the place of those of their names."""
     random_numbers = np.random.default_rng(0)
-    usual = {"X": random_numbers.random((count, 8, 8)), "y": np.arange(count) % 2}
-    np.savez(path, allow_pickle=True, **{**usual, **others})
+    usual: dict[str, NDArray[Any]] = {"X": random_numbers.random((24, 8, 8)), "y": np.arange(24) % 2}
+    np.savez(path, **{**usual, **others})  # type: ignore[arg-type]
 
 
 # --- Model files -----------------------------------------------------------------------------------------------------
@@ -162,8 +223,3 @@ def with_header(content: bytes, change: Mapping[str, object]) -> bytes:
     outer["__metadata__"]["gnomon"] = json.dumps(described)
     header = json.dumps(outer).encode()
     return struct.pack("<Q", len(header)) + header + content[8 + length :]
-
-
-def zip_names(path: Path) -> list[str]:
-    with zipfile.ZipFile(path) as archive:
-        return archive.namelist()

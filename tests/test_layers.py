@@ -23,7 +23,7 @@ PREDICT: Final = (
 )
 TRAIN: Final = (
     *("cache", "splits", "dataset", "baseline", "augment", "batches"),
-    *("optim", "hardware", "plan", "run", "train"),
+    *("optim", "hardware", "plan", "run", "training"),
     *("evaluate", "doctor", "explain", "report"),
     *("recipe", "tune", "cluster"),
     *("display", "api", "estimator", "cli"),
@@ -127,7 +127,7 @@ def test_a_forbidden_import_is_found(tmp_path: Path, file: str, text: str) -> No
 @pytest.mark.parametrize(
     ("file", "text"),
     [
-        ("train.py", "from . import errors, types\nfrom .models.resnet import ResNet\nimport torch"),
+        ("training.py", "from . import errors, types\nfrom .models.resnet import ResNet\nimport torch"),
         ("models/__init__.py", "from .resnet import ResNet\nfrom ..errors import InputError"),
         ("models/resnet.py", "from . import parts\nfrom .parts import Block\nfrom .. import types"),
         ("__init__.py", "from .cli import main\nimport_module(f'.{name}', __name__)"),

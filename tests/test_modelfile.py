@@ -40,7 +40,7 @@ from gnomon.types import Metric
 
 SOURCE: Final = Path(gnomon.__file__).parents[1]
 TRAINING_MODULES: Final = (
-    *("gnomon.train", "gnomon.optim", "gnomon.dataset", "gnomon.batches", "gnomon.plan", "gnomon.recipe"),
+    *("gnomon.training", "gnomon.optim", "gnomon.dataset", "gnomon.batches", "gnomon.plan", "gnomon.recipe"),
     *("gnomon.estimator", "gnomon.evaluate", "pyarrow", "sklearn", "scipy"),
 )
 SMALL: Final = Cnn(widths=(8, 16), convolutions=3)

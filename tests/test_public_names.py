@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import re
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from types import ModuleType
 
 import msgspec
@@ -77,3 +78,9 @@ def test_what_lacks_a_docstring_is_found() -> None:
     assert all(
         is_documented(value) for value in (gnomon_types.DataSpec, gnomon_types, gnomon_types.plural, int | str, 3)
     )
+
+
+def test_no_module_hides_a_public_name() -> None:
+    """Importing a submodule sets its name on the package: `train.py` would stand in the place of `gnomon.train`."""
+    modules = {path.stem for path in Path(gnomon.__file__).parent.iterdir()}
+    assert not modules & set(gnomon.__all__)

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 import pyarrow.parquet
 import pytest
 from safetensors.numpy import load_file
 
 import gnomon
-import gnomon.train as training
+import gnomon.training as training
 from gnomon.deadline import Deadline
 from gnomon.models import Cnn, ModelSpec, Plain
 from gnomon.optim import OptimizerSpec
@@ -30,6 +31,7 @@ from gnomon.types import Event, Saved, Stepped, Stopped, Validated
 
 SOURCE: Final = Path(gnomon.__file__).parents[1]
 STEPS: Final = 24
+PATIENCE: Final = 2
 SMALL: Final = Cnn(widths=(8,), convolutions=3)
 KINDS: Final[dict[str, tuple[ModelSpec, OptimizerSpec, TrainingSpec]]] = {
     "cnn, muon, average": (
@@ -187,8 +189,6 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path: Path, given: InMemory
 
 def test_another_seed_gives_other_bits(tmp_path: Path, given: InMemory, whole: dict[str, Outcome]) -> None:
     """So the comparisons above can fail."""
-    import msgspec
-
     recipe = msgspec.structs.replace(_recipe("cnn, sgd"), seed=4)
     run = create_run(tmp_path / "run", data="noise", model="m")
     assert list(fit(recipe, run, Deadline(time.monotonic()), given=given))
@@ -199,25 +199,41 @@ def test_another_seed_gives_other_bits(tmp_path: Path, given: InMemory, whole: d
 # --- Early stopping --------------------------------------------------------------------------------------------------
 
 
-def test_early_stopping_keeps_the_best(tmp_path: Path, given: InMemory) -> None:
-    import msgspec
-
+def _impatient() -> Recipe:
+    """A gusty training that is judged after every step."""
     recipe = _recipe("cnn, adamw, gusty")
-    recipe = msgspec.structs.replace(recipe, training=msgspec.structs.replace(recipe.training, early_stopping=2))
+    training_spec = msgspec.structs.replace(recipe.training, batch=150, early_stopping=PATIENCE)
+    return msgspec.structs.replace(recipe, training=training_spec)
+
+
+def test_early_stopping_keeps_the_best(tmp_path: Path, given: InMemory) -> None:
     run = create_run(tmp_path / "run", data="noise", model="m")
-    events = list(fit(recipe, run, Deadline(time.monotonic()), given=given))
+    events = list(fit(_impatient(), run, Deadline(time.monotonic()), given=given))
     judged = [event for event in events if isinstance(event, Validated)]
     stopped = events[-1]
     assert isinstance(stopped, Stopped)
-    assert stopped.step < STEPS
-    assert stopped.reason == "no better for 2 validations"
-    assert [event.best for event in judged[-3:]] == [True, False, False]
+    assert PATIENCE < stopped.step < STEPS
+    assert stopped.reason == f"no better for {PATIENCE} validations"
+    assert [event.best for event in judged[-PATIENCE - 1 :]] == [True] + [False] * PATIENCE
     checkpoint = run.latest_checkpoint()
     assert checkpoint is not None
     assert checkpoint.step == stopped.step
     best = json.loads(checkpoint.read("state.json"))
-    assert best["best_step"] == judged[-3].step
+    assert best["best_step"] == judged[-PATIENCE - 1].step
     assert best["best_accuracy"] == max(event.accuracy for event in judged)
+
+
+@pytest.mark.parametrize("before", [0, 1, 2])
+def test_early_stopping_goes_on_counting(tmp_path: Path, given: InMemory, before: int) -> None:
+    """A run that is stopped within the validations that count, or after them, ends at the same step."""
+    whole, run = (create_run(tmp_path / name, data="noise", model="m") for name in ("whole", "run"))
+    end = list(fit(_impatient(), whole, Deadline(time.monotonic()), given=given))[-1]
+    assert isinstance(end, Stopped)
+    _until(fit(_impatient(), run, Deadline(time.monotonic()), given=given), end.step - before)
+    resumed = list(resume(run, Deadline(time.monotonic()), given=given))[-1]
+    assert resumed == end
+    wanted, found = _outcome(whole, given), _outcome(run, given)
+    assert (found.steps, found.validations, found.predictions) == (wanted.steps, wanted.validations, wanted.predictions)
 
 
 # --- Signals ---------------------------------------------------------------------------------------------------------

@@ -78,8 +78,8 @@ def _understood(words: Sequence[str]) -> argparse.Namespace:
         ) from None
     if left:
         option = next((word for word in left if word.startswith("-")), left[0]).partition("=")[0]
-        known = re.findall(r"--[a-z][a-z-]+", chosen.parser.format_help())
-        remedy = nearest(option, set(known)) if option.startswith("-") else f"gnomon {words[0]} --help says what is."
+        known = set(re.findall(r"--([a-z][a-z-]+)", chosen.parser.format_help()))
+        remedy = nearest(option.strip("-"), known) if option.startswith("-") else f"See gnomon {words[0]} --help."
         raise RecipeError(f"{option!r} is nothing that gnomon {words[0]} takes", remedy=remedy)
     return chosen
 
@@ -383,6 +383,10 @@ def _recipe(chosen: argparse.Namespace) -> Recipe:
     )
     if not (chosen.data or base.source.location):
         raise RecipeError("no data given", remedy="gnomon train DATA --by 5m")
+    if chosen.widths and chosen.model not in (None, "auto", "cnn"):
+        raise RecipeError(
+            f"--widths means nothing for the model {chosen.model!r}", remedy="Leave it out, or give --model cnn."
+        )
     model = Cnn(widths=chosen.widths) if chosen.widths else model_named(chosen.model) if chosen.model else base.model
     split = _laid_over(base.dataset.split, chosen, _same("test", "validation"))
     if not (split.test and split.validation):

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -18,7 +18,7 @@ from .encoders import Fit, Header, ImageEncoder, choose_geometry, quiet_decoding
 from .errors import DataError, RowError
 from .sources import Source
 from .splits import Duplicates, SplitSpec, describe_duplicates, find_duplicates, split_rows
-from .types import SPLITS, DataSpec, Decision, Row, SetAside, Split, Value, listed, plural
+from .types import SPLITS, Count, DataSpec, Decision, Row, SetAside, Split, Value, listed, plural
 
 _SAMPLE: Final = 256
 _STATISTICS_ROWS: Final = 4096
@@ -36,7 +36,7 @@ class DatasetSpec(Value, frozen=True):
     """
 
     split: SplitSpec = SplitSpec()
-    size: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    size: Count | None = None
     fit: Fit = "letterbox"
 
 

@@ -66,13 +66,12 @@ def open_display(mode: Mode, title: str, deadline: Deadline) -> Iterator[Show]:
 def summary(finished: Finished, baselines: dict[str, Metric]) -> str:
     """The end of a training, for people: how good, against what, where everything is."""
     accuracy = finished.metrics["accuracy"]
-    lines = [f"Test accuracy {percent(accuracy)}"]
-    lines += [f"    {name:<20} {percent(metric)}" for name, metric in baselines.items()]
-    beaten = all(accuracy.value > metric.value for metric in baselines.values())
-    if not beaten:
+    lines = [f"{'Test accuracy':<15} {percent(accuracy)}   (95 % interval)"]
+    lines += [f"  {name:<13} {percent(metric)}" for name, metric in baselines.items()]
+    if any(accuracy.value <= metric.value for metric in baselines.values()):
         lines.append("The network does not beat the baselines: more pictures or more time may help.")
     used = f"Used {spoken(finished.used_s)}"
-    lines.append(f"{used} of {spoken(finished.planned_s)} planned." if finished.planned_s else f"{used}.")
+    lines.append(f"{used} of {spoken(finished.planned_s)}." if finished.planned_s else f"{used}.")
     lines += [
         f"Report   {finished.run}/report.html",
         f"Model    {finished.run}/model.safetensors",
@@ -82,10 +81,8 @@ def summary(finished: Finished, baselines: dict[str, Metric]) -> str:
 
 
 def percent(metric: Metric) -> str:
-    """`87.3 % (95 % interval 86.6 to 87.9)`."""
-    return f"{metric.value:.1%} (95 % interval {metric.low:.1%} to {metric.high:.1%})".replace("%", " %").replace(
-        "95  %", "95 %"
-    )
+    """`87.3 %  86.6–87.9`."""
+    return f"{100 * metric.value:5.1f} %  {100 * metric.low:.1f}–{100 * metric.high:.1f}"
 
 
 def _show_json(event: Event) -> None:

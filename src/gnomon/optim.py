@@ -11,13 +11,13 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 import torch
 from torch import Tensor, nn
 
-from .types import Value
+from .types import Positive, Share, Value
 
 OptimizerName: TypeAlias = Literal["gradient-descent", "sgd", "adam", "adamw", "muon"]
 Schedule: TypeAlias = Literal["constant", "linear", "cosine"]
@@ -53,11 +53,11 @@ class OptimizerSpec(Value, frozen=True):
     """
 
     name: OptimizerName = "muon"
-    learning_rate: float | None = None
-    weight_decay: float = 0.0
-    momentum: float = 0.9
+    learning_rate: Positive | None = None
+    weight_decay: Annotated[float, msgspec.Meta(ge=0, le=1e3)] = 0.0
+    momentum: Share = 0.9
     schedule: Schedule | None = None
-    warmup: float = 0.0
+    warmup: Share = 0.0
     average: Average | None = None
 
     @property
@@ -120,7 +120,10 @@ class Optimizer:
         for key, value in state.items():
             number, index, name = key.split(".", 2)
             part = self._parts[int(number)][0]
-            part.state[_parameters(part)[int(index)]][name] = value.clone()
+            parameter = _parameters(part)[int(index)]
+            # On its weight's device and in its memory format: fused steps pair numbers by their place in memory.
+            like = torch.empty_like(parameter if value.shape == parameter.shape else value, device=parameter.device)
+            part.state[parameter][name] = like.copy_(value)
 
 
 class Muon(torch.optim.Optimizer):
@@ -174,11 +177,7 @@ def orthogonalise(matrices: Tensor, steps: int = _NEWTON_SCHULZ_STEPS) -> Tensor
 def build_optimizer(model: nn.Module, spec: OptimizerSpec) -> Optimizer:
     """An optimizer for the trainable weights. Biases, norms and other vectors have no weight decay."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [parameter for parameter in trained if parameter.ndim > 1], "weight_decay": spec.weight_decay},
-        {"params": [parameter for parameter in trained if parameter.ndim <= 1], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
+    groups = _groups(trained, spec.weight_decay)
     match spec.name:
         case "gradient-descent":
             return Optimizer([(torch.optim.SGD(groups, lr=spec.peak), 1.0)])
@@ -193,6 +192,15 @@ def build_optimizer(model: nn.Module, spec: OptimizerSpec) -> Optimizer:
             return _with_muon(trained, spec)
 
 
+def _groups(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    """Weights with decay, and biases, norms and other vectors without."""
+    groups = [
+        {"params": [parameter for parameter in parameters if parameter.ndim > 1], "weight_decay": weight_decay},
+        {"params": [parameter for parameter in parameters if parameter.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
 def _with_muon(trained: list[nn.Parameter], spec: OptimizerSpec) -> Optimizer:
     """Muon for convolution filters; Nesterov SGD for the head, biases and norms."""
     filters = [parameter for parameter in trained if parameter.ndim == 4]
@@ -201,7 +209,7 @@ def _with_muon(trained: list[nn.Parameter], spec: OptimizerSpec) -> Optimizer:
     if filters:
         parts.append((Muon(filters), 1.0))
     if rest:
-        sgd = torch.optim.SGD(rest, lr=0.0, momentum=0.85, nesterov=True, weight_decay=spec.weight_decay)
+        sgd = torch.optim.SGD(_groups(rest, spec.weight_decay), lr=0.0, momentum=0.85, nesterov=True)
         parts.append((sgd, _MUON_SGD_RATE))
     return Optimizer(parts)
 

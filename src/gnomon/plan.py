@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -20,7 +20,7 @@ from .hardware import Format, Hardware
 from .models import Cnn, Imported, ModelSpec, Plain
 from .optim import OptimizerSpec
 from .tasks import Views
-from .types import DataSpec, Decision, Value, plural
+from .types import Count, DataSpec, Decision, Positive, Share, Value, plural
 
 DEFAULT_EPOCHS: Final = 20
 """Epochs where neither a deadline nor a number of steps or epochs is given."""
@@ -30,8 +30,10 @@ RESERVE_SHARE: Final = 0.015
 """Share of the deadline kept for what nobody foresees."""
 
 _WIDTHS = ((8, 16, 16), (16, 32, 32), (32, 64, 64), (32, 64, 128), (64, 128, 128), (64, 128, 256), (64, 256, 256))
-_ROWS_TO_SEE = 400_000
-_FEWEST_EPOCHS, _MOST_WANTED_EPOCHS = 8, 30
+_ROWS_TO_SEE = 200_000
+_FEWEST_EPOCHS, _MOST_WANTED_EPOCHS = 4, 30
+_HARDLY_MORE = 1.2
+_PROBING_SHARE = 0.05
 _VALIDATION_SHARE = 0.02
 _VIEWS_SHARE = 0.06
 _MOST_VALIDATIONS, _MOST_EPOCH_VALIDATIONS = 12, 50
@@ -54,19 +56,19 @@ class TrainingSpec(Value, frozen=True):
         checkpoint_steps: steps between checkpoints; None saves by time.
     """
 
-    epochs: float | None = None
-    steps: int | None = None
-    batch: int | None = None
+    epochs: Positive | None = None
+    steps: Count | None = None
+    batch: Annotated[int, msgspec.Meta(ge=1, le=2**20)] | None = None
     format: Format | Literal["auto"] = "auto"
     augment: str = "auto"
-    label_smoothing: float | None = None
-    dropout: float = 0.0
+    label_smoothing: Share | None = None
+    dropout: Share = 0.0
     balance: Literal["auto", "none", "weights"] = "auto"
     views: Views | Literal["auto"] = "auto"
-    early_stopping: int = 0
-    threads: int | None = None
+    early_stopping: Annotated[int, msgspec.Meta(ge=0)] = 0
+    threads: Annotated[int, msgspec.Meta(ge=1, le=1024)] | None = None
     device: str = "auto"
-    checkpoint_steps: int | None = None
+    checkpoint_steps: Count | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,18 +304,27 @@ def _usual_format(spec: DataSpec, hardware: Hardware) -> Format:
 def _climb(
     spec: DataSpec, deadline: Deadline, number_format: Format, probe: Probe, batch: int
 ) -> tuple[ModelSpec, Speed, str]:
-    wanted = _wanted_epochs(spec.num_train)
-    best: tuple[ModelSpec, Speed, str] | None = None
-    for rung in ladder(spec.input_shape):
+    """Up the ladder while the next network sees the rows often enough, or costs hardly more than the one before."""
+    wanted, began_s = _wanted_epochs(spec.num_train), deadline.elapsed_s()
+    rungs = iter(ladder(spec.input_shape))
+    best: ModelSpec = next(rungs)
+    best_speed = probe(best, batch, number_format)
+    for rung in rungs:
+        if deadline.elapsed_s() - began_s > _PROBING_SHARE * deadline.total_s:
+            return best, best_speed, f"the largest that could be measured in {_PROBING_SHARE:.0%} of the time"
         speed = probe(rung, batch, number_format)
-        seconds = deadline.remaining_s() - RESERVE_FIXED_S - RESERVE_SHARE * deadline.total_s
-        epochs = seconds / speed.step_s * batch / spec.num_train
-        if best is not None and epochs < wanted:
-            return best[0], best[1], f"{best[2]}; the next larger one only {epochs:.1f}"
-        reason = f"the largest of the ladder that sees each row {wanted:.0f} times: here {epochs:.1f}"
-        best = rung, speed, reason
-    assert best is not None, "the ladder has rungs"
-    return best[0], best[1], "the largest of the ladder"
+        epochs = _affordable_epochs(speed, deadline, batch, spec.num_train)
+        if epochs < wanted and speed.step_s > _HARDLY_MORE * best_speed.step_s:
+            seen = _affordable_epochs(best_speed, deadline, batch, spec.num_train)
+            reason = f"the largest that sees each row {wanted:.0f} times: here {seen:.1f}, the next one {epochs:.1f}"
+            return best, best_speed, reason
+        best, best_speed = rung, speed
+    return best, best_speed, "the largest of the ladder"
+
+
+def _affordable_epochs(speed: Speed, deadline: Deadline, batch: int, rows: int) -> float:
+    seconds = deadline.remaining_s() - RESERVE_FIXED_S - RESERVE_SHARE * deadline.total_s
+    return seconds / speed.step_s * batch / rows
 
 
 def _choose_format(

@@ -33,7 +33,7 @@ from .report import write_model_card, write_report
 from .run import DATA, ENVIRONMENT, MODEL, NETWORK, PLAN, RECIPE, SPLIT, Run
 from .sources import Source, SourceSpec, open_source
 from .tasks import Classify, Task
-from .train import build_model, final_weights, measure_speed, train
+from .training import build_model, final_weights, measure_speed, train
 from .types import Decoded, Event, Finished, Noted, Phased, Planned, Stopped, Validated, Value, plural
 from .version import VERSION
 
@@ -84,6 +84,21 @@ def parse_recipe(text: str) -> Recipe:
         ) from None
 
 
+def check_recipe(recipe: Recipe) -> None:
+    """Hold a recipe that was put together in Python to the bounds that a file is held to.
+
+    Raises:
+        RecipeError: names the first field that is out of them.
+    """
+    try:
+        msgspec.convert(msgspec.to_builtins(recipe), Recipe)
+    except msgspec.ValidationError as error:
+        said = str(error).replace("`$.", "`").replace("Expected", "expected")
+        raise RecipeError(
+            f"a value can't be used: {said}", remedy="gnomon train --help lists what can be given."
+        ) from None
+
+
 @dataclass(frozen=True, slots=True)
 class InMemory:
     """What a Python caller hands over that no recipe can name.
@@ -123,6 +138,7 @@ def fit(recipe: Recipe, run: Run, deadline: Deadline, *, given: InMemory = NOTHI
     Raises:
         InputError: the data, the recipe or the deadline can't be used.
     """
+    check_recipe(recipe)
     keep_freed_memory()
     run.write(RECIPE, recipe.to_toml())
     return (yield from _recorded(run, _fit(recipe, run, deadline, given)))
@@ -225,6 +241,7 @@ def _resume(run: Run, deadline: Deadline, given: InMemory) -> Generator[Event, N
     prepared = Prepared(dataset, _task(dataset, plan), plan, rows, validation)
     checkpoint = run.latest_checkpoint()
     run.drop_events_after(0 if checkpoint is None else checkpoint.step)
+    worse = _worse_in_a_row(run.events())
     end_s = deadline.total_s - (plan.planned_s - plan.end_s) if deadline.is_set else 0.0
     plan = msgspec.structs.replace(plan, end_s=end_s)
     model = build_model(plan.model, rows, seed=plan.seed, device=plan.device, module=given.module)
@@ -232,7 +249,7 @@ def _resume(run: Run, deadline: Deadline, given: InMemory) -> Generator[Event, N
     yield Noted(text=where)
     yield Phased(name="training", elapsed_s=deadline.elapsed_s())
     events = train(model, prepared.task, rows, validation, plan, run, deadline=deadline, checkpoint=checkpoint)
-    yield from _stopped_early(events, plan.early_stopping)
+    yield from _stopped_early(events, plan.early_stopping, worse=worse)
     return prepared
 
 
@@ -269,9 +286,20 @@ def _recorded(run: Run, events: Generator[Event, None, T]) -> Generator[Event, N
             raise
 
 
-def _stopped_early(events: Generator[Event, None, None], patience: int) -> Iterator[Event]:
-    """Early stopping is a loop over events: leave it after `patience` validations without a new best."""
+def _worse_in_a_row(events: Iterator[Event]) -> int:
+    """Validations since the best one."""
     worse = 0
+    for event in events:
+        if isinstance(event, Validated):
+            worse = 0 if event.best else worse + 1
+    return worse
+
+
+def _stopped_early(events: Generator[Event, None, None], patience: int, *, worse: int = 0) -> Iterator[Event]:
+    """Early stopping is a loop over events: leave it after `patience` validations without a new best.
+
+    `worse` of them came before, in a run that goes on.
+    """
     try:
         for event in events:
             yield event

@@ -10,16 +10,15 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import Final
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from . import chance
 from .errors import DataError, RowError
 from .sources import Source
-from .types import SPLITS, Row, Split, Value, plural
+from .types import SPLITS, Row, Share, Split, Value, plural
 
 MOST_TEST_ROWS: Final = 10_000
 MOST_VALIDATION_ROWS: Final = 2_500
@@ -34,8 +33,8 @@ class SplitSpec(Value, frozen=True):
         validation: at most 2,500 rows.
     """
 
-    test: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.15
-    validation: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.10
+    test: Share = 0.15
+    validation: Share = 0.10
 
 
 class Duplicates(Value, frozen=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import msgspec
 import numpy as np
@@ -26,6 +26,12 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 class Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A frozen value that is written to JSON or TOML and read back strictly: unknown or mistyped fields are errors."""
+
+
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
+"""A whole number of things, at least one. Bounds are checked whenever a value is read."""
+Share: TypeAlias = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+Positive: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=1e6)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,18 +90,25 @@ def parse_augment(text: str, shape: tuple[int, int, int]) -> ImageAugment:
             raise RecipeError(
                 f"the augmentation {name!r} is not known", remedy=nearest(name, (*_KINDS, "none", "auto"))
             )
-        try:
-            strengths[name] = float(number) if number else _usual(shape)[name]
-        except ValueError:
-            raise RecipeError(
-                f"the strength of {part!r} is not a number", remedy="Write, for example, shift=3."
-            ) from None
+        strengths[name] = _strength(part, number, max(shape[1:])) if number else _usual(shape)[name]
     return ImageAugment(
         flip=bool(strengths.get("flip", 0)),
         shift=round(strengths.get("shift", 0)),
         cutout=round(strengths.get("cutout", 0)),
         mixup=strengths.get("mixup", 0.0),
     )
+
+
+def _strength(part: str, number: str, most: int) -> float:
+    try:
+        strength = float(number)
+    except ValueError:
+        strength = math.nan
+    if not 0 <= strength <= most:
+        raise RecipeError(
+            f"the strength of {part!r} is not a number from 0 to {most}", remedy="Write, for example, shift=3."
+        )
+    return strength
 
 
 def choose_augment(

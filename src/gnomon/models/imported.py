@@ -34,7 +34,13 @@ class Imported(Value, tag="imported", tag_field="model", frozen=True):
         made = _find(self.name)
         known = _parameters(made)
         given = {"input_shape": input_shape, "num_outputs": num_outputs}
-        module = made(**{name: value for name, value in given.items() if name in known}, **self.arguments)
+        try:
+            module = made(**{name: value for name, value in given.items() if name in known}, **self.arguments)
+        except Exception as error:
+            raise RecipeError(
+                f"the model {self.name!r} can't be made: {type(error).__name__}: {error}",
+                remedy="It is called with input_shape and num_outputs where it takes them, and with [model.arguments].",
+            ) from error
         if not isinstance(module, nn.Module):
             raise RecipeError(f"{self.name!r} gave a {type(module).__name__}, not a torch.nn.Module")
         return module
@@ -42,7 +48,7 @@ class Imported(Value, tag="imported", tag_field="model", frozen=True):
 
 def _find(name: str) -> Any:
     module_name, _, attribute = name.partition(":")
-    if not attribute:
+    if not (module_name and attribute):
         raise RecipeError(
             f"the model {name!r} is not known",
             remedy=f"{nearest(name, ('plain', 'cnn'))} Or write package.module:Name.",
@@ -62,4 +68,7 @@ def _find(name: str) -> Any:
 def _parameters(made: Any) -> frozenset[str]:
     import inspect
 
-    return frozenset(inspect.signature(made).parameters)
+    try:
+        return frozenset(inspect.signature(made).parameters)
+    except (TypeError, ValueError):
+        return frozenset()

@@ -281,7 +281,7 @@ def _open_stream(path: str, kind: Archive) -> BinaryIO:
 
 
 def _tar_members(path: str, stream: BinaryIO) -> Iterator[tarfile.TarInfo]:
-    """All members but folders; tarfile alone would stop without a word at a damaged header."""
+    """All members but folders; tarfile alone would stop without a word at a damaged header, or at an early end."""
     most = max(2**30, 200 * os.path.getsize(path))
     total = 0
     with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r:", errors="surrogateescape") as archive:
@@ -296,7 +296,10 @@ def _tar_members(path: str, stream: BinaryIO) -> Iterator[tarfile.TarInfo]:
                 yield member
         end = archive.offset
     stream.seek(end)
-    if stream.read(tarfile.BLOCKSIZE).strip(b"\x00"):
+    block = stream.read(tarfile.BLOCKSIZE)
+    if len(block) < tarfile.BLOCKSIZE:
+        raise tarfile.ReadError(f"cut off at byte {end:,}: the mark of its end is missing")
+    if block.strip(b"\x00"):
         raise tarfile.ReadError(f"damaged at byte {end:,}")
 
 

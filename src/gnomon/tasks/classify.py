@@ -55,14 +55,15 @@ class Classify(Value, tag="classify", tag_field="task", frozen=True):
         −Σᵢ Σₖ wₖ tᵢₖ log softmax(zᵢ)ₖ / Σᵢ Σₖ wₖ tᵢₖ, where t is smoothed: (1 − ε) t + ε/K.
 
         Args:
-            logits: `(N, K)`.
+            logits: `(N, K)`; shorter formats than float32 are widened to it.
             targets: `(N, K)`, each row a distribution over the classes.
         """
+        logs = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(1)
         smoothed = targets * (1 - self.label_smoothing) + self.label_smoothing / self.num_outputs
         if self.class_weights:
             smoothed = smoothed * logits.new_tensor(self.class_weights, dtype=targets.dtype)
-            return -(smoothed * logits.float().log_softmax(1)).sum() / smoothed.sum()
-        return -(smoothed * logits.float().log_softmax(1)).sum() / len(logits)
+            return -(smoothed * logs).sum() / smoothed.sum()
+        return -(smoothed * logs).sum() / len(logits)
 
     def targets(self, labels: Tensor) -> Tensor:
         """`(N,)` class indices → `(N, K)` float32 distributions."""

@@ -1,14 +1,14 @@
 """Scores of a classification with 95 % intervals. NumPy alone, float64.
 
 Proportions of independent rows (accuracy, precision, recall of a class) have Wilson's score interval. F1 = 2p/(1+p)
-of the proportion p = TP/(TP+FP+FN), and takes p's interval. Means over classes have the percentiles of their
-posterior, drawn with a fixed seed; the mean loss has the normal interval.
+of the proportion p = TP/(TP+FP+FN), and takes p's interval. Means over classes have the spread of their posterior,
+drawn with a fixed seed; the mean loss has the normal interval.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -17,11 +17,14 @@ from numpy.typing import NDArray
 from ..types import Metric, Value
 
 _Z: Final = 1.959963984540054
-_RESAMPLES: Final = 400
+_MOST_DRAWS, _FEWEST_DRAWS = 1000, 40
+_CELLS, _BLOCK_CELLS = 10**7, 2 * 10**6
 _FLOOR: Final = 1e-15
 
 Counts: TypeAlias = NDArray[np.float64]
 """Confusion matrix `(K, K)`: rows are true classes, columns predicted ones."""
+Statistic: TypeAlias = Callable[[Counts], Counts]
+"""Confusion matrices `(…, K, K)` → one number of each, `(…)`."""
 
 
 class ClassScores(Value, frozen=True):
@@ -55,13 +58,15 @@ def score(probabilities: NDArray[np.float32], labels: NDArray[np.int64], classes
     predicted = probabilities.argmax(axis=1)
     confusion = confusion_matrix(labels, predicted, len(classes))
     losses = row_losses(probabilities, labels)
-    resampled = _Resampled(confusion)
+    means: dict[str, Statistic] = {
+        "balanced_accuracy": balanced_accuracy,
+        "macro_precision": lambda counts: precision(counts).mean(axis=-1),
+        "macro_recall": lambda counts: recall(counts).mean(axis=-1),
+        "macro_f1": lambda counts: f1(counts).mean(axis=-1),
+    }
     metrics = {
         "accuracy": wilson(float(np.trace(confusion)), len(labels)),
-        "balanced_accuracy": resampled.interval(balanced_accuracy),
-        "macro_precision": resampled.interval(lambda counts: precision(counts).mean(axis=-1)),
-        "macro_recall": resampled.interval(lambda counts: recall(counts).mean(axis=-1)),
-        "macro_f1": resampled.interval(lambda counts: f1(counts).mean(axis=-1)),
+        **_resampled(confusion, means),
         "log_loss": mean_interval(losses),
     }
     return Scores(
@@ -111,7 +116,7 @@ def wilson(successes: float, trials: float) -> Metric:
     share, squared = successes / trials, _Z**2
     centre = (share + squared / (2 * trials)) / (1 + squared / trials)
     half = _Z / (1 + squared / trials) * math.sqrt(share * (1 - share) / trials + squared / (4 * trials**2))
-    return Metric(value=share, low=max(0.0, centre - half), high=min(1.0, centre + half))
+    return Metric(value=share, low=min(share, max(0.0, centre - half)), high=max(share, min(1.0, centre + half)))
 
 
 def mean_interval(values: NDArray[np.float64]) -> Metric:
@@ -139,24 +144,29 @@ def _f1_interval(hits: float, union: float) -> Metric:
     return Metric(value=value, low=low, high=high)
 
 
-class _Resampled:
-    """Posterior draws of a confusion matrix.
+def _resampled(confusion: Counts, statistics: Mapping[str, Statistic]) -> dict[str, Metric]:
+    """Statistics of a confusion matrix, with intervals from draws of its posterior.
 
-    For each true class the shares of the answers are Dirichlet, with a prior of one row in all (Perks 1947), and so
-    never quite 0 or 1; the number of the class's rows is kept.
+    The shares of all cells are Dirichlet, with a prior of one row in each class (Perks 1947), and so never quite 0
+    or 1. Over many classes that prior pulls every mean the same way, by more than its interval is wide; hence only the
+    draws' spread is taken, and laid around the value itself.
     """
+    present = confusion.sum(axis=1, keepdims=True) > 0
+    drawn: dict[str, list[Counts]] = {name: [] for name in statistics}
+    rng, left = np.random.default_rng(0), max(_FEWEST_DRAWS, min(_MOST_DRAWS, _CELLS // confusion.size))
+    while left > 0:
+        block = min(left, max(1, _BLOCK_CELLS // confusion.size))
+        gammas = rng.standard_gamma(confusion + 1 / len(confusion), size=(block, *confusion.shape)) * present
+        for name, statistic in statistics.items():
+            drawn[name].append(statistic(gammas))
+        left -= block
+    return {name: _around(float(statistics[name](confusion)), np.concatenate(drawn[name])) for name in statistics}
 
-    def __init__(self, confusion: Counts) -> None:
-        self._confusion = confusion
-        rng = np.random.default_rng(0)
-        gammas = rng.standard_gamma(confusion + 1 / len(confusion), size=(_RESAMPLES, *confusion.shape))
-        shares = gammas / np.maximum(gammas.sum(axis=2, keepdims=True), 1e-300)
-        self._drawn = shares * confusion.sum(axis=1)[None, :, None]
 
-    def interval(self, statistic: Callable[[Counts], Counts]) -> Metric:
-        value = float(statistic(self._confusion))
-        low, high = np.percentile(statistic(self._drawn), [2.5, 97.5])
-        return Metric(value=value, low=min(value, float(low)), high=max(value, float(high)))
+def _around(value: float, drawn: Counts) -> Metric:
+    centre, (low, high) = drawn.mean(), np.percentile(drawn, [2.5, 97.5])
+    below, above = max(0.0, float(centre - low)), max(0.0, float(high - centre))
+    return Metric(value=value, low=max(0.0, value - below), high=min(1.0, value + above))
 
 
 def _diagonal(counts: Counts) -> Counts:

@@ -1,0 +1,263 @@
+"""Optimizers, schedules and averaging, against their formulas written out in float64 NumPy."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from gnomon.models import Cnn, Plain, channels_last
+from gnomon.optim import MovingAverage, OptimizerName, OptimizerSpec, build_optimizer, orthogonalise
+from gnomon.plan import Change, progress
+
+Array: TypeAlias = NDArray[np.float64]
+Rule: TypeAlias = Callable[[Array, Sequence[Array], Sequence[float], float], Array]
+"""(first weights, gradients, learning rates, weight decay) → last weights."""
+
+RATES: Final = (0.1, 0.05, 0.2)
+NAMES: Final[tuple[OptimizerName, ...]] = ("gradient-descent", "sgd", "adam", "adamw", "muon")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def small() -> nn.Module:
+    """Convolution, norm and dense layer."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(8, 4)).double()
+
+
+def stepped(module: nn.Module, spec: OptimizerSpec) -> dict[str, tuple[Array, list[Array], Array]]:
+    """Of each weight: what it was, the gradients it was given in three steps, and what it is then."""
+    rng = np.random.default_rng(0)
+    optimizer = build_optimizer(module, spec)
+    named = dict(module.named_parameters())
+    first = {name: parameter.detach().numpy().copy() for name, parameter in named.items()}
+    given: dict[str, list[Array]] = {name: [] for name in named}
+    for rate in RATES:
+        for name, parameter in named.items():
+            given[name].append(rng.normal(size=parameter.shape))
+            parameter.grad = torch.from_numpy(given[name][-1].copy())
+        optimizer.step(rate)
+        assert all(parameter.grad is None for parameter in named.values())
+    return {name: (first[name], given[name], named[name].detach().numpy()) for name in named}
+
+
+# --- The formulas ----------------------------------------------------------------------------------------------------
+
+
+def descent(weight: Array, slopes: Sequence[Array], rates: Sequence[float], decay: float) -> Array:
+    for slope, rate in zip(slopes, rates, strict=True):
+        weight = weight - rate * (slope + decay * weight)
+    return weight
+
+
+def nesterov(momentum: float) -> Rule:
+    """v ← μ v + g, w ← w − η (g + μ v)."""
+
+    def rule(weight: Array, slopes: Sequence[Array], rates: Sequence[float], decay: float) -> Array:
+        velocity = np.zeros_like(weight)
+        for slope, rate in zip(slopes, rates, strict=True):
+            slope = slope + decay * weight
+            velocity = momentum * velocity + slope
+            weight = weight - rate * (slope + momentum * velocity)
+        return weight
+
+    return rule
+
+
+def adam(*, decoupled: bool) -> Rule:
+    """Kingma and Ba 2015, algorithm 1; decoupled decay by Loshchilov and Hutter 2019."""
+
+    def rule(weight: Array, slopes: Sequence[Array], rates: Sequence[float], decay: float) -> Array:
+        first, second = np.zeros_like(weight), np.zeros_like(weight)
+        for step, (slope, rate) in enumerate(zip(slopes, rates, strict=True), start=1):
+            if decoupled:
+                weight = weight - rate * decay * weight
+            else:
+                slope = slope + decay * weight
+            first = 0.9 * first + 0.1 * slope
+            second = 0.999 * second + 0.001 * slope**2
+            weight = weight - rate * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
+        return weight
+
+    return rule
+
+
+def newton_schulz(matrix: Array, steps: int = 3) -> Array:
+    """U p(p(p(Σ))) Vᵀ, by the singular values: p(s) = 3.4445 s − 4.775 s³ + 2.0315 s⁵."""
+    left, strengths, right = np.linalg.svd(matrix, full_matrices=False)
+    strengths = strengths / np.sqrt((strengths**2).sum())
+    for _ in range(steps):
+        strengths = 3.4445 * strengths - 4.7750 * strengths**3 + 2.0315 * strengths**5
+    turned: Array = (left * strengths) @ right
+    return turned
+
+
+def muon(weight: Array, slopes: Sequence[Array], rates: Sequence[float], _decay: float) -> Array:
+    """v ← 0.6 v + g; w ← √out w/‖w‖ − η orthogonal(g + 0.6 v)."""
+    velocity = np.zeros_like(weight)
+    for slope, rate in zip(slopes, rates, strict=True):
+        velocity = 0.6 * velocity + slope
+        turned = newton_schulz((slope + 0.6 * velocity).reshape(len(weight), -1)).reshape(weight.shape)
+        weight = weight * math.sqrt(len(weight)) / np.linalg.norm(weight) - rate * turned
+    return weight
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("gradient-descent", descent),
+        ("sgd", nesterov(0.7)),
+        ("adam", adam(decoupled=False)),
+        ("adamw", adam(decoupled=True)),
+    ],
+    ids=["gradient-descent", "sgd", "adam", "adamw"],
+)
+def test_three_steps_are_the_formulas(name: OptimizerName, rule: Rule, decay: float) -> None:
+    """Biases and norms without decay."""
+    taken = stepped(small(), OptimizerSpec(name=name, momentum=0.7, weight_decay=decay))
+    assert len(taken) == 6
+    for weight, (first, slopes, last) in taken.items():
+        wanted = rule(first, slopes, RATES, decay if first.ndim > 1 else 0.0)
+        np.testing.assert_allclose(last, wanted, atol=1e-10, err_msg=weight)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_muon_turns_filters_and_leaves_the_rest_to_sgd(decay: float) -> None:
+    taken = stepped(small(), OptimizerSpec(name="muon", weight_decay=decay))
+    for weight, (first, slopes, last) in taken.items():
+        rest = nesterov(0.85)(first, slopes, [0.25 * rate for rate in RATES], decay if first.ndim > 1 else 0.0)
+        wanted = muon(first, slopes, RATES, decay) if first.ndim == 4 else rest
+        np.testing.assert_allclose(last, wanted, atol=1e-6, err_msg=weight)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_a_gradient_a_weight_stays(name: OptimizerName) -> None:
+    module = small()
+    optimizer = build_optimizer(module, OptimizerSpec(name=name))
+    before = {key: value.clone() for key, value in module.state_dict().items()}
+    module[3].weight.grad = torch.ones(4, 8).double()  # type: ignore[index]
+    optimizer.step(0.1)
+    changed = {key for key, value in module.state_dict().items() if not torch.equal(value, before[key])}
+    assert changed == {"3.weight"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_saved_state_goes_on_alike(name: OptimizerName) -> None:
+    """Although it was saved in the usual order in memory, and the network's filters lie channels last."""
+    torch.manual_seed(0)
+    modules = [channels_last(Cnn(widths=(8, 8)).build((3, 8, 8), 4)) for _ in range(2)]
+    modules[1].load_state_dict(modules[0].state_dict())
+    optimizers = [build_optimizer(module, OptimizerSpec(name=name)) for module in modules]
+    for step in range(4):
+        if step == 2:
+            saved = {key: value.clone().contiguous() for key, value in optimizers[0].state().items()}
+            modules[1].load_state_dict(modules[0].state_dict())
+            optimizers[1].load_state(saved)
+        torch.manual_seed(step)
+        for parameters in zip(*(module.parameters() for module in modules), strict=True):
+            slopes = torch.randn(parameters[0].shape)
+            for parameter in parameters:
+                parameter.grad = torch.empty_like(parameter).copy_(slopes) if parameter.requires_grad else None
+        optimizers[0].step(0.1)
+        if step >= 2:
+            optimizers[1].step(0.1)
+    for wanted, found in zip(modules[0].parameters(), modules[1].parameters(), strict=True):
+        assert torch.equal(wanted, found)
+
+
+# --- Orthogonalisation -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(8, 27), (27, 8), (16, 16), (5, 1)])
+def test_orthogonalising_keeps_directions_and_evens_strengths(shape: tuple[int, int]) -> None:
+    matrices = torch.from_numpy(np.random.default_rng(0).normal(size=(6, *shape)))
+    turned = orthogonalise(matrices)
+    for matrix, found in zip(matrices.numpy(), turned.numpy(), strict=True):
+        np.testing.assert_allclose(found, newton_schulz(matrix), atol=1e-5)
+    np.testing.assert_allclose(orthogonalise(matrices[2:3])[0], turned[2], atol=1e-12)
+    before, after = (np.linalg.svd(stack, compute_uv=False) for stack in (matrices.numpy(), turned.numpy()))
+    if min(shape) == 8:
+        assert before.max(axis=1).min() / before.min(axis=1).max() > 1.5
+        assert after.min() > 0.6
+        assert after.max() < 1.3
+
+
+def test_more_steps_even_even_weak_directions() -> None:
+    left, _, right = np.linalg.svd(np.random.default_rng(0).normal(size=(6, 9)), full_matrices=False)
+    matrix = (left * np.array([1, 0.5, 0.2, 0.1, 0.02, 0.01])) @ right
+    strengths = np.linalg.svd(orthogonalise(torch.from_numpy(matrix)[None], steps=6)[0].numpy(), compute_uv=False)
+    assert strengths.min() > 0.6
+    assert strengths.max() < 1.3
+
+
+def test_a_gradient_of_zero_turns_nothing() -> None:
+    assert torch.equal(orthogonalise(torch.zeros(2, 3, 4)), torch.zeros(2, 3, 4))
+
+
+# --- Averaging and schedules -----------------------------------------------------------------------------------------
+
+
+def test_the_moving_average() -> None:
+    network, copied = (Cnn(widths=(4,)).build((1, 8, 8), 3) for _ in range(2))
+    average = MovingAverage(copied, decay=0.75)
+    wanted = {name: value.double().numpy().copy() for name, value in copied.state_dict().items()}
+    for step in range(3):
+        network.train()(torch.randn(8, 1, 8, 8) * (step + 1))
+        average.update(network)
+        for name, value in network.state_dict().items():
+            now = value.double().numpy()
+            wanted[name] = 0.75 * wanted[name] + 0.25 * now if value.is_floating_point() else now
+    for name, value in average.module.state_dict().items():
+        np.testing.assert_allclose(value.double().numpy(), wanted[name], atol=1e-6, err_msg=name)
+    assert average.module.state_dict()["stages.0.norms.0.num_batches_tracked"] == 3
+    assert not any(parameter.requires_grad for parameter in average.module.parameters())
+
+
+def test_schedules() -> None:
+    for schedule, middle, end in (("constant", 1.0, 1.0), ("linear", 0.5, 0.0), ("cosine", 0.5, 0.0)):
+        spec = OptimizerSpec(learning_rate=0.4, schedule=schedule)  # type: ignore[arg-type]
+        assert spec.rate(0.0) == pytest.approx(0.4)
+        assert spec.rate(0.5) == pytest.approx(0.4 * middle)
+        assert spec.rate(1.0) == pytest.approx(0.4 * end, abs=1e-9)
+    assert OptimizerSpec(learning_rate=1.0, schedule="cosine").rate(0.25) == pytest.approx((1 + 0.5**0.5) / 2)
+    warm = OptimizerSpec(learning_rate=0.4, schedule="linear", warmup=0.2)
+    assert [warm.rate(share) for share in (0.0, 0.1, 0.2, 0.6, 1.0)] == pytest.approx([0.0, 0.2, 0.4, 0.2, 0.0])
+
+
+def test_a_spec_is_completed_for_the_network() -> None:
+    usual, textbook = (OptimizerSpec(name="sgd").completed(batch=64, textbook=flag) for flag in (False, True))
+    assert (usual.schedule, usual.average) == ("linear", "ema")
+    assert (textbook.schedule, textbook.average) == ("constant", "none")
+    asked = OptimizerSpec(name="sgd", learning_rate=0.3, schedule="cosine", average="none")
+    assert asked.completed(batch=64, textbook=False) == asked
+
+
+def test_progress_bends_at_a_change_and_never_jumps() -> None:
+    cut, added = Change(step=50, steps_before=100, steps=75, reason=""), Change(60, 75, 160, "")
+    assert [progress(step, 100, []) for step in (0, 25, 100, 120)] == pytest.approx([0.0, 0.25, 1.0, 1.0])
+    assert [progress(step, 100, [cut]) for step in (25, 50, 60, 75)] == pytest.approx([0.25, 0.5, 0.7, 1.0])
+    assert progress(110, 100, [cut, added]) == pytest.approx(0.7 + 0.3 * 50 / 100)
+    shares = [progress(step, 100, [cut, added]) for step in range(161)]
+    assert shares[0] == 0.0
+    assert shares[-1] == pytest.approx(1.0)
+    rises = np.diff(shares)
+    assert rises.min() > 0
+    assert rises.max() < 0.0201
+
+
+def test_dropout_and_frozen_weights_are_no_concern_of_the_optimizer() -> None:
+    """The stem's filters and the norms' scales are not trained; everything else is."""
+    network = Cnn(widths=(4,)).build((1, 8, 8), 3)
+    assert {name for name, parameter in network.named_parameters() if not parameter.requires_grad} == {
+        *("stem.weight", "stages.0.norms.0.weight", "stages.0.norms.1.weight")
+    }
+    assert all(parameter.requires_grad for parameter in Plain().build((1, 18, 18), 3).parameters())
