@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from .cache import EncodedRows
+
 MOST_ROWS: Final = 6_000
 """Rows that the model is fitted on; more of them change little and cost time of the deadline."""
 
@@ -36,6 +38,11 @@ def simple_features(pictures: NDArray[Any]) -> Tensor:
     """`(N, H, W, C)` → `(N, C, h, w)` float32, averaged down to at most 12×12."""
     maps = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float()
     return nn.functional.adaptive_avg_pool2d(maps, (min(_SIDE, maps.shape[2]), min(_SIDE, maps.shape[3])))
+
+
+def features_of(encoded: EncodedRows, rows: NDArray[np.int64]) -> Tensor:
+    """Simple features of these rows, `(N, C, h, w)`, without holding the rows themselves."""
+    return torch.cat([simple_features(pictures) for _, pictures in encoded.blocks(rows)])
 
 
 def fit_linear(features: Tensor, labels: NDArray[np.int64], num_classes: int) -> LinearModel:

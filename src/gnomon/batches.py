@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -23,8 +23,10 @@ from .encoders import ImageEncoder
 from .tasks import Task
 from .types import Batch, Split
 
-RESIDENT_SHARE = 0.25
-"""Share of the free memory that encoded training rows may take to lie there whole."""
+RESIDENT_SHARE: Final = 0.25
+"""Share of a GPU's free memory that encoded rows may take to lie there whole."""
+RESIDENT_BYTES: Final = 256 * 2**20
+"""What encoded rows may take in the processor's memory; larger parts stay in the mapped file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,11 @@ class Rows:
 
 
 def open_rows(dataset: Dataset, part: Split, *, device: torch.device, free_bytes: int) -> Rows:
-    """The rows of one part, in memory where they take at most a quarter of what is free."""
+    """The rows of one part, in memory where they are small enough."""
     indices = dataset.parts[part]
     needed = len(indices) * dataset.encoded.row_bytes
-    resident = _read_all(dataset, indices).to(device) if needed <= RESIDENT_SHARE * free_bytes else None
+    most = RESIDENT_SHARE * free_bytes if device.type == "cuda" else min(RESIDENT_BYTES, RESIDENT_SHARE * free_bytes)
+    resident = _read_all(dataset, indices).to(device) if needed <= most else None
     return Rows(dataset, indices, torch.from_numpy(dataset.labels[indices]).to(device), resident)
 
 
@@ -87,8 +90,10 @@ def in_order(rows: Rows, *, size: int) -> Iterator[tuple[Tensor, Tensor]]:
 
 def _read_all(dataset: Dataset, indices: NDArray[np.int64]) -> Tensor:
     whole: NDArray[Any] = np.empty((len(indices), *dataset.encoder.shape), dataset.encoder.storage)
-    for start in range(0, len(indices), 1024):
-        whole[start : start + 1024] = dataset.encoded.take(indices[start : start + 1024])
+    start = 0
+    for chosen, block in dataset.encoded.blocks(indices):
+        whole[start : start + len(chosen)] = block
+        start += len(chosen)
     return torch.from_numpy(whole)
 
 

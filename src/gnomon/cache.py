@@ -12,6 +12,7 @@ system as soon as they reach a fixed amount. Disk stays bounded: the entries use
 from __future__ import annotations
 
 import hashlib
+import math
 import mmap
 import os
 import shutil
@@ -37,6 +38,7 @@ RESIDENT_BYTES: Final = 256 * 2**20
 """Pages of a mapped file that may stay in memory before they are given back."""
 DEFAULT_LIMIT_BYTES: Final = 20 * 10**9
 
+_FAULT_BYTES = 64 * 2**10  # what Linux maps around each page that is touched
 _BLOCK_BYTES = 8 * 2**20
 _BLOCK_ROWS = 256
 
@@ -72,11 +74,17 @@ class EncodedRows:
     def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
         """A copy of these rows, `(N, H, W, C)`."""
         taken = self._rows[rows]
-        self._touched += max(taken.nbytes, len(rows) * mmap.PAGESIZE)
+        self._touched += len(rows) * (math.ceil(self.row_bytes / _FAULT_BYTES) + 1) * _FAULT_BYTES
         if self._touched > RESIDENT_BYTES and hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)
             self._touched = 0
         return taken
+
+    def blocks(self, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
+        """These rows in order, a bounded number of bytes at a time: their indices, and a copy `(n, H, W, C)`."""
+        size = max(1, _BLOCK_BYTES // self.row_bytes)
+        for start in range(0, len(rows), size):
+            yield rows[start : start + size], self.take(rows[start : start + size])
 
 
 def cache_root() -> Path:
@@ -119,7 +127,7 @@ def encode_rows(
     entry = entries / _key(source, encoder)
     index = _read_index(entry, len(source.rows), encoder)
     if index is None:
-        needed = len(source.rows) * int(np.prod(encoder.shape)) * np.dtype(encoder.storage).itemsize
+        needed = len(source.rows) * encoder.row_bytes
         try:
             entries.mkdir(parents=True, exist_ok=True)
             _make_room(entries, needed)
@@ -150,7 +158,7 @@ def _read_index(entry: Path, rows: int, encoder: ImageEncoder) -> Index | None:
         size = (entry / "rows.bin").stat().st_size
     except (OSError, msgspec.DecodeError):
         return None
-    whole = rows * int(np.prod(encoder.shape)) * np.dtype(encoder.storage).itemsize
+    whole = rows * encoder.row_bytes
     return index if (index.version, index.rows, size) == (VERSION, rows, whole) else None
 
 
@@ -178,7 +186,7 @@ def _encode_into(
     waiting: deque[Future[tuple[NDArray[Any], dict[int, str]]]] = deque()
     done = 0
     with ThreadPoolExecutor(threads) as pool:
-        for start, block in _blocks(source, failures):
+        for start, block in _raw_blocks(source, encoder, failures):
             waiting.append(pool.submit(_encode_block, encoder, start, block))
             if len(waiting) > 2 * threads:
                 done += _write_block(file, waiting.popleft(), failures)
@@ -188,8 +196,11 @@ def _encode_into(
             yield done
 
 
-def _blocks(source: Source, failures: dict[int, str]) -> Iterator[tuple[int, list[Raw | None]]]:
-    """Rows as read, a bounded number of bytes at a time; None where reading failed."""
+def _raw_blocks(
+    source: Source, encoder: ImageEncoder, failures: dict[int, str]
+) -> Iterator[tuple[int, list[Raw | None]]]:
+    """Rows as read, a bounded number of bytes at a time, raw and encoded; None where reading failed."""
+    most_rows = max(1, min(_BLOCK_ROWS, _BLOCK_BYTES // encoder.row_bytes))
     start, size, block = 0, 0, list[Raw | None]()
     for row in range(len(source.rows)):
         try:
@@ -198,7 +209,7 @@ def _blocks(source: Source, failures: dict[int, str]) -> Iterator[tuple[int, lis
             failures[row], raw = error.reason, None
         block.append(raw)
         size += len(raw) if isinstance(raw, (bytes, str)) else 0 if raw is None else raw.nbytes
-        if size > _BLOCK_BYTES or len(block) == _BLOCK_ROWS:
+        if size > _BLOCK_BYTES or len(block) == most_rows:
             yield start, block
             start, size, block = row + 1, 0, []
     if block:

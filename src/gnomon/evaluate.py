@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
 import pyarrow
 import pyarrow.parquet
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from . import chance
-from .baseline import MOST_ROWS, LinearModel, fit_linear, simple_features
+from .baseline import MOST_ROWS, LinearModel, features_of, fit_linear
 from .dataset import Dataset
 from .modelfile import Model
 from .run import MISTAKES, PREDICTIONS, TEST, VALIDATION, Run
@@ -25,7 +23,6 @@ from .types import Metric, Split, Value
 
 MOST_MISTAKES: Final = 24
 
-_BLOCK_ROWS = 1024
 _THUMBNAIL_SIDE = 128
 
 
@@ -81,11 +78,8 @@ def evaluate(run: Run, dataset: Dataset, model: Model, *, seed: int) -> Evaluati
 
 
 def _predict(dataset: Dataset, model: Model, part: Split, *, views: Views | None) -> NDArray[np.float32]:
-    rows = dataset.parts[part]
-    blocks = [rows[start : start + _BLOCK_ROWS] for start in range(0, len(rows), _BLOCK_ROWS)]
-    return np.concatenate(
-        [model.probabilities_of_encoded(dataset.encoded.take(block), views=views) for block in blocks]
-    )
+    blocks = dataset.encoded.blocks(dataset.parts[part])
+    return np.concatenate([model.probabilities_of_encoded(block, views=views) for _, block in blocks])
 
 
 def _has_views(model: Model) -> bool:
@@ -97,10 +91,7 @@ def _evaluation(
 ) -> Evaluation:
     labels = dataset.labels[dataset.parts[part]]
     commonest = int(np.argmax(dataset.spec.train_counts))
-    linear_hits = sum(
-        int((linear.predict(features) == truth).sum())
-        for features, truth in _feature_blocks(dataset, dataset.parts[part])
-    )
+    guessed = linear.predict(features_of(dataset.encoded, dataset.parts[part]).flatten(1))
     return Evaluation(
         rows=scores.rows,
         metrics=scores.metrics,
@@ -113,7 +104,7 @@ def _evaluation(
             ),
             "linear": Baseline(
                 what="logistic regression on the picture averaged down to 12×12",
-                accuracy=wilson(linear_hits, len(labels)),
+                accuracy=wilson(int((guessed == labels).sum()), len(labels)),
             ),
         },
         without_views=None if single is None else wilson(int((single.argmax(1) == labels).sum()), len(labels)),
@@ -123,14 +114,8 @@ def _evaluation(
 def _fit_baseline(dataset: Dataset, seed: int) -> LinearModel:
     order = chance.permutation(seed, "baseline", 0, len(dataset.parts["train"]))[:MOST_ROWS]
     rows = np.sort(dataset.parts["train"][order])
-    features = [block for block, _ in _feature_blocks(dataset, rows)]
-    return fit_linear(torch.cat(features), dataset.labels[rows], len(dataset.spec.classes))
-
-
-def _feature_blocks(dataset: Dataset, rows: NDArray[np.int64]) -> Iterator[tuple[torch.Tensor, NDArray[np.int64]]]:
-    for start in range(0, len(rows), _BLOCK_ROWS):
-        block = rows[start : start + _BLOCK_ROWS]
-        yield simple_features(dataset.encoded.take(block)).flatten(1), dataset.labels[block]
+    features = features_of(dataset.encoded, rows).flatten(1)
+    return fit_linear(features, dataset.labels[rows], len(dataset.spec.classes))
 
 
 def _predictions(dataset: Dataset, model: Model, predicted: dict[Split, NDArray[np.float32]]) -> bytes:

@@ -33,6 +33,7 @@ _WIDTHS = ((8, 16, 16), (16, 32, 32), (32, 64, 64), (32, 64, 128), (64, 128, 128
 _ROWS_TO_SEE = 200_000
 _FEWEST_EPOCHS, _MOST_WANTED_EPOCHS = 4, 30
 _HARDLY_MORE = 1.2
+_MOST_BATCH_PIXELS = 2**21
 _PROBING_SHARE = 0.05
 _VALIDATION_SHARE = 0.02
 _VIEWS_SHARE = 0.06
@@ -182,7 +183,7 @@ def make_plan(
     Raises:
         DeadlineError: too little time for a few steps of the smallest network.
     """
-    batch = training.batch or (spec.num_train if optimizer.name == "gradient-descent" else _batch(spec.num_train))
+    batch = training.batch or (spec.num_train if optimizer.name == "gradient-descent" else _batch(spec))
     batch_reason = "asked for" if training.batch else f"{plural(spec.num_train, 'training row')}"
     textbook = isinstance(model, Plain)
     optimizer = optimizer.completed(batch=batch, textbook=textbook)
@@ -249,9 +250,10 @@ def ladder(input_shape: tuple[int, int, int]) -> list[Cnn]:
     ]
 
 
-def _batch(rows: int) -> int:
-    """About 24 steps an epoch, from 16 to 512 rows, a power of two."""
-    return 1 << min(9, max(4, round(math.log2(max(1, rows / 24)))))
+def _batch(spec: DataSpec) -> int:
+    """About 24 steps an epoch, from 16 to 512 rows and at most 2 million pixels, a power of two."""
+    by_pixels = int(math.log2(_MOST_BATCH_PIXELS / math.prod(spec.input_shape[1:])))
+    return 1 << max(4, min(9, by_pixels, round(math.log2(max(1, spec.num_train / 24)))))
 
 
 def _wanted_epochs(rows: int) -> float:

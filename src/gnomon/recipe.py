@@ -18,6 +18,7 @@ from torch import nn
 
 from . import chance
 from .augment import mirror_symmetry
+from .baseline import features_of
 from .batches import Rows, open_rows
 from .dataset import Dataset, DatasetSpec, DataSummary, build_dataset, dataset_notes, split_table
 from .deadline import Deadline, spoken
@@ -403,7 +404,7 @@ def _symmetry(dataset: Dataset, seed: int) -> tuple[float, float]:
     rows = dataset.parts["train"][chance.permutation(seed, "symmetry", 0, len(dataset.parts["train"]))[:_SYMMETRY_ROWS]]
     if len(rows) < 16 or dataset.spec.input_shape[2] < 2:
         return 1.0, 0.0
-    return mirror_symmetry(dataset.encoded.take(rows), dataset.labels[rows])
+    return mirror_symmetry(features_of(dataset.encoded, rows), dataset.labels[rows])
 
 
 def _without_none(value: object) -> dict[str, object]:

@@ -39,7 +39,7 @@ _SECONDS_BETWEEN_CHECKPOINTS = 10.0
 _SHORTEST_LOOK_S, _LOOK_SHARE = 0.5, 0.15
 _TOLERATED_LATE, _TOLERATED_EARLY, _TOLERATED_S = 0.01, 0.04, 0.2
 _AVERAGED_SHARE = 0.02
-_WHITENING_ROWS = 512
+_WHITENING_PIXELS = 512 * 32 * 32
 _JUDGING_BATCH = 256
 
 
@@ -96,7 +96,8 @@ def build_model(spec: ModelSpec, rows: Rows, *, seed: int, device: str, module: 
     torch.manual_seed(chance.key(seed, "weights"))
     model = spec.build(data.input_shape, len(data.classes)) if module is None else copy.deepcopy(module)
     if isinstance(model, Network):
-        chosen = chance.permutation(seed, "whitening", 0, len(rows))[:_WHITENING_ROWS]
+        count = max(16, _WHITENING_PIXELS // (encoder.height * encoder.width))
+        chosen = chance.permutation(seed, "whitening", 0, len(rows))[:count]
         whiten(model, encoder.normalise(rows.stored(chosen)).cpu())
     return channels_last(model.to(device))
 
@@ -231,7 +232,7 @@ def _judge(state: _State, task: Task, rows: Rows, plan: Plan, deadline: Deadline
     """Loss (nats, unsmoothed, unweighted) and accuracy on the validation part; keeps the best network."""
     model = state.judged.eval()
     loss = hits = 0.0
-    for inputs, labels in in_order(rows, size=_JUDGING_BATCH):
+    for inputs, labels in in_order(rows, size=min(_JUDGING_BATCH, max(16, plan.batch))):
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=plan.format == "bfloat16"):
             logits = model(inputs).float()
         loss += float(nn.functional.cross_entropy(logits, labels, reduction="sum"))

@@ -8,7 +8,7 @@ lose most of its accuracy when mirrored; animals lose nothing.
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .. import chance
-from ..baseline import fit_linear, simple_features
+from ..baseline import fit_linear
 from ..errors import RecipeError, nearest
 from ..types import Decision, Value
 
@@ -136,14 +136,13 @@ def choose_augment(
     return augment, Decision(name="augmentation", value=", ".join(parts) or "none", reason=reason)
 
 
-def mirror_symmetry(pictures: NDArray[Any], labels: NDArray[np.int64]) -> tuple[float, float]:
+def mirror_symmetry(features: Tensor, labels: NDArray[np.int64]) -> tuple[float, float]:
     """Accuracy of a linear model on pictures it has not seen: as they are, and mirrored.
 
     Args:
-        pictures: `(N, H, W, C)`, at least 4; every fourth is held out.
+        features: `(N, C, h, w)`, as `baseline.features_of` gives them; every fourth row is held out.
         labels: `(N,)`.
     """
-    features = simple_features(pictures)
     held = np.arange(len(labels)) % 4 == 0
     known, judged = torch.from_numpy(~held), features[torch.from_numpy(held)]
     model = fit_linear(features[known].flatten(1), labels[~held], int(labels.max()) + 1)

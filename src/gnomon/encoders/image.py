@@ -79,6 +79,11 @@ class ImageEncoder(Value, frozen=True):
         """`(H, W, C)` of one encoded picture."""
         return self.height, self.width, self.channels
 
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one encoded picture."""
+        return math.prod(self.shape) * np.dtype(self.storage).itemsize
+
     def encode(self, raw: Raw) -> NDArray[Any]:
         """One picture, `(H, W, C)` of the storage type.
 

@@ -42,7 +42,10 @@ class Imported(Value, tag="imported", tag_field="model", frozen=True):
                 remedy="It is called with input_shape and num_outputs where it takes them, and with [model.arguments].",
             ) from error
         if not isinstance(module, nn.Module):
-            raise RecipeError(f"{self.name!r} gave a {type(module).__name__}, not a torch.nn.Module")
+            raise RecipeError(
+                f"{self.name!r} gave a {type(module).__name__}, not a torch.nn.Module",
+                remedy="Name a class of torch.nn.Module, or a function that returns one.",
+            )
         return module
 
 
