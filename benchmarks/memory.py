@@ -22,7 +22,6 @@ from PIL import Image
 
 SIDE = 224
 STEPS = 12
-BATCH = 128
 
 
 def make_archive(path: Path, count: int) -> None:
@@ -47,15 +46,14 @@ def main() -> None:
         archive = Path(folder) / "pictures.zip"
         make_archive(archive, count)
         print(f"{count:,} pictures, {archive.stat().st_size / 1e6:,.0f} MB as JPEG, {chosen.gigabytes:g} GB decoded")
-        words = f"train {archive} --steps {STEPS} --batch {BATCH} --size {SIDE} --test 0.005 --validation 0.005 --quiet"
+        words = f"train {archive} --steps {STEPS} --size {SIDE} --test 0.005 --validation 0.005 --quiet"
         environment = {**os.environ, "GNOMON_CACHE": f"{folder}/cache", "GNOMON_CACHE_LIMIT": "1e12"}
         began = time.monotonic()
         subprocess.run([sys.executable, "-m", "gnomon", *words.split()], cwd=folder, env=environment, check=True)
         seconds = time.monotonic() - began
         size = sum(file.stat().st_size for file in Path(folder, "cache").rglob("*") if file.is_file())
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    batch = BATCH * SIDE * SIDE * 3 * 4
-    print(f"peak memory {peak / 1e6:,.0f} MB (twice a batch in float32 is {2 * batch / 1e6:,.0f} MB)")
+    print(f"peak memory {peak / 1e6:,.0f} MB")
     print(f"cache on disk {size / 1e9:.2f} GB, {seconds:.0f} s in all, {count / seconds:,.0f} pictures/s")
 
 

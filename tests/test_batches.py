@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gnomon import chance
 from gnomon.augment import ImageAugment, choose_augment, mirror_symmetry, parse_augment
+from gnomon.baseline import simple_features
 from gnomon.batches import Rows, batch_at, in_order, open_rows
 from gnomon.dataset import Dataset, DatasetSpec, build_dataset
 from gnomon.errors import RecipeError
@@ -269,7 +270,7 @@ def test_mirrors_only_where_mirror_images_are_like_the_data() -> None:
     sides[labels == 1, :, 6:] += 100
     heights = sides.transpose(0, 2, 1, 3)
     for pictures_, wanted in ((sides, False), (heights, True)):
-        symmetry = mirror_symmetry(pictures_.astype(np.uint8), labels)
+        symmetry = mirror_symmetry(simple_features(pictures_.astype(np.uint8)), labels)
         assert symmetry[0] > 0.95
         augment, decision = choose_augment((1, 12, 12), symmetry, epochs=10)
         assert augment.flip is wanted

@@ -85,6 +85,16 @@ def test_rows_are_read_once_in_order_and_lie_there_as_encoded(tmp_path: Path) ->
     assert rows.take(chosen).any()
 
 
+def test_blocks_are_all_rows_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "_BLOCK_BYTES", 7 * ROW_BYTES + 1)
+    rows, chosen = opened(Pictures(), tmp_path), np.array([4, 5, 6, 9, 8, 7, 599, 0, 3, 3])
+    blocks = list(rows.blocks(chosen))
+    assert [len(indices) for indices, _ in blocks] == [7, 3]
+    assert np.array_equal(np.concatenate([indices for indices, _ in blocks]), chosen)
+    assert np.array_equal(np.concatenate([pictures for _, pictures in blocks]), rows.take(chosen))
+    assert rows.take(np.array([], dtype=np.int64)).shape == (0, 4, 5, 3)
+
+
 def test_a_second_time_nothing_is_read(tmp_path: Path) -> None:
     first, source = opened(Pictures(), tmp_path), Pictures()
     second = opened(source, tmp_path)
@@ -209,7 +219,7 @@ before, most = resident(), 0
 for epoch in range(2):
     order = np.random.default_rng(epoch).permutation(count)
     for start in range(0, count, 500):
-        rows.take(order[start : start + 500])
+        taken = rows.take(order[start : start + 500])
         most = max(most, resident() - before)
 print(most)
 """
@@ -217,7 +227,7 @@ print(most)
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/smaps_rollup"), reason="reads its memory from /proc")
 def test_reading_keeps_a_bounded_amount_in_memory(tmp_path: Path) -> None:
-    """Twice through 600 MB in random order: never more of the file in memory than the fixed amount."""
+    """Twice through 600 MB in random order."""
     count = 20_000
     with (tmp_path / "rows.bin").open("wb") as file:
         block = np.random.default_rng(0).integers(0, 256, 3 * 10**7, dtype=np.uint8).tobytes()
@@ -234,5 +244,4 @@ def test_reading_keeps_a_bounded_amount_in_memory(tmp_path: Path) -> None:
     (tmp_path / "rows.bin").unlink()
     assert done.returncode == 0, done.stderr
     most = int(done.stdout)
-    assert most < cache.RESIDENT_BYTES + 64 * 2**20
-    assert most > cache.RESIDENT_BYTES / 4  # so the figure is of the file's pages
+    assert 10**7 < most < 10**8  # what is taken at once lies there, 15 MB, and little more

@@ -1,26 +1,26 @@
-"""Encoded rows on disk: each picture is decoded once, and then lies in a memory-mapped file.
+"""Encoded rows on disk: each picture is decoded once, and then lies in a file.
 
 An entry is a folder named by a key of the source's content and the encoder's geometry:
 
     rows.bin      N rows of the encoder's shape and type, one behind the other
     index.json    written last: a folder without it is no entry. What can't be decoded stands here, with its reason
 
-Memory stays bounded: decoding holds a few blocks of rows, and pages of the file that were read are given back to the
-system as soon as they reach a fixed amount. Disk stays bounded: the entries used longest ago are removed.
+Memory stays bounded: decoding holds a few blocks of rows, and reading only what is asked for. Disk stays bounded: the
+entries used longest ago are removed.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
-import mmap
 import os
 import shutil
 import tempfile
 import time
+import weakref
 from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -34,11 +34,8 @@ from .sources import Source
 from .types import Raw, SetAside, Value
 
 VERSION: Final = 1
-RESIDENT_BYTES: Final = 256 * 2**20
-"""Pages of a mapped file that may stay in memory before they are given back."""
 DEFAULT_LIMIT_BYTES: Final = 20 * 10**9
 
-_FAULT_BYTES = 64 * 2**10  # what Linux maps around each page that is touched
 _BLOCK_BYTES = 8 * 2**20
 _BLOCK_ROWS = 256
 
@@ -53,15 +50,17 @@ class Index(Value, frozen=True):
 
 
 class EncodedRows:
-    """N encoded rows `(H, W, C)` in a memory-mapped file. Reading any of them is O(1)."""
+    """N encoded rows `(H, W, C)` in a file. Reading any of them is O(1), and keeps nothing of the file in memory.
+
+    A mapped file would count as the process's memory, page by page and with what the system maps around each.
+    """
 
     def __init__(self, path: Path, encoder: ImageEncoder, index: Index) -> None:
         self.shape = encoder.shape
+        self.storage = np.dtype(encoder.storage)
         self.index = index
-        self._touched = 0
-        with (path / "rows.bin").open("rb") as file:
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self._rows = np.frombuffer(self._map, dtype=encoder.storage).reshape(index.rows, *encoder.shape)
+        self._file = os.open(path / "rows.bin", os.O_RDONLY)
+        weakref.finalize(self, os.close, self._file)
 
     def __len__(self) -> int:
         return self.index.rows
@@ -69,15 +68,16 @@ class EncodedRows:
     @property
     def row_bytes(self) -> int:
         """Bytes of one row."""
-        return self._rows.strides[0]
+        return int(np.prod(self.shape)) * self.storage.itemsize
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """A copy of these rows, `(N, H, W, C)`."""
-        taken = self._rows[rows]
-        self._touched += len(rows) * (math.ceil(self.row_bytes / _FAULT_BYTES) + 1) * _FAULT_BYTES
-        if self._touched > RESIDENT_BYTES and hasattr(mmap, "MADV_DONTNEED"):
-            self._map.madvise(mmap.MADV_DONTNEED)
-            self._touched = 0
+        """A copy of these rows, `(N, H, W, C)`; rows that stand behind one another are read at once."""
+        taken: NDArray[Any] = np.empty((len(rows), *self.shape), self.storage)
+        if len(rows):
+            view, size = taken.reshape(-1).view(np.uint8).data, self.row_bytes
+            starts = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist()]
+            for start, end in pairwise([*starts, len(rows)]):
+                self._read(view[start * size : end * size], int(rows[start]) * size)
         return taken
 
     def blocks(self, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
@@ -85,6 +85,15 @@ class EncodedRows:
         size = max(1, _BLOCK_BYTES // self.row_bytes)
         for start in range(0, len(rows), size):
             yield rows[start : start + size], self.take(rows[start : start + size])
+
+    def _read(self, view: memoryview, offset: int) -> None:
+        while view:
+            count = os.preadv(self._file, [view], offset)
+            if not count:
+                raise DataError(
+                    "the cache of encoded pictures was cut off while it was read", remedy="Start the run again."
+                )
+            view, offset = view[count:], offset + count
 
 
 def cache_root() -> Path:

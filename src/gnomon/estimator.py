@@ -25,11 +25,14 @@ from .sources import SourceSpec
 from .sources.arrays import array_source
 from .splits import SplitSpec
 
+_LEAST_SIDE = 3
+
 
 class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """A convolutional network behind `fit`, `predict` and `predict_proba`.
 
-    `X` is `(N, H, W)`, `(N, H, W, C)`, or `(N, F)`: flat rows are taken as `image_shape`, or as pictures of one line.
+    `X` is `(N, H, W)`, `(N, H, W, C)`, or `(N, F)`: flat rows are taken as `image_shape`, or else as pictures of one
+    line, which is repeated to the height that a network needs.
     A tenth of the rows is held out for validation; no test part is drawn, since the caller has one.
 
     Args:
@@ -72,7 +75,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         Raises:
             ValueError: arrays that can't be used, too few rows of a class, an option that does not exist.
         """
-        pictures, labels = self._checked(X, y)
+        pictures, labels = self._checked(X, y, fitting=True)
         self.classes_ = unique_labels(labels)
         if len(self.classes_) < 2:
             raise ValueError(f"Classifier can't fit when only one class is present: {self.classes_[0]!r}")
@@ -85,13 +88,14 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:  # noqa: N803
         """The most probable class of each row, `(N,)`."""
-        found: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        found: NDArray[Any] = self.classes_[best]
         return found
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:  # noqa: N803
         """`(N, K)` probabilities, in the order of `classes_`."""
         check_is_fitted(self)
-        pictures = self._checked(X, None)[0]
+        pictures, _ = self._checked(X, None, fitting=False)
         probabilities = np.zeros((len(pictures), len(self.classes_)), np.float32)
         known = [int(name) for name in self.model_.classes]
         probabilities[:, known] = self.model_.probabilities(list(pictures))
@@ -116,27 +120,37 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
                 except StopIteration as stop:
                     return final_model(run, stop.value.dataset, stop.value.plan)
 
-    def _checked(self, inputs: ArrayLike, targets: ArrayLike | None) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _checked(
+        self, inputs: ArrayLike, targets: ArrayLike | None, *, fitting: bool
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Arrays as scikit-learn wants them checked, and pictures `(N, H, W, C)` out of them."""
         array = np.asarray(inputs)
         rules: dict[str, Any] = {"dtype": None if array.dtype == np.uint8 else "numeric", "allow_nd": True}
-        if targets is None:
-            array, labels = validate_data(self, inputs, reset=False, **rules), np.zeros(0)
-        else:
-            array, labels = validate_data(self, inputs, targets, **rules)
-            check_classification_targets(labels)
+        if not fitting:
+            return self._as_pictures(validate_data(self, inputs, reset=False, **rules)), np.zeros(0)
+        array, labels = validate_data(self, inputs, targets, **rules)
+        check_classification_targets(labels)
         return self._as_pictures(array), labels
 
     def _as_pictures(self, array: NDArray[Any]) -> NDArray[Any]:
         if array.ndim == 2:
-            shape = self.image_shape or (1, array.shape[1])
-            if int(np.prod(shape)) != array.shape[1]:
-                raise ValueError(f"rows of {array.shape[1]} numbers are not pictures of image_shape {shape}")
-            array = array.reshape(len(array), *shape)
+            array = _lines(array) if self.image_shape is None else _shaped(array, self.image_shape)
         if array.ndim not in (3, 4):
             raise ValueError(f"X has {array.ndim} dimensions; pictures have 3 or 4, flat rows 2")
         array = array[..., None] if array.ndim == 3 else array
         return array if array.dtype == np.uint8 else array.astype(np.float32)
+
+
+def _shaped(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    if int(np.prod(shape)) != array.shape[1]:
+        raise ValueError(f"rows of {array.shape[1]} numbers are not pictures of image_shape {shape}")
+    return array.reshape(len(array), *shape)
+
+
+def _lines(array: NDArray[Any]) -> NDArray[Any]:
+    """`(N, F)` → `(N, 3, F)`, each line three times; the width is filled up with zeros to 3."""
+    missing = max(0, _LEAST_SIDE - array.shape[1])
+    return np.repeat(np.pad(array, ((0, 0), (0, missing)))[:, None, :], _LEAST_SIDE, axis=1)
 
 
 def _seed(random_state: int | np.random.RandomState | None) -> int:

@@ -33,6 +33,7 @@ CHUNKS: Final = (16, 32, 64, 128)
 """Sizes of a forward pass in every prediction; what is left over is filled up to the next. Below 16 rows a matrix
 product takes other kernels and rounds differently, so that a row's answer would depend on its neighbours."""
 
+_CHUNK_PIXELS = 2**21
 _MAX_HEADER_BYTES = 16 * 2**20
 _MAX_PARAMETERS = 2_000_000_000
 _MAX_LAYERS = 1000
@@ -105,8 +106,11 @@ class Model:
         encoder = self.header.encoder
         device = next((parameter.device for parameter in self.network.parameters()), torch.device("cpu"))
         results = []
-        for start in range(0, len(encoded), CHUNKS[-1]):
-            chunk = encoded[start : start + CHUNKS[-1]]
+        most = max(
+            size for size in CHUNKS if size == CHUNKS[0] or size * encoder.height * encoder.width <= _CHUNK_PIXELS
+        )
+        for start in range(0, len(encoded), most):
+            chunk = encoded[start : start + most]
             size = next(size for size in CHUNKS if size >= len(chunk))
             filled = np.zeros((size, *chunk.shape[1:]), chunk.dtype)
             filled[: len(chunk)] = chunk

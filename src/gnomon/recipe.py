@@ -25,7 +25,7 @@ from .deadline import Deadline, spoken
 from .encoders import ImageEncoder
 from .errors import DeadlineError, RecipeError, RunError
 from .evaluate import evaluate
-from .hardware import Format, Hardware, describe_environment, keep_freed_memory, measure_hardware, usable_cores
+from .hardware import Format, Hardware, describe_environment, kept_memory, measure_hardware, usable_cores
 from .modelfile import Header, Model, to_bytes
 from .models import ModelSpec, channels_last, describe_network
 from .optim import OptimizerSpec
@@ -140,7 +140,6 @@ def fit(recipe: Recipe, run: Run, deadline: Deadline, *, given: InMemory = NOTHI
         InputError: the data, the recipe or the deadline can't be used.
     """
     check_recipe(recipe)
-    keep_freed_memory()
     run.write(RECIPE, recipe.to_toml())
     return (yield from _recorded(run, _fit(recipe, run, deadline, given)))
 
@@ -155,19 +154,21 @@ def prepare(recipe: Recipe, deadline: Deadline, *, given: InMemory = NOTHING) ->
     yield Phased(name="planning", elapsed_s=deadline.elapsed_s())
     hardware = measure_hardware(device=recipe.training.device, threads=recipe.training.threads)
     rows, validation = _open_parts(dataset, hardware)
-    plan = make_plan(
-        dataset.spec,
-        hardware,
-        deadline,
-        model=recipe.model,
-        optimizer=recipe.optimizer,
-        training=recipe.training,
-        probe=_probe(rows, hardware, given.module),
-        symmetry=_symmetry(dataset, recipe.seed),
-        num_validation=len(validation),
-        num_test=len(dataset.parts["test"]),
-        seed=recipe.seed,
-    )
+    symmetry = _symmetry(dataset, recipe.seed)
+    with kept_memory():
+        plan = make_plan(
+            dataset.spec,
+            hardware,
+            deadline,
+            model=recipe.model,
+            optimizer=recipe.optimizer,
+            training=recipe.training,
+            probe=_probe(rows, hardware, given.module),
+            symmetry=symmetry,
+            num_validation=len(validation),
+            num_test=len(dataset.parts["test"]),
+            seed=recipe.seed,
+        )
     plan = msgspec.structs.replace(plan, decisions=(dataset.input_decision, *plan.decisions))
     return Prepared(dataset, _task(dataset, plan), plan, rows, validation)
 
@@ -178,7 +179,6 @@ def resume(run: Run, deadline: Deadline, *, given: InMemory = NOTHING) -> Genera
     Raises:
         RunError: the run was never planned, or its data have changed.
     """
-    keep_freed_memory()
     return (yield from _recorded(run, _resume(run, deadline, given)))
 
 

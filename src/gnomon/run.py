@@ -120,7 +120,12 @@ class Run:
         return (self.path / name).is_file()
 
     def append(self, event: Event) -> None:
-        """Add one line to the events; a line that a crash tore is ignored by readers."""
+        """Add one line to the events; a line that a crash tore is ignored by readers.
+
+        Of the run's path only the name is kept, so that the directory can be moved.
+        """
+        if isinstance(event, Finished):
+            event = msgspec.structs.replace(event, run=self.path.name)
         with (self.path / METRICS).open("ab") as file:
             file.write(msgspec.json.encode(event) + b"\n")
 
@@ -189,7 +194,8 @@ class Run:
         return [line for line in lines[:-1] if line]
 
     def _checkpoint_folders(self) -> list[Path]:
-        return sorted(path for path in (self.path / _CHECKPOINTS).glob("step-*") if path.is_dir())
+        folders = (path for path in (self.path / _CHECKPOINTS).glob("step-*") if path.is_dir())
+        return sorted(folders, key=lambda path: (len(path.name), path.name))
 
 
 def create_run(out: str | Path | None, *, data: str, model: str) -> Run:

@@ -24,7 +24,7 @@ from .augment import ImageAugment
 from .batches import Rows, batch_at, in_order
 from .deadline import Deadline
 from .errors import RecipeError
-from .hardware import Format
+from .hardware import Format, kept_memory
 from .models import ModelSpec, Network, channels_last, whiten
 from .optim import MovingAverage, Optimizer, OptimizerSpec, build_optimizer
 from .plan import Change, Plan, Speed, progress
@@ -39,7 +39,7 @@ _SECONDS_BETWEEN_CHECKPOINTS = 10.0
 _SHORTEST_LOOK_S, _LOOK_SHARE = 0.5, 0.15
 _TOLERATED_LATE, _TOLERATED_EARLY, _TOLERATED_S = 0.01, 0.04, 0.2
 _AVERAGED_SHARE = 0.02
-_WHITENING_PIXELS = 512 * 32 * 32
+_WHITENING_ROWS, _WHITENING_PIXELS = 512, 2**19
 _JUDGING_BATCH = 256
 
 
@@ -65,7 +65,6 @@ class _State:
     best_step: int = -1
     best_accuracy: float = -1.0
     best_weights: dict[str, Tensor] = field(default_factory=dict)
-    judged_step: int = -1
     saved_step: int = -1
     diverged: bool = False
 
@@ -96,7 +95,7 @@ def build_model(spec: ModelSpec, rows: Rows, *, seed: int, device: str, module: 
     torch.manual_seed(chance.key(seed, "weights"))
     model = spec.build(data.input_shape, len(data.classes)) if module is None else copy.deepcopy(module)
     if isinstance(model, Network):
-        count = max(16, _WHITENING_PIXELS // (encoder.height * encoder.width))
+        count = min(_WHITENING_ROWS, max(16, _WHITENING_PIXELS // (encoder.height * encoder.width)))
         chosen = chance.permutation(seed, "whitening", 0, len(rows))[:count]
         whiten(model, encoder.normalise(rows.stored(chosen)).cpu())
     return channels_last(model.to(device))
@@ -130,12 +129,11 @@ def train(
     """
     state = _begin(model, plan, checkpoint)
     try:
-        yield from _steps(state, task, rows, validation, plan, run, deadline)
+        with kept_memory():
+            yield from _steps(state, task, rows, validation, plan, run, deadline)
     finally:
         if not state.diverged and state.saved_step != state.step:
-            if state.judged_step != state.step:
-                _judge(state, task, validation, plan, deadline, len(rows))
-            _save(state, run, deadline)
+            _save_where_it_stopped(state, validation, plan, run, deadline)
 
 
 def final_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
@@ -227,30 +225,44 @@ def _diverge(state: _State) -> Stopped:
     return Stopped(step=state.step, reason="the loss is no longer a number; the best network before it is kept")
 
 
-@torch.inference_mode()
 def _judge(state: _State, task: Task, rows: Rows, plan: Plan, deadline: Deadline, train_rows: int) -> Validated:
-    """Loss (nats, unsmoothed, unweighted) and accuracy on the validation part; keeps the best network."""
-    model = state.judged.eval()
+    """Validate as planned; keeps the best network."""
+    loss, accuracy = _validate(state.judged, rows, plan)
+    best = accuracy >= state.best_accuracy
+    if best:
+        state.best_step, state.best_accuracy = state.step, accuracy
+        state.best_weights = _copied(state.judged)
+    return Validated(
+        step=state.step,
+        epoch=state.step * plan.batch / train_rows,
+        loss=loss,
+        accuracy=accuracy,
+        elapsed_s=deadline.elapsed_s(),
+        best=best,
+    )
+
+
+@torch.inference_mode()
+def _validate(model: nn.Module, rows: Rows, plan: Plan) -> tuple[float, float]:
+    """Loss (nats, unsmoothed, unweighted) and accuracy."""
+    model.eval()
     loss = hits = 0.0
     for inputs, labels in in_order(rows, size=min(_JUDGING_BATCH, max(16, plan.batch))):
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=plan.format == "bfloat16"):
             logits = model(inputs).float()
         loss += float(nn.functional.cross_entropy(logits, labels, reduction="sum"))
         hits += float((logits.argmax(1) == labels).sum())
-    accuracy = hits / len(rows)
-    best = accuracy >= state.best_accuracy
-    if best:
-        state.best_step, state.best_accuracy = state.step, accuracy
-        state.best_weights = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-    state.judged_step = state.step
-    return Validated(
-        step=state.step,
-        epoch=state.step * plan.batch / train_rows,
-        loss=loss / len(rows),
-        accuracy=accuracy,
-        elapsed_s=deadline.elapsed_s(),
-        best=best,
-    )
+    return loss / len(rows), hits / len(rows)
+
+
+def _save_where_it_stopped(state: _State, validation: Rows, plan: Plan, run: Run, deadline: Deadline) -> None:
+    """Stopped between two validations, the network of now may be better than the best validated one.
+
+    It is then what the run predicts with. But going on must not know of it: the run that was never stopped did not
+    validate here. So the best one is kept beside it.
+    """
+    now_better = _validate(state.judged, validation, plan)[1] >= state.best_accuracy
+    _save(state, run, deadline, instead=_copied(state.judged) if now_better else None)
 
 
 def _save_is_due(state: _State, plan: Plan, pace: _Pace) -> bool:
@@ -259,7 +271,8 @@ def _save_is_due(state: _State, plan: Plan, pace: _Pace) -> bool:
     return pace.seconds_since_save() > _SECONDS_BETWEEN_CHECKPOINTS
 
 
-def _save(state: _State, run: Run, deadline: Deadline) -> None:
+def _save(state: _State, run: Run, deadline: Deadline, *, instead: dict[str, Tensor] | None = None) -> None:
+    """Write a checkpoint. `instead` are weights to predict with in place of the best validated ones."""
     position = Position(
         step=state.step,
         history=tuple(state.history),
@@ -271,7 +284,9 @@ def _save(state: _State, run: Run, deadline: Deadline) -> None:
     tensors |= {f"optimizer/{name}": tensor for name, tensor in state.optimizer.state().items()}
     if state.average is not None:
         tensors |= {f"average/{name}": tensor for name, tensor in state.average.module.state_dict().items()}
-    weights = state.best_weights or state.judged.state_dict()
+    if instead is not None:
+        tensors |= {f"best/{name}": tensor for name, tensor in state.best_weights.items()}
+    weights = instead or state.best_weights or state.judged.state_dict()
     files = {
         WEIGHTS: to_safetensors(_plain(weights)),
         _STATE: to_safetensors(_plain(tensors)),
@@ -289,10 +304,14 @@ def _restore(state: _State, checkpoint: Checkpoint) -> None:
     if state.average is not None:
         state.average.module.load_state_dict(_below(tensors, "average/"))
     state.history = list(position.history)
-    state.step = state.saved_step = state.judged_step = position.step
+    state.step = state.saved_step = position.step
     state.best_step, state.best_accuracy = position.best_step, position.best_accuracy
     if position.best_step >= 0:
-        state.best_weights = final_weights(checkpoint)
+        state.best_weights = _below(tensors, "best/") or final_weights(checkpoint)
+
+
+def _copied(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 
 def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
