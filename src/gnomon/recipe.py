@@ -34,7 +34,7 @@ from .report import write_model_card, write_report
 from .run import DATA, ENVIRONMENT, MODEL, NETWORK, PLAN, RECIPE, SPLIT, Run
 from .sources import Source, SourceSpec, open_source
 from .tasks import Classify, Task
-from .training import build_model, final_weights, measure_speed, train
+from .training import build_model, final_weights, measure_speed, position_of, train
 from .types import Decoded, Event, Finished, Noted, Phased, Planned, Stopped, Validated, Value, plural
 from .version import VERSION
 
@@ -241,7 +241,10 @@ def _resume(run: Run, deadline: Deadline, given: InMemory) -> Generator[Event, N
     rows, validation = _open_parts(dataset, measure_hardware(device=plan.device, threads=plan.threads))
     prepared = Prepared(dataset, _task(dataset, plan), plan, rows, validation)
     checkpoint = run.latest_checkpoint()
-    run.drop_events_after(0 if checkpoint is None else checkpoint.step)
+    if checkpoint is None:
+        run.drop_events_after(0)
+    else:
+        run.drop_events_after(checkpoint.step, validated_step=position_of(checkpoint).validated_step)
     worse = _worse_in_a_row(run.events())
     end_s = deadline.total_s - (plan.planned_s - plan.end_s) if deadline.is_set else 0.0
     plan = msgspec.structs.replace(plan, end_s=end_s)

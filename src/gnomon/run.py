@@ -26,7 +26,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from .errors import RunError, nearest
-from .types import Event, Finished, Stopped, Value
+from .types import Event, Finished, Stopped, Validated, Value
 
 RECIPE: Final = "recipe.toml"
 PLAN: Final = "plan.json"
@@ -129,12 +129,18 @@ class Run:
         with (self.path / METRICS).open("ab") as file:
             file.write(msgspec.json.encode(event) + b"\n")
 
-    def drop_events_after(self, step: int) -> None:
-        """Forget the events behind a checkpoint that the run goes back to, so that each step stands there once."""
+    def drop_events_after(self, step: int, *, validated_step: int | None = None) -> None:
+        """Forget the events behind a checkpoint that the run goes back to, so that each stands there once.
+
+        Args:
+            step: of the checkpoint.
+            validated_step: of the last validation that the checkpoint knows of; None for the same.
+        """
         kept = []
         for line in self._lines():
             event = _event(line)
-            if event is not None and getattr(event, "step", 0) <= step and not isinstance(event, Stopped | Finished):
+            last = validated_step if isinstance(event, Validated) and validated_step is not None else step
+            if event is not None and getattr(event, "step", 0) <= last and not isinstance(event, Stopped | Finished):
                 kept.append(line)
         self.write(METRICS, b"".join(line + b"\n" for line in kept))
 

@@ -48,6 +48,7 @@ class Position(Value, frozen=True):
 
     step: int
     history: tuple[Change, ...]
+    validated_step: int
     best_step: int
     best_accuracy: float
     elapsed_s: float
@@ -62,6 +63,7 @@ class _State:
     average: MovingAverage | None
     history: list[Change]
     step: int = 0
+    validated_step: int = 0
     best_step: int = -1
     best_accuracy: float = -1.0
     best_weights: dict[str, Tensor] = field(default_factory=dict)
@@ -141,6 +143,11 @@ def final_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
     return from_safetensors(checkpoint.read(WEIGHTS))
 
 
+def position_of(checkpoint: Checkpoint) -> Position:
+    """Where the training of a checkpoint stands."""
+    return msgspec.json.decode(checkpoint.read(_POSITION), type=Position)
+
+
 def measure_speed(model: nn.Module, rows: Rows, task: Task, *, batch: int, number_format: Format) -> Speed:
     """Time real steps of a model, augmentation included, and its forward pass in float32. Changes the model."""
     optimizer = build_optimizer(model, OptimizerSpec())
@@ -179,6 +186,8 @@ def _steps(
 ) -> Iterator[Event]:
     pace = _Pace(plan, deadline, state.step)
     steps = _steps_in_all(plan, state)
+    if _validation_is_due(state, plan, steps):  # stopped between a step and its validation
+        yield _judge(state, task, validation, plan, deadline, len(rows))
     while state.step < steps:
         _one_step(state, task, rows, plan, pace)
         change = pace.change(state.step, steps)
@@ -193,7 +202,7 @@ def _steps(
                 yield _diverge(state)
                 return
             yield stepped
-        if state.step % plan.validate_every == 0 or last:
+        if _validation_is_due(state, plan, steps):
             yield _judge(state, task, validation, plan, deadline, len(rows))
             pace.pause_ended()
         if _save_is_due(state, plan, pace) or last:
@@ -201,6 +210,10 @@ def _steps(
             yield Saved(step=state.step)
             pace.saved()
     yield Stopped(step=state.step, reason="planned")
+
+
+def _validation_is_due(state: _State, plan: Plan, steps: int) -> bool:
+    return state.validated_step < state.step and (state.step % plan.validate_every == 0 or state.step >= steps)
 
 
 def _one_step(state: _State, task: Task, rows: Rows, plan: Plan, pace: _Pace) -> None:
@@ -228,6 +241,7 @@ def _diverge(state: _State) -> Stopped:
 def _judge(state: _State, task: Task, rows: Rows, plan: Plan, deadline: Deadline, train_rows: int) -> Validated:
     """Validate as planned; keeps the best network."""
     loss, accuracy = _validate(state.judged, rows, plan)
+    state.validated_step = state.step
     best = accuracy >= state.best_accuracy
     if best:
         state.best_step, state.best_accuracy = state.step, accuracy
@@ -276,6 +290,7 @@ def _save(state: _State, run: Run, deadline: Deadline, *, instead: dict[str, Ten
     position = Position(
         step=state.step,
         history=tuple(state.history),
+        validated_step=state.validated_step,
         best_step=state.best_step,
         best_accuracy=state.best_accuracy,
         elapsed_s=deadline.elapsed_s(),
@@ -297,7 +312,7 @@ def _save(state: _State, run: Run, deadline: Deadline, *, instead: dict[str, Ten
 
 
 def _restore(state: _State, checkpoint: Checkpoint) -> None:
-    position = msgspec.json.decode(checkpoint.read(_POSITION), type=Position)
+    position = position_of(checkpoint)
     tensors = from_safetensors(checkpoint.read(_STATE))
     state.model.load_state_dict(_below(tensors, "model/"))
     state.optimizer.load_state(_below(tensors, "optimizer/"))
@@ -305,6 +320,7 @@ def _restore(state: _State, checkpoint: Checkpoint) -> None:
         state.average.module.load_state_dict(_below(tensors, "average/"))
     state.history = list(position.history)
     state.step = state.saved_step = position.step
+    state.validated_step = position.validated_step
     state.best_step, state.best_accuracy = position.best_step, position.best_accuracy
     if position.best_step >= 0:
         state.best_weights = _below(tensors, "best/") or final_weights(checkpoint)
