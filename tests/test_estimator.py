@@ -82,7 +82,7 @@ def test_digits_in_a_pipeline_with_names_as_labels(digits: tuple[NDArray[Any], N
 
 
 def test_cross_validation_is_repeatable(digits: tuple[NDArray[Any], NDArray[Any]]) -> None:
-    scores = [cross_val_score(quick(), *digits, cv=3) for _ in range(2)]
+    scores = [cross_val_score(quick(), *digits, cv=2) for _ in range(2)]
     assert np.array_equal(scores[0], scores[1])
     assert scores[0].mean() > 0.7
 
@@ -104,12 +104,11 @@ def test_clones_fit_to_the_same_answers(digits: tuple[NDArray[Any], NDArray[Any]
 
 
 def test_pictures_may_have_any_of_their_shapes(digits: tuple[NDArray[Any], NDArray[Any]]) -> None:
-    """Flat rows with a shape, `(N, H, W)` and `(N, H, W, 1)` are the same pictures."""
+    """Flat rows with a shape and `(N, H, W)` are the same pictures; whole numbers do as well."""
     rows, labels = digits
     flat = quick().fit(rows, labels).predict_proba(rows)
-    for shape in ((8, 8), (8, 8, 1)):
-        pictures = rows.reshape(-1, *shape)
-        assert np.array_equal(quick(image_shape=None).fit(pictures, labels).predict_proba(pictures), flat)
+    pictures = rows.reshape(-1, 8, 8)
+    assert np.array_equal(quick(image_shape=None).fit(pictures, labels).predict_proba(pictures), flat)
     whole = rows.astype(np.uint8).reshape(-1, 8, 8)
     assert quick(image_shape=None).fit(whole, labels).score(whole, labels) > 0.7
 

@@ -118,6 +118,15 @@ def test_groups_stay_together_and_classes_keep_their_shares() -> None:
         assert counts["validation"] == pytest.approx(10, abs=3)
 
 
+def test_a_large_group_does_not_fill_a_small_part() -> None:
+    rows = labelled({"a": 100, "b": 100})
+    rows[:60] = [Row(key=row.key, label=row.label, group="large") for row in rows[:60]]
+    for seed in range(10):
+        counts = Counter(parts_of(rows, seed=seed).values())
+        assert counts["test"] == 30
+        assert counts["validation"] == 20
+
+
 def test_one_group_alone_can_not_be_split() -> None:
     rows = [Row(key=str(number), label="ab"[number % 2], group="same") for number in range(50)]
     with pytest.raises(DataError, match="too few"):
