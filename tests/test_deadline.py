@@ -17,6 +17,8 @@ from gnomon.errors import DeadlineError
         ("5m", 300),
         ("5min", 300),
         ("1h30m", 5400),
+        ("5 minutes", 300),
+        ("1 hour 30 sec", 3630),
         ("0.5h", 1800),
         ("1h2m3s", 3723),
         ("1h 30m", 5400),
@@ -36,7 +38,7 @@ def test_durations(text: str | float, seconds: float) -> None:
     [
         "",
         "soon",
-        "5 minutes",
+        "5 weeks",
         "-5m",
         "0",
         "0s",

@@ -11,7 +11,11 @@ from dataclasses import dataclass
 
 from .errors import DeadlineError
 
-_DURATION = re.compile(r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m(?:in)?)?(?:(?P<s>\d+(?:\.\d+)?)s?)?")
+_DURATION = re.compile(
+    r"(?:(?P<h>\d+(?:\.\d+)?)h(?:ours?)?)?"
+    r"(?:(?P<m>\d+(?:\.\d+)?)m(?:in(?:utes?)?)?)?"
+    r"(?:(?P<s>\d+(?:\.\d+)?)(?:s(?:ec(?:onds?)?)?)?)?"
+)
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?")
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 _REMEDY = "Write a duration (90s, 5m, 1h30m) or a time of day (18:30)."
@@ -96,9 +100,9 @@ def process_start_s() -> float:
 
 def spoken(seconds: float) -> str:
     """A duration as a person writes it: `0.4 s`, `45 s`, `2 min 05 s`, `1 h 12 min`."""
-    if seconds < 10:
+    if round(seconds, 1) < 10:
         return f"{seconds:.1f} s"
-    if seconds < 60:
+    if round(seconds) < 60:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

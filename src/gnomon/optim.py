@@ -43,7 +43,8 @@ class OptimizerSpec(Value, frozen=True):
     Attributes:
         name: the method.
         learning_rate: the highest of the schedule; None takes the method's own.
-        weight_decay: decoupled for adamw and muon, an L2 term else; never on biases and norms.
+        weight_decay: decoupled for adamw, an L2 term else; never on biases and norms, nor on filters under muon,
+            whose norm is held.
         momentum: of sgd.
         schedule: how the learning rate goes on after the warm-up; linear and cosine end at 0. None: linear, or
             constant for the textbook's network.

@@ -24,14 +24,14 @@ from .types import Count, DataSpec, Decision, Positive, Share, Value, plural
 
 DEFAULT_EPOCHS: Final = 20
 """Epochs where neither a deadline nor a number of steps or epochs is given."""
-RESERVE_FIXED_S: Final = 1.5
-"""Seconds kept for saving, report, baseline and the process's end; measured at 0.4 to 1.0 on two cores."""
+RESERVE_FIXED_S: Final = 2.5
+"""Seconds kept for saving, report, baseline and the process's end; measured at 0.7 to 2.0 on two cores."""
 RESERVE_SHARE: Final = 0.015
 """Share of the deadline kept for what nobody foresees."""
 
 _WIDTHS = ((8, 16, 16), (16, 32, 32), (32, 64, 64), (32, 64, 128), (64, 128, 128), (64, 128, 256), (64, 256, 256))
-_ROWS_TO_SEE = 200_000
-_FEWEST_EPOCHS, _MOST_WANTED_EPOCHS = 4, 30
+_ROWS_TO_SEE = 180_000
+_FEWEST_EPOCHS, _MOST_WANTED_EPOCHS = 3, 30
 _HARDLY_MORE = 1.2
 _MOST_BATCH_PIXELS = 2**21
 _PROBING_SHARE = 0.05
@@ -189,7 +189,7 @@ def make_plan(
     optimizer = optimizer.completed(batch=batch, textbook=textbook)
     chosen, speed, number_format, decisions = _choose_model(spec, hardware, deadline, model, training, probe, batch)
     views, views_decision = _choose_views(training, symmetry, speed, num_validation + num_test, deadline)
-    finish_s = _finish_s(speed, num_validation + num_test, views, deadline)
+    finish_s = _finish_s(speed, num_validation, num_test, views, deadline)
     validation_s = num_validation / speed.rows_per_s
     length = _length(spec, deadline, training, speed, batch, finish_s)
     epochs = length.steps * batch / spec.num_train
@@ -365,10 +365,11 @@ def _length(
     return _Length(steps, seconds, reason)
 
 
-def _finish_s(speed: Speed, rows: int, views: Views, deadline: Deadline) -> float:
-    """Seconds to judge, report and save after the last step."""
+def _finish_s(speed: Speed, num_validation: int, num_test: int, views: Views, deadline: Deadline) -> float:
+    """Seconds to judge, report and save after the last step; the test part is also judged without views."""
     share = RESERVE_SHARE * deadline.total_s if deadline.is_set else 0.0
-    return RESERVE_FIXED_S + share + 1.25 * rows * _passes(views) / speed.rows_per_s
+    passes = (num_validation + num_test) * _passes(views) + (num_test if views != "none" else 0)
+    return RESERVE_FIXED_S + share + 1.25 * passes / speed.rows_per_s
 
 
 def _passes(views: Views) -> int:

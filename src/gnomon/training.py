@@ -39,6 +39,7 @@ _SECONDS_BETWEEN_CHECKPOINTS = 10.0
 _SHORTEST_LOOK_S, _LOOK_SHARE = 0.5, 0.15
 _TOLERATED_LATE, _TOLERATED_EARLY, _TOLERATED_S = 0.01, 0.04, 0.2
 _AVERAGED_SHARE = 0.02
+_WARM_UP = 2
 _WHITENING_ROWS, _WHITENING_PIXELS = 512, 2**19
 _JUDGING_BATCH = 256
 
@@ -154,7 +155,7 @@ def measure_speed(model: nn.Module, rows: Rows, task: Task, *, batch: int, numbe
     augment = ImageAugment(flip=True, shift=1)
     times: list[float] = []
     model.train()
-    while len(times) < 3 or (len(times) < 12 and sum(times) < 0.25):
+    while len(times) < _WARM_UP + 4 or (len(times) < _WARM_UP + 12 and sum(times) < 0.25):
         began = time.perf_counter()
         made = batch_at(rows, len(times), size=batch, seed=0, task=task, augment=augment)
         float(train_step(model, task, optimizer, made, learning_rate=1e-3, number_format=number_format))
@@ -168,7 +169,9 @@ def measure_speed(model: nn.Module, rows: Rows, task: Task, *, batch: int, numbe
             began = time.perf_counter()
             float(model(inputs).sum())
             forward.append(time.perf_counter() - began)
-    return Speed(step_s=sorted(times[1:])[len(times[1:]) // 2], rows_per_s=128 / min(forward[1:]))
+    # What disturbs a step only makes it longer: the quick ones tell what it costs.
+    quick = sorted(times[_WARM_UP:])
+    return Speed(step_s=quick[len(quick) // 4], rows_per_s=128 / min(forward[1:]))
 
 
 def _begin(model: nn.Module, plan: Plan, checkpoint: Checkpoint | None) -> _State:
