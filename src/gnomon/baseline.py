@@ -42,7 +42,14 @@ def simple_features(pictures: NDArray[Any]) -> Tensor:
 
 def features_of(encoded: EncodedRows, rows: NDArray[np.int64]) -> Tensor:
     """Simple features of these rows, `(N, C, h, w)`, without holding the rows themselves."""
-    return torch.cat([simple_features(pictures) for _, pictures in encoded.blocks(rows)])
+    height, width, channels = encoded.shape
+    # One place for all of them: a small result kept behind each large block would leave the blocks' memory in pieces.
+    features = torch.empty(len(rows), channels, min(_SIDE, height), min(_SIDE, width))
+    start = 0
+    for chosen, pictures in encoded.blocks(rows):
+        features[start : start + len(chosen)] = simple_features(pictures)
+        start += len(chosen)
+    return features
 
 
 def fit_linear(features: Tensor, labels: NDArray[np.int64], num_classes: int) -> LinearModel:

@@ -78,8 +78,13 @@ def evaluate(run: Run, dataset: Dataset, model: Model, *, seed: int) -> Evaluati
 
 
 def _predict(dataset: Dataset, model: Model, part: Split, *, views: Views | None) -> NDArray[np.float32]:
-    blocks = dataset.encoded.blocks(dataset.parts[part])
-    return np.concatenate([model.probabilities_of_encoded(block, views=views) for _, block in blocks])
+    rows = dataset.parts[part]
+    probabilities = np.empty((len(rows), len(model.classes)), np.float32)
+    start = 0
+    for chosen, block in dataset.encoded.blocks(rows):
+        probabilities[start : start + len(chosen)] = model.probabilities_of_encoded(block, views=views)
+        start += len(chosen)
+    return probabilities
 
 
 def _has_views(model: Model) -> bool:

@@ -105,7 +105,7 @@ class Model:
         views = self.header.task.views if views is None else views
         encoder = self.header.encoder
         device = next((parameter.device for parameter in self.network.parameters()), torch.device("cpu"))
-        results = []
+        found = np.empty((len(encoded), len(self.classes)), np.float32)
         most = max(
             size for size in CHUNKS if size == CHUNKS[0] or size * encoder.height * encoder.width <= _CHUNK_PIXELS
         )
@@ -116,8 +116,8 @@ class Model:
             filled[: len(chunk)] = chunk
             stored = torch.from_numpy(filled).permute(0, 3, 1, 2).to(device)
             inputs = encoder.normalise(stored).contiguous(memory_format=torch.channels_last)
-            results.append(probabilities(self.network, inputs, views)[: len(chunk)].cpu().numpy())
-        return np.concatenate(results)
+            found[start : start + len(chunk)] = probabilities(self.network, inputs, views)[: len(chunk)].cpu().numpy()
+        return found
 
 
 def to_bytes(header: Header, weights: dict[str, Tensor]) -> bytes:
