@@ -106,9 +106,7 @@ class Model:
         encoder = self.header.encoder
         device = next((parameter.device for parameter in self.network.parameters()), torch.device("cpu"))
         found = np.empty((len(encoded), len(self.classes)), np.float32)
-        most = max(
-            size for size in CHUNKS if size == CHUNKS[0] or size * encoder.height * encoder.width <= _CHUNK_PIXELS
-        )
+        most = chunk_rows(encoder)
         for start in range(0, len(encoded), most):
             chunk = encoded[start : start + most]
             size = next(size for size in CHUNKS if size >= len(chunk))
@@ -118,6 +116,12 @@ class Model:
             inputs = encoder.normalise(stored).contiguous(memory_format=torch.channels_last)
             found[start : start + len(chunk)] = probabilities(self.network, inputs, views)[: len(chunk)].cpu().numpy()
         return found
+
+
+def chunk_rows(encoder: ImageEncoder) -> int:
+    """Rows of the largest forward pass in a prediction: 128, or fewer of large pictures, at least 16."""
+    pixels = encoder.height * encoder.width
+    return max(size for size in CHUNKS if size == CHUNKS[0] or size * pixels <= _CHUNK_PIXELS)
 
 
 def to_bytes(header: Header, weights: dict[str, Tensor]) -> bytes:

@@ -25,6 +25,7 @@ from .batches import Rows, batch_at, in_order
 from .deadline import Deadline
 from .errors import RecipeError
 from .hardware import Format, kept_memory
+from .modelfile import chunk_rows
 from .models import ModelSpec, Network, channels_last, whiten
 from .optim import MovingAverage, Optimizer, OptimizerSpec, build_optimizer
 from .plan import Change, Plan, Speed, progress
@@ -162,8 +163,8 @@ def measure_speed(model: nn.Module, rows: Rows, task: Task, *, batch: int, numbe
         times.append(time.perf_counter() - began)
     model.eval()
     forward: list[float] = []
-    inputs = made.inputs[:128].repeat(math.ceil(128 / len(made.inputs[:128])), 1, 1, 1)[:128]
-    inputs = inputs.contiguous(memory_format=torch.channels_last)
+    size = chunk_rows(rows.dataset.encoder)
+    inputs = made.inputs.repeat(math.ceil(size / batch), 1, 1, 1)[:size].contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():
         for _ in range(3):
             began = time.perf_counter()
@@ -171,7 +172,7 @@ def measure_speed(model: nn.Module, rows: Rows, task: Task, *, batch: int, numbe
             forward.append(time.perf_counter() - began)
     # What disturbs a step only makes it longer: the quick ones tell what it costs.
     quick = sorted(times[_WARM_UP:])
-    return Speed(step_s=quick[len(quick) // 4], rows_per_s=128 / min(forward[1:]))
+    return Speed(step_s=quick[len(quick) // 4], rows_per_s=size / min(forward[1:]))
 
 
 def _begin(model: nn.Module, plan: Plan, checkpoint: Checkpoint | None) -> _State:
