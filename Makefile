@@ -5,7 +5,7 @@
 
 PYTHON ?= python3
 PIP_FLAGS ?= --no-cache-dir
-BY ?= 30s
+BY ?= 25s
 ARGS ?=
 
 BIN := .venv/bin
@@ -17,7 +17,7 @@ GUARDS := tests/test_layers.py tests/test_budgets.py tests/test_public_names.py
 .DELETE_ON_ERROR:
 .PHONY: demo test check format bench lock clean help
 
-demo: $(INSTALLED)  ## train on the built-in digits for half a minute, and write the report
+demo: $(INSTALLED)  ## train on the built-in digits for 25 seconds, and write the report
 	GNOMON_CACHE="$(CURDIR)/.cache" $(BIN)/gnomon train digits --by $(BY)
 
 test: $(INSTALLED)  ## run every test

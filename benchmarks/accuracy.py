@@ -31,7 +31,7 @@ class Case:
 
 
 CASES = {
-    "digits": Case("digits", "--by 30s", 0.985, 30),
+    "digits": Case("digits", "--by 25s", 0.985, 25),
     "hands": Case("sign-language-digits.zip", "--by 2m", 0.96, 120),
     "cifar10": Case("cifar10-jpeg.zip", "--by 2m", 0.80, 120),
     "textbook": Case("cifar10-jpeg.zip", TEXTBOOK, 0.67),

@@ -239,13 +239,18 @@ def _with_dropout(model: ModelSpec, dropout: float) -> ModelSpec:
 def ladder(input_shape: tuple[int, int, int]) -> list[Cnn]:
     """Networks of growing cost for this input, smallest first.
 
-    Large pictures enter through a stem that strides; stages halve what is left until about 4×4.
+    Large pictures enter through a stem that strides; stages halve what is left until about 4×4. A single stage has
+    three convolutions, so that the last of them sees the whole of a tiny picture.
     """
     side = min(input_shape[1:])
     stride = 1 if side < 96 else 2 if side < 192 else 4
     stages = min(4, max(1, round(math.log2(max(side, 8) / stride / 4))))
     return [
-        Cnn(widths=((*widths, widths[-1]) if stages == 4 else widths[3 - stages :]), stem_stride=stride)
+        Cnn(
+            widths=((*widths, widths[-1]) if stages == 4 else widths[3 - stages :]),
+            convolutions=3 if stages == 1 else 2,
+            stem_stride=stride,
+        )
         for widths in _WIDTHS
     ]
 
