@@ -45,6 +45,7 @@ _MOST_PIXELS, _FEWEST_PIXELS = 224 * 224, 32 * 32
 _PIXELS_PER_S: Final = 4e6
 _WANTED_EPOCHS: Final = 30
 _DECODING_SHARE: Final = 0.6
+_DECODING_WATCHED: Final = 0.05
 _SECONDS_BETWEEN_EVENTS: Final = 0.5
 
 
@@ -343,7 +344,9 @@ def _build_dataset(
 
 
 def _check_decoding(expected_s: float, spent_s: float, rows: int, deadline: Deadline) -> None:
-    """Give up early where decoding would eat the deadline."""
+    """Give up early where decoding would eat the deadline; but not before its pace is known, since it starts slowly."""
+    if spent_s < _DECODING_WATCHED * deadline.total_s:
+        return
     if deadline.is_set and deadline.elapsed_s() - spent_s + expected_s > _DECODING_SHARE * deadline.total_s:
         raise DeadlineError(
             f"decoding {plural(rows, 'picture')} takes about {spoken(expected_s)} of {spoken(deadline.total_s)}",

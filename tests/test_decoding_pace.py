@@ -1,0 +1,27 @@
+"""Decoding that would eat the deadline is given up, but only when its pace is known."""
+
+import time
+
+import pytest
+
+from gnomon.deadline import Deadline
+from gnomon.errors import DeadlineError
+from gnomon.recipe import _check_decoding
+
+
+def deadline(seconds: float) -> Deadline:
+    now = time.monotonic()
+    return Deadline(now, now + seconds)
+
+
+def test_a_slow_start_is_not_taken_for_the_pace() -> None:
+    _check_decoding(expected_s=100, spent_s=1, rows=60_000, deadline=deadline(120))
+
+
+def test_decoding_that_takes_most_of_the_time_is_given_up_with_a_remedy() -> None:
+    with pytest.raises(DeadlineError, match=r"decoding 60,000 pictures takes about 1 min 40 s(.|\n)*--by 260s"):
+        _check_decoding(expected_s=100, spent_s=10, rows=60_000, deadline=deadline(120))
+
+
+def test_without_a_deadline_decoding_takes_what_it_takes() -> None:
+    _check_decoding(expected_s=1e6, spent_s=1e5, rows=60_000, deadline=Deadline(time.monotonic()))
