@@ -172,7 +172,7 @@ class _PanelState:
         table = Table.grid(padding=(0, 2), expand=True)
         table.add_column(justify="left", no_wrap=True, style="dim")
         table.add_column(justify="left", ratio=1, overflow="fold")
-        table.add_row(self.phase, ProgressBar(total=1.0, completed=self.share, pulse=self.phase not in _MEASURED))
+        table.add_row(self.phase, _bar(self.share, measured=self.phase in _MEASURED))
         for name, value in self._facts():
             table.add_row(name, value)
         return Panel(
@@ -211,3 +211,8 @@ def _decisions(event: Planned) -> RenderableType:
 def _sparkline(values: list[float]) -> str:
     low, high = min(values), max(values)
     return "".join(_BARS[round((value - low) / max(high - low, 1e-9) * (len(_BARS) - 1))] for value in values)
+
+
+def _bar(share: float, *, measured: bool) -> ProgressBar:
+    """Done in the terminal's own colour, the rest faint: readable on light and dark grounds."""
+    return ProgressBar(total=1.0, completed=share, pulse=not measured, style="dim", complete_style="bold cyan")
