@@ -16,14 +16,14 @@ from torch import nn
 
 from .deadline import parse_deadline
 from .display import choose_mode, open_display
-from .errors import RecipeError, RunError
+from .errors import RecipeError
 from .evaluate import Evaluation
 from .modelfile import Model, load
 from .models import Imported, ModelSpec, model_named
 from .optim import OptimizerName, OptimizerSpec
 from .plan import Plan, TrainingSpec
 from .recipe import InMemory, Recipe, finish, fit
-from .run import MODEL, PLAN, REPORT, TEST, Run, create_run, open_run
+from .run import MODEL, PLAN, REPORT, TEST, create_run, open_run
 from .sources import SourceSpec
 from .sources.arrays import array_source
 from .tasks import Answer
@@ -145,17 +145,6 @@ def train(
         for event in finish(run, deadline, dataset=prepared.dataset, given=given):
             show(event)
     return TrainedRun(run.path, module=module)
-
-
-def open_trained(run: Run) -> TrainedRun:
-    """A run directory as `TrainedRun`.
-
-    Raises:
-        RunError: it has not been finished.
-    """
-    if not run.has(MODEL):
-        raise RunError(f"{str(run.path)!r} has no {MODEL} yet", remedy=f"Finish it: gnomon report {run.path}")
-    return TrainedRun(run.path)
 
 
 def _location(source: SourceSpec, data: str | os.PathLike[str] | tuple[ArrayLike, ArrayLike]) -> SourceSpec:
