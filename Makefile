@@ -11,11 +11,12 @@ ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 INSTALLED := .venv/installed
+PEERS := .venv-peers
 GUARDS := tests/test_layers.py tests/test_budgets.py tests/test_public_names.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: demo test check format bench lock clean help
+.PHONY: demo test check format bench bench-peers lock clean help
 
 demo: $(INSTALLED)  ## train on the built-in digits for 25 seconds, and write the report
 	GNOMON_CACHE="$(CURDIR)/.cache" $(BIN)/gnomon train digits --by $(BY)
@@ -37,6 +38,9 @@ bench: $(INSTALLED)  ## run the benchmarks
 	@test -n "$(wildcard benchmarks/*.py)" || { echo "there are no benchmarks in benchmarks/"; exit 2; }
 	@set -e; for file in $(sort $(wildcard benchmarks/*.py)); do echo "$$file"; $(BIN)/python "$$file" $(ARGS); done
 
+bench-peers: $(INSTALLED) $(PEERS)/installed  ## run Gnomon beside Keras, JAX and PyTorch programs (an hour)
+	$(PEERS)/bin/python benchmarks/peers/run.py $(ARGS)
+
 lock:  ## choose versions anew; writes constraints.txt and requirements.lock (needs Python 3.11)
 	rm -rf build/lock
 	$(PYTHON) -m venv build/lock
@@ -45,11 +49,11 @@ lock:  ## choose versions anew; writes constraints.txt and requirements.lock (ne
 	rm -rf build/lock
 
 clean:  ## remove what the other targets made, but not runs/
-	rm -rf .venv .cache build dist src/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv $(PEERS) .cache build dist src/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Everything but PyTorch is checked against its hash. PyTorch comes in builds with different hashes (CPU, CUDA, ROCm):
 # pip takes the one that it is set up to find, of the pinned version, and with it the libraries which that build needs.
@@ -61,4 +65,9 @@ $(INSTALLED): pyproject.toml constraints.txt requirements.lock
 	$(PIP) install $(PIP_FLAGS) -c constraints.txt torch
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	$(PIP) check
+	@touch $@
+
+$(PEERS)/installed: benchmarks/peers/requirements.txt
+	$(PYTHON) -m venv --clear $(PEERS)
+	$(PEERS)/bin/python -m pip --disable-pip-version-check -qq install $(PIP_FLAGS) -r benchmarks/peers/requirements.txt
 	@touch $@

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gnomon import chance
 from gnomon.augment import ImageAugment, choose_augment, mirror_symmetry, parse_augment
 from gnomon.baseline import simple_features
-from gnomon.batches import Rows, batch_at, in_order, open_rows
+from gnomon.batches import Passes, Rows, batch_at, in_order, open_rows, shrunk
 from gnomon.dataset import Dataset, DatasetSpec, build_dataset
 from gnomon.errors import RecipeError
 from gnomon.sources.arrays import array_source
@@ -111,6 +111,58 @@ def test_in_order_gives_every_row_once(rows: Rows) -> None:
     inputs = torch.cat([inputs for inputs, _ in batches])
     np.testing.assert_allclose(inputs.numpy(), normalised(rows, rows.indices), atol=1e-5)
     assert torch.cat([labels for _, labels in batches]).tolist() == rows.dataset.labels[rows.indices].tolist()
+
+
+# --- Passes ----------------------------------------------------------------------------------------------------------
+
+
+def taken(passes: Passes, *, size: int, steps: int, progress: float = 0.0) -> list[list[int]]:
+    return [passes.take(size, progress)[0].tolist() for _ in range(steps)]
+
+
+def test_passes_that_skip_nothing_are_the_stream(rows: Rows) -> None:
+    passes = Passes(len(rows), seed=5)
+    for step in range(12):
+        positions, numbers = passes.take(16, step / 12)
+        made = batch(rows, step, seed=5)
+        assert rows.indices[positions].tolist() == made.rows.tolist()
+        assert numbers.tolist() == [place // len(rows) for place in range(16 * step, 16 * (step + 1))]
+
+
+def test_what_is_learnt_within_a_pass_decides_the_next_one() -> None:
+    passes = Passes(12, seed=0, skip=0.5, after=0.2)
+    taken(passes, size=6, steps=1, progress=0.1)
+    passes.learnt(np.arange(12), torch.tensor([9.0, 0, 8, 0, 7, 0, 6, 0, 5, 0, 4, 0]))
+    taken(passes, size=6, steps=1, progress=0.25)  # the end of the first pass, so the second one is chosen
+    assert sorted(taken(passes, size=6, steps=1, progress=0.3)[0]) == [0, 2, 4, 6, 8, 10]
+    passes.learnt(np.array([0, 2, 4, 6, 8, 10]), torch.full((6,), -1.0))
+    late = taken(passes, size=6, steps=2, progress=0.4)
+    assert sorted(late[1]) == [1, 3, 5, 7, 9, 11]  # what was skipped comes back when the others cost less
+
+
+def test_passes_go_on_from_their_state() -> None:
+    rng = np.random.default_rng(0)
+    whole, stopped = (Passes(50, seed=3, skip=0.5, after=0.1) for _ in range(2))
+    for step in range(40):
+        positions, numbers = whole.take(8, step / 40)
+        again, same = stopped.take(8, step / 40)
+        assert (positions.tolist(), numbers.tolist()) == (again.tolist(), same.tolist())
+        losses = torch.from_numpy(rng.random(8))
+        whole.learnt(positions, losses)
+        stopped.learnt(positions, losses)
+        state, stopped = stopped.state(), Passes(50, seed=3, skip=0.5, after=0.1)
+        stopped.load_state(state)
+
+
+def test_shrinking_averages_and_keeps_what_is_constant() -> None:
+    inputs = torch.arange(2.0).view(2, 1, 1, 1).expand(2, 3, 32, 40)
+    smaller = shrunk(inputs, 0.75)
+    assert smaller.shape == (2, 3, 24, 32)
+    torch.testing.assert_close(smaller, torch.arange(2.0).view(2, 1, 1, 1).expand(2, 3, 24, 32))
+    assert smaller.is_contiguous(memory_format=torch.channels_last)
+    noise = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 1, 64, 64)))
+    assert float(shrunk(noise, 0.5).std()) < 0.6 * float(noise.std())  # aliasing would keep all of the noise
+    assert shrunk(inputs, 1.0) is inputs
 
 
 # --- Augmentation ----------------------------------------------------------------------------------------------------

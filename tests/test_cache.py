@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import gnomon
-from gnomon import cache
+from gnomon import cache, decoding
 from gnomon.cache import EncodedRows, encode_rows, set_aside_rows
 from gnomon.encoders import ImageEncoder
 from gnomon.errors import DataError, RowError
@@ -194,10 +194,10 @@ def test_a_disk_too_small_is_said_before_anything_is_read(tmp_path: Path, monkey
 
 
 def test_a_disk_that_fills_up_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_arguments: object) -> int:
+    def full(*_arguments: object) -> dict[int, str]:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache, "_write_block", full)
+    monkeypatch.setattr(decoding, "_encode_block", full)
     with pytest.raises(DataError, match="No space left on device"):
         opened(Pictures(), tmp_path)
     assert entries(tmp_path) == []

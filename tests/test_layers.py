@@ -22,8 +22,8 @@ PREDICT: Final = (
     *("sources", "encoders", "models", "tasks", "modelfile", "predict"),
 )
 TRAIN: Final = (
-    *("cache", "splits", "dataset", "baseline", "augment", "batches"),
-    *("optim", "hardware", "plan", "run", "training"),
+    *("decoding", "cache", "splits", "dataset", "baseline", "augment", "batches"),
+    *("optim", "hardware", "ladder", "progress", "plan", "run", "training", "probing", "forecast"),
     *("evaluate", "doctor", "explain", "report"),
     *("recipe", "tune", "cluster"),
     *("display", "api", "estimator", "cli"),

@@ -116,6 +116,22 @@ def test_mirror_views_are_averaged_logits() -> None:
     np.testing.assert_allclose(model.probabilities_of_encoded(rows), logits, atol=1e-6)
 
 
+def test_only_where_the_first_view_leaves_a_doubt_are_there_others() -> None:
+    rows = pictures(200)
+    alone = make_model().probabilities_of_encoded(rows)
+    mirrored = make_model(views="mirror").probabilities_of_encoded(rows)
+    sure = float(np.median(alone.max(axis=1)))
+    model = make_model(views="mirror")
+    model.header = msgspec.structs.replace(model.header, task=msgspec.structs.replace(model.header.task, sure=sure))
+    wanted = np.where((alone.max(axis=1) > sure)[:, None], alone, mirrored)
+    assert 50 < (wanted == alone).all(axis=1).sum() < 150
+    averaged, single = model.with_and_without_views(rows)
+    np.testing.assert_array_equal(averaged, wanted)
+    np.testing.assert_array_equal(single, alone)
+    for count in (1, 3, 17, 150):  # and still no row depends on its neighbours
+        np.testing.assert_array_equal(model.probabilities_of_encoded(rows[:count]), wanted[:count])
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("spec", [SMALL, Cnn(widths=(24, 40, 64)), Plain(widths=(32, 64, 64), dense=64)])
 def test_answers_do_not_depend_on_the_neighbours(spec: ModelSpec, threads: int) -> None:

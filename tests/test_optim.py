@@ -12,7 +12,7 @@ from torch import nn
 
 from gnomon.models import Cnn, Plain, channels_last
 from gnomon.optim import MovingAverage, OptimizerName, OptimizerSpec, build_optimizer, orthogonalise
-from gnomon.plan import Change, progress
+from gnomon.progress import Change, progress
 
 Array: TypeAlias = NDArray[np.float64]
 Rule: TypeAlias = Callable[[Array, Sequence[Array], Sequence[float], float], Array]

@@ -12,9 +12,10 @@ import pytest
 from gnomon.deadline import Deadline, parse_deadline
 from gnomon.errors import DeadlineError
 from gnomon.hardware import Format, Hardware
+from gnomon.ladder import ladder
 from gnomon.models import Cnn, ModelSpec, Plain
 from gnomon.optim import OptimizerSpec
-from gnomon.plan import Plan, Speed, TrainingSpec, ladder, make_plan
+from gnomon.plan import Plan, Speed, TrainingSpec, make_plan
 from gnomon.types import DataSpec
 
 NOW: Final = 5000.0
@@ -97,9 +98,10 @@ def test_a_faster_machine_never_gets_a_smaller_network() -> None:
 def test_the_planned_time_fits_the_deadline(total_s: float) -> None:
     plan = planned(total_s)
     speed = machine()(plan.model, plan.batch, plan.format)
-    assert 2 + plan.steps * speed.step_s <= plan.end_s < total_s
+    train_s = plan.steps * speed.step_s * plan.cost_of_rest(0.0)
+    assert 2 + train_s <= plan.end_s < total_s
     assert plan.planned_s == pytest.approx(total_s)
-    assert 2 + plan.steps * speed.step_s > 0.9 * plan.end_s  # and does not waste it
+    assert 2 + train_s > 0.9 * plan.end_s  # and does not waste it
 
 
 @pytest.mark.parametrize("elapsed_s", [0.5, 3.0, 20.0])
@@ -128,6 +130,26 @@ def test_steps_and_epochs_stand_over_the_time() -> None:
     assert planned(60, training=TrainingSpec(steps=7)).steps == 7
     plan = planned(60, training=TrainingSpec(epochs=2, batch=100))
     assert (plan.steps, plan.batch) == (90, 100)
+
+
+def test_steps_with_small_pictures_cost_less_and_the_rest_is_known_at_any_time() -> None:
+    plan = planned(60, training=TrainingSpec(small_until=0.5))
+    assert plan.small_cost == pytest.approx(0.5625)  # 24 × 24 of 32 × 32, on a machine whose optimizer costs nothing
+    assert (plan.step_cost(0.0), plan.step_cost(0.49), plan.step_cost(0.5)) == (plan.small_cost, plan.small_cost, 1.0)
+    for done in (0.0, 0.2, 0.45, 0.5, 0.9):
+        left = [plan.step_cost(done + (1 - done) * (step + 0.5) / 1000) for step in range(1000)]
+        assert plan.cost_of_rest(done) == pytest.approx(sum(left) / 1000, abs=1e-3)
+
+
+def test_by_a_deadline_rows_and_pixels_are_saved_and_else_every_epoch_is_whole() -> None:
+    by_deadline, by_epochs = planned(60), planned(None)
+    assert by_deadline.skip_easy > 0.3
+    assert by_deadline.small_until > 0.3
+    assert (by_epochs.skip_easy, by_epochs.small_until, planned(60, model=Plain()).small_until) == (0.0, 0.0, 0.0)
+    tiny = msgspec.structs.replace(SPEC, input_shape=(1, 8, 8))
+    assert planned(60, spec=tiny).small_until == 0.0
+    asked = planned(60, training=TrainingSpec(skip_easy=0.0, small_until=0.25))
+    assert (asked.skip_easy, asked.small_until) == (0.0, 0.25)
 
 
 # --- Without one -----------------------------------------------------------------------------------------------------
@@ -164,7 +186,7 @@ def test_every_decision_has_a_reason(total_s: float | None, model: ModelSpec | N
     plan = planned(total_s, model=model)
     assert [decision.name for decision in plan.decisions] == [
         *("network", "number format", "machine", "batch", "length"),
-        *("optimizer", "augmentation", "class weights", "views"),
+        *("optimizer", "augmentation", "class weights", "views", "rows", "pictures"),
     ]
     assert all(decision.value and decision.reason for decision in plan.decisions)
     assert plan.value_of("batch") == str(plan.batch)

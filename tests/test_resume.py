@@ -40,6 +40,11 @@ KINDS: Final[dict[str, tuple[ModelSpec, OptimizerSpec, TrainingSpec]]] = {
         OptimizerSpec(name="muon", average="ema"),
         TrainingSpec(augment="flip,shift=1,cutout=2,mixup=0.2", label_smoothing=0.1),
     ),
+    "cnn, muon, thrifty": (
+        SMALL,
+        OptimizerSpec(name="muon", average="none"),
+        TrainingSpec(augment="flip", skip_easy=0.6, small_until=0.5),
+    ),
     "plain, adam, dropout": (
         Plain(widths=(4, 4, 8), dense=16, dropout=0.3),
         OptimizerSpec(name="adam"),
@@ -64,6 +69,8 @@ def _recipe(kind: str) -> Recipe:
         augment=asked.augment,
         label_smoothing=asked.label_smoothing,
         views="none",
+        skip_easy=asked.skip_easy,
+        small_until=asked.small_until,
     )
     return Recipe(source=SourceSpec(location="(in memory)"), model=model, optimizer=optimizer, training=spec, seed=3)
 

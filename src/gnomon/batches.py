@@ -1,11 +1,13 @@
-"""A stream of `Batch`: any step's batch in O(1), from (seed, step) alone.
+"""A stream of batches of one fixed size: passes over the rows, each in its own random order, one behind the other.
 
-Rows are laid out epoch behind epoch, each in its own random order, and cut into batches of one fixed size: no row is
-dropped, and no shape changes. A batch may reach over the end of an epoch.
+No shape changes, and a batch may reach over the end of a pass. A pass takes all rows, and then any step's batch follows
+from (seed, step) alone; or, late in the training, only those that cost most when they were last seen: what is known
+already is skipped. Then the order hangs on the losses, which `Passes` keeps and a checkpoint holds.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from . import chance
 from .augment import ImageAugment
@@ -65,18 +67,112 @@ def open_rows(dataset: Dataset, part: Split, *, device: torch.device, free_bytes
     return Rows(dataset, indices, torch.from_numpy(dataset.labels[indices]).to(device), resident)
 
 
+class Passes:
+    """Which rows come when.
+
+    Skipping easy rows follows the data filtering of airbench96 (K. Jordan 2024), which trains a small network first to
+    find them; here the losses are those of the training itself, so that they cost nothing.
+
+    Args:
+        rows: of the training part.
+        seed: of the order.
+        skip: share of the rows that a late pass leaves out, the ones of least loss; 0 for none.
+        after: share of the training after which passes are late.
+    """
+
+    def __init__(self, rows: int, *, seed: int, skip: float = 0.0, after: float = 0.0) -> None:
+        self._rows, self._seed, self._skip, self._after = rows, seed, skip, after
+        self._losses = torch.full((rows,), math.inf)
+        self._pool: NDArray[np.int64] | None = None
+        self._number = self._taken = 0
+
+    def take(self, size: int, progress: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The next batch: positions `(size,)` in the part, and the number of the pass that each belongs to."""
+        positions, passes = [], []
+        while size:
+            order = self._order()
+            chosen = order[self._taken : self._taken + size]
+            positions.append(chosen)
+            passes.append(np.full(len(chosen), self._number))
+            size -= len(chosen)
+            self._taken += len(chosen)
+            if self._taken == len(order):
+                self._begin_pass(progress)
+        return np.concatenate(positions), np.concatenate(passes)
+
+    def learnt(self, positions: NDArray[np.int64], losses: Tensor) -> None:
+        """What these rows cost just now, `(N,)`."""
+        if self._skip:
+            self._losses = self._losses.to(losses.device)
+            self._losses[torch.from_numpy(positions).to(losses.device)] = losses.float()
+
+    def state(self) -> dict[str, Tensor]:
+        """All that decides what comes next."""
+        pool = np.arange(0) if self._pool is None else self._pool
+        place = torch.tensor([self._number, self._taken, self._pool is not None])
+        return {"place": place, "pool": torch.from_numpy(pool)} | ({"losses": self._losses} if self._skip else {})
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Take a state that `state` gave."""
+        self._number, self._taken, chosen = map(int, state["place"])
+        self._pool = state["pool"].numpy() if chosen else None
+        self._losses = state.get("losses", self._losses)
+
+    def _order(self) -> NDArray[np.int64]:
+        if self._pool is None:
+            return _order(self._seed, self._number, self._rows)
+        return self._pool[_order(self._seed, self._number, len(self._pool))]
+
+    def _begin_pass(self, progress: float) -> None:
+        self._number, self._taken, self._pool = self._number + 1, 0, None
+        if self._skip and progress >= self._after:
+            kept = max(1, round((1 - self._skip) * self._rows))
+            dearest = torch.sort(self._losses, descending=True, stable=True).indices[:kept]
+            self._pool = np.sort(dearest.cpu().numpy())
+
+
 def batch_at(rows: Rows, step: int, *, size: int, seed: int, task: Task, augment: ImageAugment) -> Batch:
-    """The batch of one step, the same whenever and wherever it is asked for."""
-    places = np.arange(step * size, (step + 1) * size)
-    epochs, within = np.divmod(places, len(rows))
+    """The batch of one step where no rows are skipped, the same whenever and wherever it is asked for."""
+    epochs, within = np.divmod(np.arange(step * size, (step + 1) * size), len(rows))
     positions = np.concatenate(
         [_order(seed, int(epoch), len(rows))[within[epochs == epoch]] for epoch in np.unique(epochs)]
     )
+    return batch_of(rows, positions, epochs, seed=seed, task=task, augment=augment)
+
+
+def batch_of(
+    rows: Rows,
+    positions: NDArray[np.int64],
+    passes: NDArray[np.int64],
+    *,
+    seed: int,
+    task: Task,
+    augment: ImageAugment,
+    scale: float = 1.0,
+) -> Batch:
+    """These rows, normalised and augmented.
+
+    Args:
+        rows: of the training part.
+        positions: `(N,)`, in the part.
+        passes: `(N,)`, how often each row could have been seen before; the augmentation differs between passes.
+        seed, task, augment: of the training.
+        scale: of height and width, at most 1: small pictures cost less while the coarse is learnt.
+    """
     inputs = rows.dataset.encoder.normalise(rows.stored(positions))
     targets = task.targets(rows.labels[torch.from_numpy(positions).to(rows.labels.device)])
     indices = rows.indices[positions]
-    inputs, targets = augment.apply(inputs, targets, seed=seed, epochs=epochs, rows=indices)
-    return Batch(inputs=inputs, targets=targets, rows=indices)
+    inputs, targets = augment.apply(inputs, targets, seed=seed, epochs=passes, rows=indices)
+    return Batch(inputs=shrunk(inputs, scale), targets=targets, rows=indices)
+
+
+def shrunk(inputs: Tensor, scale: float) -> Tensor:
+    """`(N, C, H, W)` scaled down with antialiasing, its sides rounded to multiples of 4."""
+    if scale >= 1:
+        return inputs
+    size = [max(4, 4 * round(scale * side / 4)) for side in inputs.shape[2:]]
+    smaller = nn.functional.interpolate(inputs, size, mode="bilinear", antialias=True, align_corners=False)
+    return smaller.contiguous(memory_format=torch.channels_last)
 
 
 def in_order(rows: Rows, *, size: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -17,27 +17,25 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections import deque
 from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from .encoders import ImageEncoder, quiet_decoding
-from .errors import DataError, RowError
+from .decoding import Failures, write_rows
+from .encoders import ImageEncoder
+from .errors import DataError
 from .sources import Source
-from .types import Raw, SetAside, Value
+from .types import SetAside, Value
 
 VERSION: Final = 1
 DEFAULT_LIMIT_BYTES: Final = 20 * 10**9
 
 _BLOCK_BYTES = 8 * 2**20
-_BLOCK_ROWS = 256
 
 
 class Index(Value, frozen=True):
@@ -175,10 +173,9 @@ def _write_entry(entry: Path, source: Source, encoder: ImageEncoder, threads: in
     """Encode into a folder of another name, and rename it when it is whole: a reader never sees half an entry."""
     started = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix=".making-", dir=entry.parent))
-    failures: dict[int, str] = {}
+    failures: Failures = {}
     try:
-        with (folder / "rows.bin").open("wb") as file, quiet_decoding():
-            yield from _encode_into(file, source, encoder, threads, failures)
+        yield from write_rows(folder / "rows.bin", source, encoder, threads=threads, failures=failures)
         index = Index(version=VERSION, rows=len(source.rows), seconds=time.monotonic() - started, set_aside=failures)
         (folder / "index.json").write_bytes(msgspec.json.encode(index))
         shutil.rmtree(entry, ignore_errors=True)
@@ -186,62 +183,6 @@ def _write_entry(entry: Path, source: Source, encoder: ImageEncoder, threads: in
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return index
-
-
-def _encode_into(
-    file: BinaryIO, source: Source, encoder: ImageEncoder, threads: int, failures: dict[int, str]
-) -> Iterator[int]:
-    """Read in this thread, decode in others, write in order. Yields the number of rows written so far."""
-    waiting: deque[Future[tuple[NDArray[Any], dict[int, str]]]] = deque()
-    done = 0
-    with ThreadPoolExecutor(threads) as pool:
-        for start, block in _raw_blocks(source, encoder, failures):
-            waiting.append(pool.submit(_encode_block, encoder, start, block))
-            if len(waiting) > 2 * threads:
-                done += _write_block(file, waiting.popleft(), failures)
-                yield done
-        while waiting:
-            done += _write_block(file, waiting.popleft(), failures)
-            yield done
-
-
-def _raw_blocks(
-    source: Source, encoder: ImageEncoder, failures: dict[int, str]
-) -> Iterator[tuple[int, list[Raw | None]]]:
-    """Rows as read, a bounded number of bytes at a time, raw and encoded; None where reading failed."""
-    most_rows = max(1, min(_BLOCK_ROWS, _BLOCK_BYTES // encoder.row_bytes))
-    start, size, block = 0, 0, list[Raw | None]()
-    for row in range(len(source.rows)):
-        try:
-            raw: Raw | None = source.read(row)
-        except RowError as error:
-            failures[row], raw = error.reason, None
-        block.append(raw)
-        size += len(raw) if isinstance(raw, (bytes, str)) else 0 if raw is None else raw.nbytes
-        if size > _BLOCK_BYTES or len(block) == most_rows:
-            yield start, block
-            start, size, block = row + 1, 0, []
-    if block:
-        yield start, block
-
-
-def _encode_block(encoder: ImageEncoder, start: int, block: list[Raw | None]) -> tuple[NDArray[Any], dict[int, str]]:
-    rows = np.zeros((len(block), *encoder.shape), encoder.storage)
-    failures = {}
-    for position, raw in enumerate(block):
-        if raw is not None:
-            try:
-                rows[position] = encoder.encode(raw)
-            except RowError as error:
-                failures[start + position] = error.reason
-    return rows, failures
-
-
-def _write_block(file: BinaryIO, future: Future[tuple[NDArray[Any], dict[int, str]]], failures: dict[int, str]) -> int:
-    rows, failed = future.result()
-    failures.update(failed)
-    file.write(rows.data)
-    return len(rows)
 
 
 def _make_room(entries: Path, needed: int) -> None:

@@ -99,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"gnomon {VERSION}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_train(commands)
+    _add_plan(commands)
     _add_predict(commands)
     _add_resume(commands)
     _add_report(commands)
@@ -118,6 +119,25 @@ def _add_train(commands: Any) -> None:
     parser.set_defaults(run=_train, parser=parser)
     parser.add_argument("data", metavar="DATA", nargs="?", help="your data, see below")
     _add_length(parser)
+    _add_data_options(parser.add_argument_group("data"))
+    _add_network_options(parser.add_argument_group("network and training"))
+    _add_output(parser)
+
+
+def _add_plan(commands: Any) -> None:
+    parser = commands.add_parser(
+        "plan",
+        help="say what train would do, and what to expect of it",
+        description="Read the data, measure the machine, and say what train would do by the deadline: the network and "
+        "why, the accuracy to expect, memory, disk, energy, and what more time would buy. Trains nothing.",
+        epilog=_TRAIN_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        exit_on_error=False,
+    )
+    parser.set_defaults(run=_plan, parser=parser, epochs=None, steps=None)
+    parser.add_argument("data", metavar="DATA", nargs="?", help="your data, see below")
+    parser.add_argument("--by", metavar="TIME", required=True, help="deadline: 90s, 5m, 1h30m, or a time of day, 18:30")
     _add_data_options(parser.add_argument_group("data"))
     _add_network_options(parser.add_argument_group("network and training"))
     _add_output(parser)
@@ -160,6 +180,12 @@ def _add_network_options(group: Any) -> None:
     group.add_argument("--label-smoothing", type=_share, help="[0.1; plain: 0]")
     group.add_argument("--balance", choices=("auto", "none", "weights"), help="weigh classes in the loss [auto]")
     group.add_argument("--views", choices=("auto", "none", "mirror", "mirror+shift"), help="averaged in predictions")
+    group.add_argument(
+        "--skip-easy", type=_share, metavar="SHARE", help="of the rows, in late passes [0.6 by a deadline]"
+    )
+    group.add_argument(
+        "--small-until", type=_share, metavar="SHARE", help="shrunk pictures so long [0.6 by a deadline]"
+    )
     group.add_argument("--early-stopping", type=_positive, metavar="N", help="stop after N validations without a best")
     group.add_argument("--format", choices=("auto", "float32", "bfloat16"), help="of products in training [measured]")
     group.add_argument("--threads", type=_positive, help="[all cores]")
@@ -287,6 +313,27 @@ def _train(chosen: argparse.Namespace) -> int:
         raise
 
 
+def _plan(chosen: argparse.Namespace) -> int:
+    deadline = parse_deadline(chosen.by, start_s=process_start_s())
+    import msgspec
+
+    from .display import choose_mode, foretell, open_display
+    from .recipe import look_ahead
+
+    recipe = _recipe(chosen)
+    events = look_ahead(recipe, deadline)
+    shown = "quiet" if chosen.json else choose_mode(json=False, quiet=chosen.quiet, stream=sys.stdout)
+    with open_display(shown, recipe.source.location, deadline) as show:
+        while True:
+            try:
+                show(next(events))
+            except StopIteration as stop:
+                forecast = stop.value
+                break
+    sys.stdout.write((msgspec.json.encode(forecast).decode() if chosen.json else foretell(forecast)) + "\n")
+    return 0
+
+
 def _resume(chosen: argparse.Namespace) -> int:
     deadline = parse_deadline(chosen.by, start_s=process_start_s())
     from .recipe import resume
@@ -409,6 +456,7 @@ def _recipe(chosen: argparse.Namespace) -> Recipe:
 _OPTIMIZER_OPTIONS = ("learning_rate", "weight_decay", "momentum", "schedule", "warmup", "average")
 _TRAINING_OPTIONS = (
     *("epochs", "steps", "batch", "format", "augment", "dropout", "label_smoothing", "balance", "views"),
+    *("skip_easy", "small_until"),
     *("early_stopping", "threads", "device"),
 )
 

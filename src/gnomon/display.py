@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .deadline import Deadline, spoken
+from .forecast import Forecast, Outlook
 from .types import Decoded, Event, Finished, Metric, Noted, Phased, Planned, Replanned, Stepped, Stopped, Validated
 
 Mode: TypeAlias = Literal["panel", "lines", "json", "quiet"]
@@ -78,6 +79,28 @@ def summary(finished: Finished, baselines: dict[str, Metric]) -> str:
         f"Predict  gnomon predict {finished.run} FILES…",
     ]
     return "\n".join(lines)
+
+
+def foretell(said: Forecast) -> str:
+    """A forecast, for people."""
+    rows = [(item.name, item.value, item.reason) for item in said.decisions]
+    rows.append(("expected", _range(said.outlook), "of the test part; from a trial on this data"))
+    memory = f"{said.memory_bytes / 1e9:.1f} GB" if said.memory_bytes else "unknown"
+    rows.append(("memory", memory, "measured: steps of the network have been made"))
+    disk = f"{(said.cache_bytes + said.run_bytes) / 1e6:,.0f} MB"
+    rows.append(
+        ("disk", disk, f"{said.cache_bytes / 1e6:,.0f} MB of it the cache, which serves every run on this data")
+    )
+    rows.append(("energy", f"{said.energy_wh:.2g} Wh", f"if the machine draws {said.watts:.0f} W, which is assumed"))
+    for outlook in said.more_time:
+        times = f"{outlook.train_s / said.outlook.train_s:.0f}× the time"
+        rows.append((times, _range(outlook), f"{outlook.network}, {outlook.epochs:.1f} epochs"))
+    wide = max(len(name) for name, _, _ in rows)
+    return "\n".join(f"{name:<{wide}}  {value}  ({reason})" for name, value, reason in rows)
+
+
+def _range(outlook: Outlook) -> str:
+    return f"{100 * outlook.accuracy_low:.0f} to {100 * outlook.accuracy_high:.0f} %"
 
 
 def percent(metric: Metric) -> str:

@@ -17,7 +17,6 @@ from .baseline import MOST_ROWS, LinearModel, features_of, fit_linear
 from .dataset import Dataset
 from .modelfile import Model
 from .run import MISTAKES, PREDICTIONS, TEST, VALIDATION, Run
-from .tasks import Views
 from .tasks.scores import ClassScores, Scores, score, wilson
 from .types import Metric, Split, Value
 
@@ -67,24 +66,25 @@ def evaluate(run: Run, dataset: Dataset, model: Model, *, seed: int) -> Evaluati
     predicted: dict[Split, NDArray[np.float32]] = {}
     files: dict[Split, str] = {"validation": VALIDATION, "test": TEST}
     for part, name in files.items():
-        predicted[part] = _predict(dataset, model, part, views=None)
+        predicted[part], single = _predict(dataset, model, part)
         scores = score(predicted[part], dataset.labels[dataset.parts[part]], model.classes)
-        single = _predict(dataset, model, part, views="none") if part == "test" and _has_views(model) else None
-        results[part] = _evaluation(dataset, part, scores, linear, single)
+        results[part] = _evaluation(dataset, part, scores, linear, single if _has_views(model) else None)
         run.write_json(name, results[part])
     run.write(PREDICTIONS, _predictions(dataset, model, predicted))
     run.write_json(MISTAKES, _mistakes(dataset, model, predicted["test"]))
     return results["test"]
 
 
-def _predict(dataset: Dataset, model: Model, part: Split, *, views: Views | None) -> NDArray[np.float32]:
+def _predict(dataset: Dataset, model: Model, part: Split) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Probabilities `(N, K)` with all views, and with a single one."""
     rows = dataset.parts[part]
-    probabilities = np.empty((len(rows), len(model.classes)), np.float32)
+    averaged, single = (np.empty((len(rows), len(model.classes)), np.float32) for _ in range(2))
     start = 0
     for chosen, block in dataset.encoded.blocks(rows):
-        probabilities[start : start + len(chosen)] = model.probabilities_of_encoded(block, views=views)
+        place = slice(start, start + len(chosen))
+        averaged[place], single[place] = model.with_and_without_views(block)
         start += len(chosen)
-    return probabilities
+    return averaged, single
 
 
 def _has_views(model: Model) -> bool:

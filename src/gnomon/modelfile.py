@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from .encoders import ImageEncoder, quiet_decoding
 from .errors import ModelFileError, RowError
 from .models import Cnn, Imported, ModelSpec, channels_last
-from .tasks import Answer, Task, Views
-from .tasks.classify import probabilities
+from .tasks import Answer, Task
+from .tasks.classify import outputs, with_views
 from .types import Metric, Raw, Value
 
 FORMAT: Final = "gnomon-model"
@@ -95,27 +95,45 @@ class Model:
             return np.zeros((0, len(self.classes)), np.float32)
         return self.probabilities_of_encoded(np.stack(encoded))
 
-    def probabilities_of_encoded(self, encoded: NDArray[Any], *, views: Views | None = None) -> NDArray[np.float32]:
-        """`(N, H, W, C)` as the encoder stores them → `(N, K)`. Evaluation and prediction both end here.
+    def probabilities_of_encoded(self, encoded: NDArray[Any]) -> NDArray[np.float32]:
+        """`(N, H, W, C)` as the encoder stores them → `(N, K)`. Evaluation and prediction both end here."""
+        return self.with_and_without_views(encoded)[0]
 
-        Args:
-            encoded: rows.
-            views: which views are averaged; None for the model's own.
-        """
-        views = self.header.task.views if views is None else views
-        encoder = self.header.encoder
-        device = next((parameter.device for parameter in self.network.parameters()), torch.device("cpu"))
-        found = np.empty((len(encoded), len(self.classes)), np.float32)
-        most = chunk_rows(encoder)
+    def with_and_without_views(self, encoded: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Probabilities `(N, K)` as predicted, and those of each picture alone, which cost nothing more."""
+        averaged, single = (np.empty((len(encoded), len(self.classes)), np.float32) for _ in range(2))
+        most = chunk_rows(self.header.encoder)
         for start in range(0, len(encoded), most):
-            chunk = encoded[start : start + most]
-            size = next(size for size in CHUNKS if size >= len(chunk))
-            filled = np.zeros((size, *chunk.shape[1:]), chunk.dtype)
-            filled[: len(chunk)] = chunk
-            stored = torch.from_numpy(filled).permute(0, 3, 1, 2).to(device)
-            inputs = encoder.normalise(stored).contiguous(memory_format=torch.channels_last)
-            found[start : start + len(chunk)] = probabilities(self.network, inputs, views)[: len(chunk)].cpu().numpy()
-        return found
+            inputs, rows = self._inputs(encoded[start : start + most]), min(most, len(encoded) - start)
+            alone = outputs(self.network, inputs)
+            averaged[start : start + rows] = self._averaged(inputs, alone, rows).softmax(1)[:rows].cpu().numpy()
+            single[start : start + rows] = alone.softmax(1)[:rows].cpu().numpy()
+        return averaged, single
+
+    def _inputs(self, encoded: NDArray[Any]) -> Tensor:
+        """Normalised, and filled up to the next size of `CHUNKS`."""
+        filled = np.zeros((_chunk_of(len(encoded)), *encoded.shape[1:]), encoded.dtype)
+        filled[: len(encoded)] = encoded
+        device = next((parameter.device for parameter in self.network.parameters()), torch.device("cpu"))
+        stored = torch.from_numpy(filled).permute(0, 3, 1, 2).to(device)
+        return self.header.encoder.normalise(stored).contiguous(memory_format=torch.channels_last)
+
+    def _averaged(self, inputs: Tensor, alone: Tensor, rows: int) -> Tensor:
+        """Outputs with the other views of the rows whose first one leaves a doubt."""
+        task = self.header.task
+        unsure = (alone[:rows].softmax(1).amax(1) <= task.sure).nonzero()[:, 0]
+        if task.views == "none" or not len(unsure):
+            return alone
+        filled = unsure.new_zeros(_chunk_of(len(unsure)))
+        filled[: len(unsure)] = unsure
+        chosen = inputs[filled].contiguous(memory_format=torch.channels_last)
+        averaged = alone.clone()
+        averaged[unsure] = with_views(self.network, chosen, alone[filled], task.views)[: len(unsure)]
+        return averaged
+
+
+def _chunk_of(rows: int) -> int:
+    return next(size for size in CHUNKS if size >= rows)
 
 
 def chunk_rows(encoder: ImageEncoder) -> int:
@@ -223,7 +241,7 @@ def _empty_network(header: Header, path: Path) -> nn.Module:
 def _is_possible(model: ModelSpec) -> bool:
     """Whether the architecture's numbers are small enough that building it, without memory, takes no time."""
     numbers = [value for field in msgspec.structs.astuple(model) for value in _flat(field)]
-    if isinstance(model, Cnn) and (model.stem_stride < 1 or len(model.widths) * model.convolutions > _MAX_LAYERS):
+    if isinstance(model, Cnn) and (model.stem_stride < 1 or not _has_depths(model)):
         return False
     return len(numbers) <= 256 and all(0 <= number <= 65536 for number in numbers)
 
@@ -269,3 +287,8 @@ def _encode(encoder: ImageEncoder, row: Raw | Path) -> NDArray[Any]:
 
 def _damaged(path: Path, why: str) -> ModelFileError:
     return ModelFileError(f"the model file {str(path)!r} can't be used: {why}", remedy="Copy or train it again.")
+
+
+def _has_depths(model: Cnn) -> bool:
+    depths = model.depths
+    return len(depths) == len(model.widths) and min(depths, default=0) >= 1 and sum(depths) <= _MAX_LAYERS

@@ -132,10 +132,23 @@ class Muon(torch.optim.Optimizer):
 
     A convolution's filters `(out, in, k, k)` count as a matrix `(out, in·k·k)`. Each weight is held at the norm
     √out, so that a learning rate means the same turn for every layer and no weight decay is needed.
+
+    Args:
+        parameters: filters and matrices.
+        momentum: share of the momentum that stays at each step.
+        products: number format of the iteration's products. The iteration is rough by design, and loses nothing in
+            bfloat16.
     """
 
-    def __init__(self, parameters: list[nn.Parameter], *, momentum: float = _MUON_MOMENTUM) -> None:
+    def __init__(
+        self,
+        parameters: list[nn.Parameter],
+        *,
+        momentum: float = _MUON_MOMENTUM,
+        products: torch.dtype = torch.float32,
+    ) -> None:
         super().__init__(parameters, {"lr": 0.0, "momentum": momentum})
+        self._products = products
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -152,7 +165,8 @@ class Muon(torch.optim.Optimizer):
                 matrix = ahead.reshape(len(parameter), -1)
                 by_shape[tuple(matrix.shape)].append((parameter, matrix))
             for pairs in by_shape.values():
-                turned = orthogonalise(torch.stack([matrix for _, matrix in pairs]))
+                together = torch.stack([matrix / (matrix.norm() + 1e-7) for _, matrix in pairs])
+                turned = orthogonalise(together.to(self._products))
                 for (parameter, _), update in zip(pairs, turned, strict=True):
                     parameter.mul_(len(parameter) ** 0.5 / parameter.norm().clamp_min(1e-7))
                     parameter.add_(update.view(parameter.shape).to(parameter.dtype), alpha=-group["lr"])
@@ -175,8 +189,14 @@ def orthogonalise(matrices: Tensor, steps: int = _NEWTON_SCHULZ_STEPS) -> Tensor
     return turned
 
 
-def build_optimizer(model: nn.Module, spec: OptimizerSpec) -> Optimizer:
-    """An optimizer for the trainable weights. Biases, norms and other vectors have no weight decay."""
+def build_optimizer(model: nn.Module, spec: OptimizerSpec, *, products: torch.dtype = torch.float32) -> Optimizer:
+    """An optimizer for the trainable weights. Biases, norms and other vectors have no weight decay.
+
+    Args:
+        model: whose weights are changed.
+        spec: how.
+        products: number format of the products that an optimizer makes of its own; weights stay as they are.
+    """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = _groups(trained, spec.weight_decay)
     match spec.name:
@@ -190,7 +210,7 @@ def build_optimizer(model: nn.Module, spec: OptimizerSpec) -> Optimizer:
         case "adamw":
             return Optimizer([(torch.optim.AdamW(groups, lr=spec.peak, fused=True), 1.0)])
         case "muon":
-            return _with_muon(trained, spec)
+            return _with_muon(trained, spec, products)
 
 
 def _groups(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
@@ -202,13 +222,13 @@ def _groups(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[st
     return [group for group in groups if group["params"]]
 
 
-def _with_muon(trained: list[nn.Parameter], spec: OptimizerSpec) -> Optimizer:
+def _with_muon(trained: list[nn.Parameter], spec: OptimizerSpec, products: torch.dtype) -> Optimizer:
     """Muon for convolution filters; Nesterov SGD for the head, biases and norms."""
     filters = [parameter for parameter in trained if parameter.ndim == 4]
     rest = [parameter for parameter in trained if parameter.ndim != 4]
     parts: list[tuple[torch.optim.Optimizer, float]] = []
     if filters:
-        parts.append((Muon(filters), 1.0))
+        parts.append((Muon(filters, products=products), 1.0))
     if rest:
         sgd = torch.optim.SGD(_groups(rest, spec.weight_decay), lr=0.0, momentum=0.85, nesterov=True)
         parts.append((sgd, _MUON_SGD_RATE))

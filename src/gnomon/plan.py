@@ -17,8 +17,10 @@ from .augment import ImageAugment, choose_augment, parse_augment
 from .deadline import Deadline, spoken
 from .errors import DeadlineError
 from .hardware import Format, Hardware
+from .ladder import ladder, wanted_epochs
 from .models import Cnn, Imported, ModelSpec, Plain
 from .optim import OptimizerSpec
+from .progress import Change
 from .tasks import Views
 from .types import Count, DataSpec, Decision, Positive, Share, Value, plural
 
@@ -29,9 +31,13 @@ RESERVE_FIXED_S: Final = 2.5
 RESERVE_SHARE: Final = 0.015
 """Share of the deadline kept for what nobody foresees."""
 
-_WIDTHS = ((8, 16, 16), (16, 32, 32), (32, 64, 64), (32, 64, 128), (64, 128, 128), (64, 128, 256), (64, 256, 256))
-_ROWS_TO_SEE = 180_000
-_FEWEST_EPOCHS, _MOST_WANTED_EPOCHS = 3, 30
+SMALL_SCALE: Final = 0.75
+"""Of height and width, where pictures are shrunk."""
+SKIP_AFTER: Final = 0.3
+"""Share of the training after which a new pass leaves out the easy rows, if it does at all."""
+
+_SKIP_EASY, _SMALL_UNTIL, _SMALLEST_SHRUNK = 0.6, 0.6, 24
+_MEAN_COST = 0.76
 _HARDLY_MORE = 1.2
 _MOST_BATCH_PIXELS = 2**21
 _PROBING_SHARE = 0.05
@@ -52,6 +58,8 @@ class TrainingSpec(Value, frozen=True):
         dropout: share of features dropped before the last layers, for the built-in networks.
         balance: `weights` weighs each class by the inverse of its rows.
         views: of a picture that a prediction averages.
+        skip_easy: share of the rows that late passes leave out, those that cost least when last seen.
+        small_until: share of the training in which pictures are shrunk to 3/4 of their sides; built-in cnn only.
         early_stopping: validations without improvement after which training stops; 0 for never.
         threads, device: of the training.
         checkpoint_steps: steps between checkpoints; None saves by time.
@@ -66,6 +74,8 @@ class TrainingSpec(Value, frozen=True):
     dropout: Share = 0.0
     balance: Literal["auto", "none", "weights"] = "auto"
     views: Views | Literal["auto"] = "auto"
+    skip_easy: Share | None = None
+    small_until: Share | None = None
     early_stopping: Annotated[int, msgspec.Meta(ge=0)] = 0
     threads: Annotated[int, msgspec.Meta(ge=1, le=1024)] | None = None
     device: str = "auto"
@@ -79,23 +89,16 @@ class Speed:
     Attributes:
         step_s: seconds of one training step.
         rows_per_s: of a forward pass in float32, without views.
+        optimizer_s: the optimizer's part of the step, which does not grow with the rows.
     """
 
     step_s: float
     rows_per_s: float
+    optimizer_s: float = 0.0
 
 
 Probe: TypeAlias = Callable[[ModelSpec, int, Format], Speed]
 """(model, batch, format) → its speed on this machine."""
-
-
-class Change(Value, frozen=True):
-    """Steps were cut or added on the way; `history` of a plan. Part of what makes a run repeatable."""
-
-    step: int
-    steps_before: int
-    steps: int
-    reason: str
 
 
 class Plan(Value, frozen=True):
@@ -103,6 +106,9 @@ class Plan(Value, frozen=True):
 
     Attributes:
         steps: in all, before the changes in `history`.
+        skip_easy, skip_after: share of the rows that passes leave out, and share of the training after which.
+        small_until: share of the training with shrunk pictures.
+        small_cost: seconds of such a step for one second of a whole one.
         validate_every: steps between validations.
         end_s: seconds from the process's start at which training must have ended; 0 for no deadline.
         planned_s: seconds from the process's start at which everything is expected to be done; 0 for no deadline.
@@ -119,6 +125,10 @@ class Plan(Value, frozen=True):
     class_weights: tuple[float, ...]
     label_smoothing: float
     views: Views
+    skip_easy: float
+    skip_after: float
+    small_until: float
+    small_cost: float
     validate_every: int
     early_stopping: int
     checkpoint_steps: int | None
@@ -128,20 +138,18 @@ class Plan(Value, frozen=True):
     decisions: tuple[Decision, ...]
     history: tuple[Change, ...] = ()
 
+    def step_cost(self, done: float) -> float:
+        """What a step costs after this share of the training; 1 is one with whole pictures."""
+        return self.small_cost if done < self.small_until else 1.0
+
+    def cost_of_rest(self, done: float) -> float:
+        """The mean cost of the steps that are left after this share of the training."""
+        small = max(0.0, self.small_until - done) / max(1e-9, 1 - done)
+        return 1 - small * (1 - self.small_cost)
+
     def value_of(self, name: str) -> str:
         """What was decided under this name; empty where nothing was."""
         return next((decision.value for decision in self.decisions if decision.name == name), "")
-
-
-def progress(step: int, steps: int, history: Sequence[Change]) -> float:
-    """Share of the training that is done, 0 to 1. A change bends the line at its step; it never jumps."""
-    done, since = 0.0, 0
-    for change in history:
-        if change.step > step:
-            break
-        done += (1 - done) * (change.step - since) / max(1, steps - since)
-        since, steps = change.step, change.steps
-    return min(1.0, done + (1 - done) * (step - since) / max(1, steps - since))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +159,20 @@ class _Length:
     steps: int
     train_s: float
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Thrift:
+    """What is saved on the way: easy rows, and the size of pictures."""
+
+    skip_easy: float
+    small_until: float
+    small_cost: float
+    decisions: tuple[Decision, ...]
+
+    @property
+    def mean_cost(self) -> float:
+        return 1 - self.small_until * (1 - self.small_cost)
 
 
 def make_plan(
@@ -183,15 +205,15 @@ def make_plan(
     Raises:
         DeadlineError: too little time for a few steps of the smallest network.
     """
-    batch = training.batch or (spec.num_train if optimizer.name == "gradient-descent" else _batch(spec))
-    batch_reason = "asked for" if training.batch else f"{plural(spec.num_train, 'training row')}"
+    batch, batch_decision = _choose_batch(spec, training, optimizer)
     textbook = isinstance(model, Plain)
     optimizer = optimizer.completed(batch=batch, textbook=textbook)
     chosen, speed, number_format, decisions = _choose_model(spec, hardware, deadline, model, training, probe, batch)
     views, views_decision = _choose_views(training, symmetry, speed, num_validation + num_test, deadline)
     finish_s = _finish_s(speed, num_validation, num_test, views, deadline)
     validation_s = num_validation / speed.rows_per_s
-    length = _length(spec, deadline, training, speed, batch, finish_s)
+    thrift = _choose_thrift(spec, deadline, training, chosen, speed)
+    length = _length(spec, deadline, training, speed, batch, finish_s, thrift.mean_cost)
     epochs = length.steps * batch / spec.num_train
     augment, augment_decision = _choose_augmentation(spec, training, symmetry, epochs)
     weights, weights_decision = _class_weights(spec, training)
@@ -208,6 +230,10 @@ def make_plan(
         class_weights=weights,
         label_smoothing=_smoothing(training, textbook),
         views=views,
+        skip_easy=thrift.skip_easy,
+        skip_after=SKIP_AFTER,
+        small_until=thrift.small_until,
+        small_cost=thrift.small_cost,
         validate_every=max(1, math.ceil(length.steps / validations)),
         early_stopping=training.early_stopping,
         checkpoint_steps=training.checkpoint_steps,
@@ -216,12 +242,13 @@ def make_plan(
         planned_s=deadline.elapsed_s() + length.train_s + finish_s if deadline.is_set else 0.0,
         decisions=(
             *decisions,
-            Decision(name="batch", value=str(batch), reason=batch_reason),
+            batch_decision,
             Decision(name="length", value=f"{length.steps:,} steps, {epochs:.1f} epochs", reason=length.reason),
             _describe_optimizer(optimizer),
             augment_decision,
             weights_decision,
             views_decision,
+            *thrift.decisions,
         ),
     )
 
@@ -236,33 +263,16 @@ def _with_dropout(model: ModelSpec, dropout: float) -> ModelSpec:
     return msgspec.structs.replace(model, dropout=dropout)
 
 
-def ladder(input_shape: tuple[int, int, int]) -> list[Cnn]:
-    """Networks of growing cost for this input, smallest first.
-
-    Large pictures enter through a stem that strides; stages halve what is left until about 4×4. A single stage has
-    three convolutions, so that the last of them sees the whole of a tiny picture.
-    """
-    side = min(input_shape[1:])
-    stride = 1 if side < 96 else 2 if side < 192 else 4
-    stages = min(4, max(1, round(math.log2(max(side, 8) / stride / 4))))
-    return [
-        Cnn(
-            widths=((*widths, widths[-1]) if stages == 4 else widths[3 - stages :]),
-            convolutions=3 if stages == 1 else 2,
-            stem_stride=stride,
-        )
-        for widths in _WIDTHS
-    ]
-
-
-def _batch(spec: DataSpec) -> int:
-    """About 24 steps an epoch, from 16 to 512 rows and at most 2 million pixels, a power of two."""
+def _choose_batch(spec: DataSpec, training: TrainingSpec, optimizer: OptimizerSpec) -> tuple[int, Decision]:
+    """About 24 steps an epoch, from 16 to 256 rows and at most 2 million pixels, a power of two."""
+    if training.batch:
+        return training.batch, Decision(name="batch", value=str(training.batch), reason="asked for")
+    reason = plural(spec.num_train, "training row")
+    if optimizer.name == "gradient-descent":
+        return spec.num_train, Decision(name="batch", value=str(spec.num_train), reason=reason)
     by_pixels = int(math.log2(_MOST_BATCH_PIXELS / math.prod(spec.input_shape[1:])))
-    return 1 << max(4, min(9, by_pixels, round(math.log2(max(1, spec.num_train / 24)))))
-
-
-def _wanted_epochs(rows: int) -> float:
-    return min(_MOST_WANTED_EPOCHS, max(_FEWEST_EPOCHS, _ROWS_TO_SEE / rows))
+    batch = 1 << max(4, min(8, by_pixels, round(math.log2(max(1, spec.num_train / 24)))))
+    return batch, Decision(name="batch", value=str(batch), reason=reason)
 
 
 def _choose_model(
@@ -294,7 +304,7 @@ def _choose_model(
         speed,
         number_format,
         (
-            Decision(name="network", value=_describe_model(chosen), reason=reason),
+            Decision(name="network", value=describe_model(chosen), reason=reason),
             Decision(name="number format", value=number_format, reason=why),
             Decision(
                 name="machine", value=f"{hardware.device}, {plural(hardware.threads, 'thread')}", reason="measured"
@@ -312,26 +322,28 @@ def _climb(
     spec: DataSpec, deadline: Deadline, number_format: Format, probe: Probe, batch: int
 ) -> tuple[ModelSpec, Speed, str]:
     """Up the ladder while the next network sees the rows often enough, or costs hardly more than the one before."""
-    wanted, began_s = _wanted_epochs(spec.num_train), deadline.elapsed_s()
-    rungs = iter(ladder(spec.input_shape))
-    best: ModelSpec = next(rungs)
-    best_speed = probe(best, batch, number_format)
-    for rung in rungs:
+    began_s = deadline.elapsed_s()
+    rungs = ladder(spec.input_shape)
+    best, speed = rungs[0], probe(rungs[0], batch, number_format)
+    for position, rung in enumerate(rungs[1:], 1):
+        wanted = wanted_epochs(position, spec.num_train)
+        if _affordable_epochs(speed, deadline, batch, spec.num_train) < wanted:  # a dearer one is not even tried
+            return best, speed, f"the next larger one, {describe_model(rung)}, needs {wanted:.1f} passes and more time"
         if deadline.elapsed_s() - began_s > _PROBING_SHARE * deadline.total_s:
-            return best, best_speed, f"the largest that could be measured in {_PROBING_SHARE:.0%} of the time"
-        speed = probe(rung, batch, number_format)
-        epochs = _affordable_epochs(speed, deadline, batch, spec.num_train)
-        if epochs < wanted and speed.step_s > _HARDLY_MORE * best_speed.step_s:
-            seen = _affordable_epochs(best_speed, deadline, batch, spec.num_train)
-            reason = f"the largest that sees each row {wanted:.0f} times: here {seen:.1f}, the next one {epochs:.1f}"
-            return best, best_speed, reason
-        best, best_speed = rung, speed
-    return best, best_speed, "the largest of the ladder"
+            return best, speed, f"the largest that could be measured in {_PROBING_SHARE:.0%} of the time"
+        next_speed = probe(rung, batch, number_format)
+        epochs = _affordable_epochs(next_speed, deadline, batch, spec.num_train)
+        if epochs < wanted and next_speed.step_s > _HARDLY_MORE * speed.step_s:
+            wants = f"the next larger one, {describe_model(rung)}, is better from {wanted:.1f} passes on"
+            return best, speed, f"{wants}, and there is time for {epochs:.1f}"
+        best, speed = rung, next_speed
+    return best, speed, "the largest of the ladder"
 
 
 def _affordable_epochs(speed: Speed, deadline: Deadline, batch: int, rows: int) -> float:
+    """Passes over the rows, of the cost that they have on the mean."""
     seconds = deadline.remaining_s() - RESERVE_FIXED_S - RESERVE_SHARE * deadline.total_s
-    return seconds / speed.step_s * batch / rows
+    return seconds / (speed.step_s * _MEAN_COST) * batch / rows
 
 
 def _choose_format(
@@ -344,36 +356,69 @@ def _choose_format(
     return wide, "float32", f"{formats[-1]} measured no faster ({ratio:.2f} times)"
 
 
+def _choose_thrift(
+    spec: DataSpec, deadline: Deadline, training: TrainingSpec, model: ModelSpec, speed: Speed
+) -> _Thrift:
+    """By a deadline, rows and pixels are spent where they teach most; else every epoch is a whole one."""
+    auto = deadline.is_set and isinstance(model, Cnn)
+    skip = training.skip_easy if training.skip_easy is not None else _SKIP_EASY if auto else 0.0
+    usual = _SMALL_UNTIL if auto and min(spec.input_shape[1:]) >= _SMALLEST_SHRUNK else 0.0
+    small = (training.small_until if training.small_until is not None else usual) if isinstance(model, Cnn) else 0.0
+    area = math.prod(round(SMALL_SCALE * side / 4) * 4 / side for side in spec.input_shape[1:])
+    cost = 1.0
+    if small and deadline.is_set:
+        cost = (area * (speed.step_s - speed.optimizer_s) + speed.optimizer_s) / speed.step_s
+    reasons = ("asked for", "by a deadline: what is known already teaches little", "every epoch is whole")
+    chosen = [
+        (
+            f"skip the easiest {skip:.0%} after {SKIP_AFTER:.0%} of the time" if skip else "all",
+            training.skip_easy,
+            skip,
+        ),
+        (f"3/4 of the sides in the first {small:.0%}" if small else "whole", training.small_until, small),
+    ]
+    decisions = tuple(
+        Decision(name=name, value=value, reason=reasons[0 if asked is not None else 1 if share else 2])
+        for name, (value, asked, share) in zip(("rows", "pictures"), chosen, strict=True)
+    )
+    return _Thrift(skip, small, cost, decisions)
+
+
 def _length(
-    spec: DataSpec, deadline: Deadline, training: TrainingSpec, speed: Speed, batch: int, finish_s: float
+    spec: DataSpec,
+    deadline: Deadline,
+    training: TrainingSpec,
+    speed: Speed,
+    batch: int,
+    finish_s: float,
+    mean_cost: float,
 ) -> _Length:
+    step_s = speed.step_s * mean_cost
     if training.steps is not None:
-        return _Length(training.steps, training.steps * speed.step_s, "asked for")
+        return _Length(training.steps, training.steps * step_s, "asked for")
     if training.epochs is not None or not deadline.is_set:
         epochs = DEFAULT_EPOCHS if training.epochs is None else training.epochs
         steps = max(1, math.ceil(epochs * spec.num_train / batch))
         reason = "asked for" if training.epochs is not None else "neither deadline nor epochs given"
-        return _Length(steps, steps * speed.step_s, reason)
+        return _Length(steps, steps * step_s, reason)
     seconds = deadline.remaining_s() - finish_s
-    steps = int(seconds * (1 - _VALIDATION_SHARE) / speed.step_s)
+    steps = int(seconds * (1 - _VALIDATION_SHARE) / step_s)
     if steps < 10:
-        needed = deadline.elapsed_s() + finish_s + 20 * speed.step_s
+        needed = deadline.elapsed_s() + finish_s + 20 * step_s
         raise DeadlineError(
             f"the deadline is too near: {spoken(deadline.total_s)}, of which "
             f"{spoken(deadline.elapsed_s())} went into reading the data and measuring, and {spoken(finish_s)} are "
             "needed to judge and save",
             remedy=f"Give at least --by {math.ceil(needed * 1.2)}s.",
         )
-    reason = (
-        f"{spoken(seconds)} for training at {speed.step_s * 1000:.1f} ms a step; {spoken(finish_s)} kept for the rest"
-    )
+    reason = f"{spoken(seconds)} for training at {step_s * 1000:.1f} ms a step; {spoken(finish_s)} kept for the rest"
     return _Length(steps, seconds, reason)
 
 
 def _finish_s(speed: Speed, num_validation: int, num_test: int, views: Views, deadline: Deadline) -> float:
-    """Seconds to judge, report and save after the last step; the test part is also judged without views."""
+    """Seconds to judge, report and save after the last step."""
     share = RESERVE_SHARE * deadline.total_s if deadline.is_set else 0.0
-    passes = (num_validation + num_test) * _passes(views) + (num_test if views != "none" else 0)
+    passes = (num_validation + num_test) * _passes(views)
     return RESERVE_FIXED_S + share + 1.25 * passes / speed.rows_per_s
 
 
@@ -428,7 +473,8 @@ def _validations(length: _Length, validation_s: float, epochs: float | None) -> 
     return max(1, min(_MOST_VALIDATIONS, max(4, affordable), length.steps))
 
 
-def _describe_model(model: ModelSpec) -> str:
+def describe_model(model: ModelSpec) -> str:
+    """`cnn 16-64-128`."""
     return f"cnn {'-'.join(map(str, model.widths))}" if isinstance(model, Cnn) else type(model).__name__.lower()
 
 

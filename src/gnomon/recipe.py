@@ -25,16 +25,19 @@ from .deadline import Deadline, spoken
 from .encoders import ImageEncoder
 from .errors import DeadlineError, RecipeError, RunError
 from .evaluate import evaluate
+from .forecast import Forecast, Trial, forecast
 from .hardware import Format, Hardware, describe_environment, kept_memory, measure_hardware, usable_cores
+from .ladder import ladder
 from .modelfile import Header, Model, to_bytes
 from .models import ModelSpec, channels_last, describe_network
 from .optim import OptimizerSpec
 from .plan import Plan, Speed, TrainingSpec, make_plan
+from .probing import measure_speed, try_out
 from .report import write_model_card, write_report
 from .run import DATA, ENVIRONMENT, MODEL, NETWORK, PLAN, RECIPE, SPLIT, Run
 from .sources import Source, SourceSpec, open_source
 from .tasks import Classify, Task
-from .training import build_model, final_weights, measure_speed, position_of, train
+from .training import build_model, final_weights, position_of, train
 from .types import Decoded, Event, Finished, Noted, Phased, Planned, Stopped, Validated, Value, plural
 from .version import VERSION
 
@@ -47,6 +50,7 @@ _WANTED_EPOCHS: Final = 30
 _DECODING_SHARE: Final = 0.6
 _DECODING_WATCHED: Final = 0.05
 _SECONDS_BETWEEN_EVENTS: Final = 0.5
+_TRIAL_SHARE: Final = 0.04
 
 
 class Recipe(Value, frozen=True):
@@ -172,6 +176,41 @@ def prepare(recipe: Recipe, deadline: Deadline, *, given: InMemory = NOTHING) ->
         )
     plan = msgspec.structs.replace(plan, decisions=(dataset.input_decision, *plan.decisions))
     return Prepared(dataset, _task(dataset, plan), plan, rows, validation)
+
+
+def look_ahead(recipe: Recipe, deadline: Deadline) -> Generator[Event, None, Forecast]:
+    """Plan, try the smallest network on the data for a moment, and say what to expect. Writes nothing but the cache.
+
+    Raises:
+        InputError: as `fit`; also where no deadline is given, since without one there is nothing to plan by.
+    """
+    if not deadline.is_set:
+        raise RecipeError("there is nothing to plan by without a deadline", remedy="Give one: --by 5m.")
+    check_recipe(recipe)
+    prepared = yield from prepare(recipe, deadline)
+    plan, dataset = prepared.plan, prepared.dataset
+    train_s = plan.end_s - deadline.elapsed_s()
+    yield Phased(name="trying the smallest network", elapsed_s=deadline.elapsed_s())
+    with kept_memory():
+        error, seconds = try_out(
+            ladder(dataset.spec.input_shape)[0],
+            prepared.rows,
+            prepared.validation,
+            prepared.task,
+            batch=plan.batch,
+            number_format=plan.format,
+            seconds=_TRIAL_SHARE * deadline.total_s,
+        )
+    network = plan.model.build(dataset.spec.input_shape, prepared.task.num_outputs)
+    return forecast(
+        plan,
+        dataset.spec,
+        describe_network(network, dataset.spec.input_shape, name=plan.value_of("network")),
+        Trial(error=error, seconds=seconds),
+        train_s=train_s,
+        total_s=deadline.total_s,
+        cache_bytes=len(dataset.encoded) * dataset.encoded.row_bytes,
+    )
 
 
 def resume(run: Run, deadline: Deadline, *, given: InMemory = NOTHING) -> Generator[Event, None, Prepared]:

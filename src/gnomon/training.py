@@ -20,15 +20,14 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from . import chance
-from .augment import ImageAugment
-from .batches import Rows, batch_at, in_order
+from .batches import Passes, Rows, batch_of, in_order
 from .deadline import Deadline
 from .errors import RecipeError
 from .hardware import Format, kept_memory
-from .modelfile import chunk_rows
 from .models import ModelSpec, Network, channels_last, whiten
-from .optim import MovingAverage, Optimizer, OptimizerSpec, build_optimizer
-from .plan import Change, Plan, Speed, progress
+from .optim import MovingAverage, Optimizer, build_optimizer
+from .plan import SMALL_SCALE, Plan
+from .progress import Change, progress
 from .run import Checkpoint, Run
 from .tasks import Task
 from .types import Batch, Event, Replanned, Saved, Stepped, Stopped, Validated, Value
@@ -40,7 +39,6 @@ _SECONDS_BETWEEN_CHECKPOINTS = 10.0
 _SHORTEST_LOOK_S, _LOOK_SHARE = 0.5, 0.15
 _TOLERATED_LATE, _TOLERATED_EARLY, _TOLERATED_S = 0.01, 0.04, 0.2
 _AVERAGED_SHARE = 0.02
-_WARM_UP = 2
 _WHITENING_ROWS, _WHITENING_PIXELS = 512, 2**19
 _JUDGING_BATCH = 256
 
@@ -64,6 +62,7 @@ class _State:
     optimizer: Optimizer
     average: MovingAverage | None
     history: list[Change]
+    passes: Passes
     step: int = 0
     validated_step: int = 0
     best_step: int = -1
@@ -81,13 +80,13 @@ class _State:
 def train_step(
     model: nn.Module, task: Task, optimizer: Optimizer, batch: Batch, *, learning_rate: float, number_format: Format
 ) -> Tensor:
-    """Forward pass, loss, backward pass, one step of the optimizer. Returns the loss, a scalar on the device."""
+    """Forward pass, loss, backward pass, one step of the optimizer. Returns each row's loss, `(N,)` on the device."""
     with torch.autocast(batch.inputs.device.type, torch.bfloat16, enabled=number_format == "bfloat16"):
         logits = model(batch.inputs)
-    loss = task.loss(logits, batch.targets)
-    loss.backward()  # type: ignore[no-untyped-call]
+    losses = task.losses(logits, batch.targets)
+    losses.mean().backward()  # type: ignore[no-untyped-call]
     optimizer.step(learning_rate)
-    return loss.detach()
+    return losses.detach()
 
 
 def build_model(spec: ModelSpec, rows: Rows, *, seed: int, device: str, module: nn.Module | None = None) -> nn.Module:
@@ -131,7 +130,7 @@ def train(
         RecipeError: the loss is no longer a number, and no validated network is there to fall back to.
         RunError: a checkpoint can't be written.
     """
-    state = _begin(model, plan, checkpoint)
+    state = _begin(model, plan, len(rows), checkpoint)
     try:
         with kept_memory():
             yield from _steps(state, task, rows, validation, plan, run, deadline)
@@ -150,36 +149,13 @@ def position_of(checkpoint: Checkpoint) -> Position:
     return msgspec.json.decode(checkpoint.read(_POSITION), type=Position)
 
 
-def measure_speed(model: nn.Module, rows: Rows, task: Task, *, batch: int, number_format: Format) -> Speed:
-    """Time real steps of a model, augmentation included, and its forward pass in float32. Changes the model."""
-    optimizer = build_optimizer(model, OptimizerSpec())
-    augment = ImageAugment(flip=True, shift=1)
-    times: list[float] = []
-    model.train()
-    while len(times) < _WARM_UP + 4 or (len(times) < _WARM_UP + 12 and sum(times) < 0.25):
-        began = time.perf_counter()
-        made = batch_at(rows, len(times), size=batch, seed=0, task=task, augment=augment)
-        float(train_step(model, task, optimizer, made, learning_rate=1e-3, number_format=number_format))
-        times.append(time.perf_counter() - began)
-    model.eval()
-    forward: list[float] = []
-    size = chunk_rows(rows.dataset.encoder)
-    inputs = made.inputs.repeat(math.ceil(size / batch), 1, 1, 1)[:size].contiguous(memory_format=torch.channels_last)
-    with torch.inference_mode():
-        for _ in range(3):
-            began = time.perf_counter()
-            float(model(inputs).sum())
-            forward.append(time.perf_counter() - began)
-    # What disturbs a step only makes it longer: the quick ones tell what it costs.
-    quick = sorted(times[_WARM_UP:])
-    return Speed(step_s=quick[len(quick) // 4], rows_per_s=size / min(forward[1:]))
-
-
-def _begin(model: nn.Module, plan: Plan, checkpoint: Checkpoint | None) -> _State:
+def _begin(model: nn.Module, plan: Plan, rows: int, checkpoint: Checkpoint | None) -> _State:
     average = None
     if plan.optimizer.average == "ema":
         average = MovingAverage(copy.deepcopy(model), decay=1 - 1 / (1 + _AVERAGED_SHARE * plan.steps))
-    state = _State(model, build_optimizer(model, plan.optimizer), average, list(plan.history))
+    optimizer = build_optimizer(model, plan.optimizer, products=products_of(plan.format))
+    passes = Passes(rows, seed=plan.seed, skip=plan.skip_easy, after=plan.skip_after)
+    state = _State(model, optimizer, average, list(plan.history), passes)
     if checkpoint is not None:
         _restore(state, checkpoint)
     return state
@@ -194,7 +170,7 @@ def _steps(
         yield _judge(state, task, validation, plan, deadline, len(rows))
     while state.step < steps:
         _one_step(state, task, rows, plan, pace)
-        change = pace.change(state.step, steps)
+        change = pace.change(state.step, steps, progress(state.step, plan.steps, state.history))
         if change is not None:
             state.history.append(change)
             steps = change.steps
@@ -221,16 +197,19 @@ def _validation_is_due(state: _State, plan: Plan, steps: int) -> bool:
 
 
 def _one_step(state: _State, task: Task, rows: Rows, plan: Plan, pace: _Pace) -> None:
-    batch = batch_at(rows, state.step, size=plan.batch, seed=plan.seed, task=task, augment=plan.augment)
     done = progress(state.step, plan.steps, state.history)
+    positions, passes = state.passes.take(plan.batch, done)
+    scale = SMALL_SCALE if done < plan.small_until else 1.0
+    batch = batch_of(rows, positions, passes, seed=plan.seed, task=task, augment=plan.augment, scale=scale)
     torch.manual_seed(chance.key(plan.seed, "step", state.step))
     state.model.train()
     rate = plan.optimizer.rate(done)
-    loss = train_step(state.model, task, state.optimizer, batch, learning_rate=rate, number_format=plan.format)
+    losses = train_step(state.model, task, state.optimizer, batch, learning_rate=rate, number_format=plan.format)
+    state.passes.learnt(positions, losses)
     if state.average is not None:
         state.average.update(state.model)
     state.step += 1
-    pace.stepped_once(loss, rate)
+    pace.stepped_once(losses.mean(), rate, plan.step_cost(done))
 
 
 def _diverge(state: _State) -> Stopped:
@@ -301,6 +280,7 @@ def _save(state: _State, run: Run, deadline: Deadline, *, instead: dict[str, Ten
     )
     tensors = {f"model/{name}": tensor for name, tensor in state.model.state_dict().items()}
     tensors |= {f"optimizer/{name}": tensor for name, tensor in state.optimizer.state().items()}
+    tensors |= {f"passes/{name}": tensor for name, tensor in state.passes.state().items()}
     if state.average is not None:
         tensors |= {f"average/{name}": tensor for name, tensor in state.average.module.state_dict().items()}
     if instead is not None:
@@ -320,6 +300,7 @@ def _restore(state: _State, checkpoint: Checkpoint) -> None:
     tensors = from_safetensors(checkpoint.read(_STATE))
     state.model.load_state_dict(_below(tensors, "model/"))
     state.optimizer.load_state(_below(tensors, "optimizer/"))
+    state.passes.load_state(_below(tensors, "passes/"))
     if state.average is not None:
         state.average.module.load_state_dict(_below(tensors, "average/"))
     state.history = list(position.history)
@@ -328,6 +309,11 @@ def _restore(state: _State, checkpoint: Checkpoint) -> None:
     state.best_step, state.best_accuracy = position.best_step, position.best_accuracy
     if position.best_step >= 0:
         state.best_weights = _below(tensors, "best/") or final_weights(checkpoint)
+
+
+def products_of(number_format: Format) -> torch.dtype:
+    """What an optimizer may multiply in, where the network does so in this format."""
+    return torch.bfloat16 if number_format == "bfloat16" else torch.float32
 
 
 def _copied(model: nn.Module) -> dict[str, Tensor]:
@@ -356,11 +342,12 @@ class _Pace:
         self._told_step = step
         self._losses: list[Tensor] = []
         self._rate = 0.0
-        self._look_at, self._look_step = self._told_at, step
+        self._look_at, self._look_step, self._look_cost = self._told_at, step, 0.0
 
-    def stepped_once(self, loss: Tensor, rate: float) -> None:
+    def stepped_once(self, loss: Tensor, rate: float, cost: float) -> None:
         self._losses.append(loss)
         self._rate = rate
+        self._look_cost += cost
 
     def due(self) -> bool:
         return time.monotonic() - self._told_at > _SECONDS_BETWEEN_EVENTS
@@ -393,7 +380,7 @@ class _Pace:
         self._told_at, self._told_step = now, state.step
         return event
 
-    def change(self, step: int, steps: int) -> Change | None:
+    def change(self, step: int, steps: int, done: float) -> Change | None:
         """Cut or add steps where the speed since the last look does not lead to the planned end.
 
         The look reaches over a share of what is left, in seconds or in steps, so that a short disturbance early on
@@ -406,8 +393,8 @@ class _Pace:
         far = step - self._look_step >= max(3, _LOOK_SHARE * (steps - self._look_step))
         if left_s > 0 and not far and seconds < max(_SHORTEST_LOOK_S, _LOOK_SHARE * left_s):
             return None
-        step_s = seconds / (step - self._look_step)
-        self._look_at, self._look_step = time.monotonic(), step
+        step_s = seconds / self._look_cost * self._plan.cost_of_rest(done)
+        self._look_at, self._look_step, self._look_cost = time.monotonic(), step, 0.0
         left = max(0, int(left_s / step_s))
         off = abs(step + left - steps)
         tolerated = _TOLERATED_LATE if step + left < steps else _TOLERATED_EARLY

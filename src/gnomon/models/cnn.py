@@ -29,17 +29,34 @@ class Cnn(Value, tag="cnn", tag_field="model", frozen=True):
 
     Attributes:
         widths: filters of each stage; every stage halves height and width.
-        convolutions: 3×3 convolutions in each stage; from the third on they are residual.
+        convolutions: 3×3 convolutions in each stage, or one number for all; from the third on they are residual.
         stem_width: filters of the stem, at most two per number in a patch.
         stem_stride: 1, or 2 or 4 for large pictures.
         dropout: share of features dropped before the dense layer, in training.
     """
 
     widths: tuple[int, ...] = (32, 64, 128)
-    convolutions: int = 2
+    convolutions: int | tuple[int, ...] = 2
     stem_width: int = 32
     stem_stride: int = 1
     dropout: float = 0.0
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """Convolutions of each stage."""
+        same = isinstance(self.convolutions, int)
+        return (self.convolutions,) * len(self.widths) if same else self.convolutions  # type: ignore[return-value]
+
+    def products(self, input_shape: tuple[int, int, int]) -> int:
+        """Multiplications in one forward pass of a row `(C, H, W)`; a training step takes about thrice as many."""
+        channels, height, width = input_shape
+        height, width, kernel = height // self.stem_stride, width // self.stem_stride, self.stem_stride + 2
+        before, total = self.stem_width, channels * self.stem_width * kernel**2 * height * width
+        for filters, depth in zip(self.widths, self.depths, strict=True):
+            total += 9 * before * filters * height * width
+            height, width, before = max(1, height // 2), max(1, width // 2), filters
+            total += 9 * filters * filters * height * width * (depth - 1)
+        return total
 
     def build(self, input_shape: tuple[int, int, int], num_outputs: int) -> Network:
         """`(N, C, H, W)` → `(N, num_outputs)` logits."""
@@ -56,7 +73,10 @@ class Network(nn.Module):
         self.stem = nn.Conv2d(channels, stem_width, kernel, spec.stem_stride, padding=1)
         self.stem.weight.requires_grad_(False)
         self.stages = nn.Sequential(
-            *(Stage(before, width, spec.convolutions) for before, width in pairwise((stem_width, *spec.widths)))
+            *(
+                Stage(before, width, depth)
+                for (before, width), depth in zip(pairwise((stem_width, *spec.widths)), spec.depths, strict=True)
+            )
         )
         self.dropout = nn.Dropout(spec.dropout)
         self.head = nn.Linear(spec.widths[-1], num_outputs, bias=False)

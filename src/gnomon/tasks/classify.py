@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -38,21 +39,23 @@ class Classify(Value, tag="classify", tag_field="task", frozen=True):
         class_weights: weight of each class in the loss; empty for equal weights.
         label_smoothing: share of each target that is spread over all classes.
         views: views of a picture that a prediction averages.
+        sure: a picture whose first view is given a class with more confidence than this has no others.
     """
 
     classes: tuple[str, ...]
     class_weights: tuple[float, ...] = ()
     label_smoothing: float = 0.0
     views: Views = "none"
+    sure: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
 
     @property
     def num_outputs(self) -> int:
         return len(self.classes)
 
-    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Weighted mean cross-entropy in nats.
+    def losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """`(N,)` cross-entropy of each row in nats, weighted; their mean is the loss of the batch.
 
-        −Σᵢ Σₖ wₖ tᵢₖ log softmax(zᵢ)ₖ / Σᵢ Σₖ wₖ tᵢₖ, where t is smoothed: (1 − ε) t + ε/K.
+        −Σₖ wₖ tᵢₖ log softmax(zᵢ)ₖ · N / Σᵢ Σₖ wₖ tᵢₖ, where t is smoothed: (1 − ε) t + ε/K.
 
         Args:
             logits: `(N, K)`; shorter formats than float32 are widened to it.
@@ -62,8 +65,12 @@ class Classify(Value, tag="classify", tag_field="task", frozen=True):
         smoothed = targets * (1 - self.label_smoothing) + self.label_smoothing / self.num_outputs
         if self.class_weights:
             smoothed = smoothed * logits.new_tensor(self.class_weights, dtype=targets.dtype)
-            return -(smoothed * logs).sum() / smoothed.sum()
-        return -(smoothed * logs).sum() / len(logits)
+            smoothed = smoothed * (len(smoothed) / smoothed.sum())
+        return -(smoothed * logs).sum(1)
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The mean of `losses`, a scalar."""
+        return self.losses(logits, targets).mean()
 
     def targets(self, labels: Tensor) -> Tensor:
         """`(N,)` class indices → `(N, K)` float32 distributions."""
@@ -81,8 +88,15 @@ class Classify(Value, tag="classify", tag_field="task", frozen=True):
 
 
 @torch.inference_mode()
-def probabilities(model: nn.Module, inputs: Tensor, views: Views = "none") -> Tensor:
-    """Softmax of the model's outputs `(N, K)`, in float32, averaged over views in the space of the outputs.
+def outputs(model: nn.Module, inputs: Tensor) -> Tensor:
+    """The model's outputs `(N, K)` in float32, for inputs `(N, C, H, W)`."""
+    logits: Tensor = model(inputs).float()
+    return logits
+
+
+@torch.inference_mode()
+def with_views(model: nn.Module, inputs: Tensor, logits: Tensor, views: Views) -> Tensor:
+    """Outputs averaged over views.
 
     The views are the picture itself, its mirror image, and both shifted by one pixel up-left and down-right, where
     shifted views count half (arXiv 2404.00498, section 3.5).
@@ -90,18 +104,16 @@ def probabilities(model: nn.Module, inputs: Tensor, views: Views = "none") -> Te
     Args:
         model: in evaluation mode.
         inputs: `(N, C, H, W)`, normalised.
+        logits: `(N, K)`, of the pictures as they are.
         views: which to average.
     """
-    logits = _mirrored(model, inputs, views)
+    if views == "none":
+        return logits
+    averaged = (logits + outputs(model, inputs.flip(3))) / 2
     if views == "mirror+shift":
         padded = nn.functional.pad(inputs, (1, 1, 1, 1), "replicate")
         height, width = inputs.shape[2:]
         corners = (padded[:, :, :height, :width], padded[:, :, 2:, 2:])
-        shifted = sum(_mirrored(model, corner, views) for corner in corners) / 2
-        logits = (logits + shifted) / 2
-    return logits.softmax(dim=1)
-
-
-def _mirrored(model: nn.Module, inputs: Tensor, views: Views) -> Tensor:
-    logits: Tensor = model(inputs).float()
-    return logits if views == "none" else (logits + model(inputs.flip(3)).float()) / 2
+        shifted = sum((outputs(model, corner) + outputs(model, corner.flip(3))) / 2 for corner in corners) / 2
+        averaged = (averaged + shifted) / 2
+    return averaged

@@ -1,0 +1,141 @@
+"""What a plan promises, before it is carried out: accuracy, memory, disk, energy, and what more time would buy.
+
+The accuracy is a range from a trial on the data itself: the smallest network is trained for a few seconds, and its
+error e₀ is carried on by a power law, e = e₀ · (T / t₀)^−β. The exponents that bound the range are those that held
+nine of ten runs of `benchmarks/planner.py`; RESULTS.md has them. A trial that makes no mistake promises nothing more.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+from .ladder import ladder, wanted_epochs
+from .models import Cnn, NetworkSummary
+from .plan import Plan, describe_model
+from .types import DataSpec, Decision, Value
+
+TIMES_MORE: Final = (2, 5, 20)
+"""Multiples of the training time that are told as alternatives."""
+
+_SLOWEST, _FASTEST = 0.12, 0.5
+_WATTS_A_CORE, _WATTS_A_GPU = 10.0, 400.0
+_COPIES_OF_WEIGHTS = 12
+
+
+class Trial(Value, frozen=True):
+    """The smallest network of the ladder, trained for some seconds: its error on validation rows."""
+
+    error: float
+    seconds: float
+
+
+class Outlook(Value, frozen=True):
+    """What so much time for training is expected to give.
+
+    Attributes:
+        train_s: seconds of training.
+        network: as people write it.
+        epochs: passes' worth of rows.
+        accuracy_low, accuracy_high: of the test part.
+    """
+
+    train_s: float
+    network: str
+    epochs: float
+    accuracy_low: float
+    accuracy_high: float
+
+
+class Forecast(Value, frozen=True):
+    """`gnomon plan --json`.
+
+    Attributes:
+        decisions: the plan's.
+        steps: of the training.
+        outlook: of the plan itself.
+        more_time: of `TIMES_MORE` as much training time.
+        memory_bytes: peak of the process so far, in which steps of the networks were made already.
+        cache_bytes, run_bytes: on disk.
+        energy_wh: of the whole command, at `watts`, which is assumed, not measured.
+    """
+
+    decisions: tuple[Decision, ...]
+    steps: int
+    outlook: Outlook
+    more_time: tuple[Outlook, ...]
+    memory_bytes: int
+    cache_bytes: int
+    run_bytes: int
+    energy_wh: float
+    watts: float
+
+
+def forecast(
+    plan: Plan,
+    spec: DataSpec,
+    network: NetworkSummary,
+    trial: Trial,
+    *,
+    train_s: float,
+    total_s: float,
+    cache_bytes: int,
+) -> Forecast:
+    """Everything that a plan promises.
+
+    Args:
+        plan: as made by a deadline.
+        spec: the data.
+        network: of the plan.
+        trial: on the data.
+        train_s, total_s: seconds of training, and of the whole command.
+        cache_bytes: encoded rows on disk.
+    """
+    watts = _WATTS_A_GPU if plan.device.startswith("cuda") else _WATTS_A_CORE * plan.threads
+    epochs = plan.steps * plan.batch / spec.num_train
+    now = _outlook(plan.value_of("network"), train_s, epochs, trial)
+    return Forecast(
+        decisions=plan.decisions,
+        steps=plan.steps,
+        outlook=now,
+        more_time=tuple(_with_more_time(plan, spec, trial, train_s, times) for times in TIMES_MORE),
+        memory_bytes=peak_memory(),
+        cache_bytes=cache_bytes,
+        run_bytes=_COPIES_OF_WEIGHTS * network.bytes + 10**6,
+        energy_wh=watts * total_s / 3600,
+        watts=watts,
+    )
+
+
+def expected_accuracy(trial: Trial, train_s: float) -> tuple[float, float]:
+    """The range that a trial promises for so much training."""
+    ratio = max(1.0, train_s / trial.seconds)
+    return 1 - trial.error * ratio**-_SLOWEST, 1 - trial.error * ratio**-_FASTEST
+
+
+def peak_memory() -> int:
+    """Bytes that this process has taken at most so far; 0 where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def _outlook(network: str, train_s: float, epochs: float, trial: Trial) -> Outlook:
+    low, high = expected_accuracy(trial, train_s)
+    return Outlook(train_s=train_s, network=network, epochs=epochs, accuracy_low=low, accuracy_high=high)
+
+
+def _with_more_time(plan: Plan, spec: DataSpec, trial: Trial, train_s: float, times: int) -> Outlook:
+    """The rung that the planner would take, if the cost of a step goes with the network's products."""
+    seconds, name = train_s * times, plan.value_of("network")
+    epochs = chosen = plan.steps * times * plan.batch / spec.num_train
+    if isinstance(plan.model, Cnn):
+        products = epochs * plan.model.products(spec.input_shape)
+        for position, rung in enumerate(ladder(spec.input_shape)):
+            affordable = products / rung.products(spec.input_shape)
+            if affordable < epochs and affordable >= wanted_epochs(position, spec.num_train):
+                name, chosen = describe_model(rung), affordable
+    return _outlook(name, seconds, chosen, trial)

@@ -1,0 +1,118 @@
+"""What a network costs and promises on this machine, found out by doing it for a moment."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import torch
+from torch import Tensor, nn
+
+from .augment import ImageAugment
+from .batches import Rows, batch_at, in_order
+from .hardware import Format
+from .modelfile import chunk_rows
+from .models import ModelSpec
+from .optim import Optimizer, OptimizerSpec, build_optimizer
+from .plan import Speed
+from .tasks import Task
+from .training import build_model, products_of, train_step
+
+_WARM_UP = 2
+_PROBED_ROWS = 128
+_JUDGED_ROWS = 2000
+
+
+def measure_speed(model: nn.Module, rows: Rows, task: Task, *, batch: int, number_format: Format) -> Speed:
+    """Time real steps of a model, augmentation included, and its forward pass in float32. Changes the model.
+
+    On a processor a few rows tell the time of many, so no more than 128 are taken; the optimizer's share, which does
+    not grow with the rows, is timed for itself.
+    """
+    device = next(model.parameters()).device
+    size = min(batch, _PROBED_ROWS) if device.type == "cpu" else batch
+    optimizer = _Timed(build_optimizer(model, OptimizerSpec(), products=products_of(number_format)), device)
+    augment = ImageAugment(flip=True, shift=1)
+    times: list[float] = []
+    model.train()
+    while len(times) < _WARM_UP + 3 or (len(times) < _WARM_UP + 12 and sum(times) < 0.15):
+        began = time.perf_counter()
+        made = batch_at(rows, len(times), size=size, seed=0, task=task, augment=augment)
+        losses = train_step(model, task, optimizer, made, learning_rate=1e-3, number_format=number_format)
+        float(losses.sum())
+        times.append(time.perf_counter() - began - optimizer.seconds[-1])
+    # What disturbs a step only makes it longer: the quick ones tell what it costs.
+    compute_s, optimizer_s = _quick(times[_WARM_UP:]) * batch / size, _quick(optimizer.seconds[_WARM_UP:])
+    return Speed(compute_s + optimizer_s, _forward_rate(model, made.inputs, rows), optimizer_s)
+
+
+class _Timed(Optimizer):
+    """An optimizer that takes the time of its steps."""
+
+    def __init__(self, optimizer: Optimizer, device: torch.device) -> None:
+        self._optimizer, self._device = optimizer, device
+        self.seconds: list[float] = []
+
+    def step(self, learning_rate: float) -> None:
+        self._wait()
+        began = time.perf_counter()
+        self._optimizer.step(learning_rate)
+        self._wait()
+        self.seconds.append(time.perf_counter() - began)
+
+    def _wait(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+
+
+@torch.inference_mode()
+def _forward_rate(model: nn.Module, inputs: Tensor, rows: Rows) -> float:
+    """Rows a second of a prediction's forward pass."""
+    model.eval()
+    size = chunk_rows(rows.dataset.encoder)
+    chunk = inputs.repeat(math.ceil(size / len(inputs)), 1, 1, 1)[:size].contiguous(memory_format=torch.channels_last)
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        float(model(chunk).sum())
+        times.append(time.perf_counter() - began)
+    return size / min(times[1:])
+
+
+def _quick(times: list[float]) -> float:
+    """The lower quartile."""
+    return sorted(times)[len(times) // 4]
+
+
+def try_out(
+    spec: ModelSpec, rows: Rows, validation: Rows, task: Task, *, batch: int, number_format: Format, seconds: float
+) -> tuple[float, float]:
+    """Train a network for some seconds, its rate falling to 0, and judge it. Changes nothing of the run.
+
+    Returns:
+        Share of validation rows, at most 2,000 of them, that it names wrongly; and the seconds it trained.
+    """
+    model = build_model(spec, rows, seed=0, device=str(rows.labels.device))
+    optimizer = build_optimizer(model, OptimizerSpec(), products=products_of(number_format))
+    peak = OptimizerSpec().completed(batch=batch, textbook=False)
+    began, done, step = time.perf_counter(), 0.0, 0
+    model.train()
+    while done < 1:
+        made = batch_at(rows, step, size=batch, seed=0, task=task, augment=ImageAugment(shift=1))
+        train_step(model, task, optimizer, made, learning_rate=peak.rate(done), number_format=number_format)
+        step += 1
+        done = (time.perf_counter() - began) / seconds
+    trained_s = time.perf_counter() - began
+    return _error(model, validation), trained_s
+
+
+@torch.inference_mode()
+def _error(model: nn.Module, rows: Rows) -> float:
+    model.eval()
+    wrong = judged = 0
+    for inputs, labels in in_order(rows, size=128):
+        wrong += int((model(inputs).argmax(1) != labels).sum())
+        judged += len(labels)
+        if judged >= _JUDGED_ROWS:
+            break
+    return wrong / judged
