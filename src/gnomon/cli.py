@@ -137,7 +137,7 @@ def _add_plan(commands: Any) -> None:
     )
     parser.set_defaults(run=_plan, parser=parser, epochs=None, steps=None)
     parser.add_argument("data", metavar="DATA", nargs="?", help="your data, see below")
-    parser.add_argument("--by", metavar="TIME", required=True, help="deadline: 90s, 5m, 1h30m, or a time of day, 18:30")
+    parser.add_argument("--by", metavar="TIME", help="deadline: 90s, 5m, 1h30m, or a time of day, 18:30")
     _add_data_options(parser.add_argument_group("data"))
     _add_network_options(parser.add_argument_group("network and training"))
     _add_output(parser)

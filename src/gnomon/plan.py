@@ -33,6 +33,8 @@ RESERVE_SHARE: Final = 0.015
 
 SMALL_SCALE: Final = 0.75
 """Of height and width, where pictures are shrunk."""
+DOUBTFUL_SHARE: Final = 0.4
+"""Of the validation rows: those with less confidence than this quantile would be predicted from several views."""
 SKIP_AFTER: Final = 0.3
 """Share of the training after which a new pass leaves out the easy rows, if it does at all."""
 
@@ -42,7 +44,7 @@ _HARDLY_MORE = 1.2
 _MOST_BATCH_PIXELS = 2**21
 _PROBING_SHARE = 0.05
 _VALIDATION_SHARE = 0.02
-_VIEWS_SHARE = 0.06
+_VIEWS_SHARE = 0.12
 _MOST_VALIDATIONS, _MOST_EPOCH_VALIDATIONS = 12, 50
 
 
@@ -416,31 +418,31 @@ def _length(
 
 
 def _finish_s(speed: Speed, num_validation: int, num_test: int, views: Views, deadline: Deadline) -> float:
-    """Seconds to judge, report and save after the last step."""
+    """Seconds to judge, report and save after the last step; the validation part is first judged by single views."""
     share = RESERVE_SHARE * deadline.total_s if deadline.is_set else 0.0
-    passes = (num_validation + num_test) * _passes(views)
+    passes = (num_validation + num_test) * _passes(views) + num_validation
     return RESERVE_FIXED_S + share + 1.25 * passes / speed.rows_per_s
 
 
-def _passes(views: Views) -> int:
-    return {"none": 1, "mirror": 2, "mirror+shift": 6}[views]
+def _passes(views: Views) -> float:
+    """Forward passes for a row on the mean; only doubtful rows have other views, in blocks that are filled up."""
+    return 1 + {"none": 0, "mirror": 1, "mirror+shift": 5}[views] * min(1.0, DOUBTFUL_SHARE + 0.1)
 
 
 def _choose_views(
     training: TrainingSpec, symmetry: tuple[float, float], speed: Speed, rows: int, deadline: Deadline
 ) -> tuple[Views, Decision]:
+    doubtful = f"of the {DOUBTFUL_SHARE:.0%} that the first one leaves most doubt about"
     if training.views != "auto":
         return training.views, Decision(name="views", value=training.views, reason="asked for")
     if symmetry[1] < 0.9 * symmetry[0] or training.augment == "none":
         return "none", Decision(name="views", value="none", reason="mirror images are not used in training either")
-    cost_s = 6 * rows / speed.rows_per_s
+    cost_s = _passes("mirror+shift") * rows / speed.rows_per_s
     if cost_s <= _VIEWS_SHARE * (deadline.total_s if deadline.is_set else math.inf):
-        return "mirror+shift", Decision(
-            name="views", value="mirror+shift", reason=f"six views of each picture take {spoken(cost_s)} in all"
-        )
-    return "mirror", Decision(
-        name="views", value="mirror", reason=f"six views would take {spoken(cost_s)}, two a third"
-    )
+        reason = f"six {doubtful} take {spoken(cost_s)} in all"
+        return "mirror+shift", Decision(name="views", value="mirror+shift", reason=reason)
+    reason = f"two {doubtful}; six would take {spoken(cost_s)}"
+    return "mirror", Decision(name="views", value="mirror", reason=reason)
 
 
 def _choose_augmentation(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import msgspec
+import numpy as np
 import tomli_w
 import torch
 from torch import nn
@@ -31,7 +32,7 @@ from .ladder import ladder
 from .modelfile import Header, Model, to_bytes
 from .models import ModelSpec, channels_last, describe_network
 from .optim import OptimizerSpec
-from .plan import Plan, Speed, TrainingSpec, make_plan
+from .plan import DOUBTFUL_SHARE, Plan, Speed, TrainingSpec, make_plan
 from .probing import measure_speed, try_out
 from .report import write_model_card, write_report
 from .run import DATA, ENVIRONMENT, MODEL, NETWORK, PLAN, RECIPE, SPLIT, Run
@@ -51,6 +52,7 @@ _DECODING_SHARE: Final = 0.6
 _DECODING_WATCHED: Final = 0.05
 _SECONDS_BETWEEN_EVENTS: Final = 0.5
 _TRIAL_SHARE: Final = 0.04
+_SURE: Final = 0.98
 
 
 class Recipe(Value, frozen=True):
@@ -250,11 +252,24 @@ def final_model(run: Run, dataset: Dataset, plan: Plan, *, module: nn.Module | N
         raise RunError(f"{str(run.path)!r} has no whole checkpoint", remedy="Train it first: gnomon resume.")
     task = _task(dataset, plan)
     made = {"gnomon": VERSION, "data": dataset.summary.name}
-    header = Header(encoder=dataset.encoder, model=plan.model, task=task, made=made)
+    header = Header(encoder=dataset.encoder, model=plan.model, task=msgspec.structs.replace(task, sure=0.0), made=made)
     network = plan.model.build(dataset.spec.input_shape, task.num_outputs) if module is None else module
     network.load_state_dict(final_weights(checkpoint))
     network = channels_last(network.requires_grad_(False).to(plan.device))
-    return Model(header, network.eval())
+    return _with_doubt(Model(header, network.eval()), dataset)
+
+
+def _with_doubt(model: Model, dataset: Dataset) -> Model:
+    """Other views are for the doubtful rows alone: on the validation part, the third of least confidence."""
+    if model.header.task.views == "none":
+        return model
+    confidences = [
+        model.with_and_without_views(block)[1].max(axis=1)
+        for _, block in dataset.encoded.blocks(dataset.parts["validation"])
+    ]
+    sure = min(_SURE, float(np.quantile(np.concatenate(confidences), DOUBTFUL_SHARE)))
+    task = msgspec.structs.replace(model.header.task, sure=sure)
+    return Model(msgspec.structs.replace(model.header, task=task), model.network)
 
 
 def _fit(recipe: Recipe, run: Run, deadline: Deadline, given: InMemory) -> Generator[Event, None, Prepared]:
