@@ -28,7 +28,7 @@ LEARNING_RATES: dict[OptimizerName, float] = {
     "sgd": 0.05,
     "adam": 1e-3,
     "adamw": 2e-3,
-    "muon": 0.24,
+    "muon": 0.16,
 }
 """Learning rate where none is given, the highest of the schedule; of muon for batches of 512 rows."""
 
