@@ -46,12 +46,12 @@ PLACES = (
 )
 
 
-def draw(runs: Iterable[Run], path: Path) -> None:
-    """Writes an SVG file: medians over seeds. Without any result, nothing."""
+def draw(runs: Iterable[Run], path: Path) -> bool:
+    """Writes an SVG file: medians over seeds. Whether there was anything to draw."""
     runs = list(runs)
     lines = _lines(runs)
     if not lines:
-        return
+        return False
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -75,6 +75,7 @@ def draw(runs: Iterable[Run], path: Path) -> None:
         figure.savefig(path, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Title": TITLE})
     text = path.read_text(encoding="utf-8").replace("'DejaVu Sans'", FONT)
     path.write_text("".join(f"{line.rstrip()}\n" for line in text.splitlines()), encoding="utf-8")
+    return True
 
 
 def _lines(runs: Iterable[Run]) -> dict[str, Line]:

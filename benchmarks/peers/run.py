@@ -214,10 +214,12 @@ def main() -> None:
     runs = results.read(bench.kept)
     print(f"\n{results.table(runs)}\n\n{results.ratio(runs)}")
     try:
-        drawing.draw(runs, picture)
+        if drawing.draw(runs, picture):
+            print(picture)
     except ModuleNotFoundError as error:
         sys.exit(f"not drawn, since {error.name} is not installed here; {PEERS_PYTHON} has it")
-    print(picture)
+    if any(run.failure.startswith("failed") for run in runs):
+        sys.exit("something failed, see the table")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Protocol, TypeAlias
 
 import msgspec
 import torch
@@ -91,6 +91,14 @@ class OptimizerSpec(Value, frozen=True):
         if self.schedule == "cosine":
             return self.peak * 0.5 * (1 + math.cos(math.pi * min(1.0, rest)))
         return self.peak * max(0.0, 1 - rest)
+
+
+class Steps(Protocol):
+    """What a training step needs of an optimizer."""
+
+    def step(self, learning_rate: float) -> None:
+        """Change the weights by their gradients, and drop the gradients."""
+        ...
 
 
 class Optimizer:

@@ -33,7 +33,7 @@ RESERVE_SHARE: Final = 0.015
 
 SMALL_SCALE: Final = 0.75
 """Of height and width, where pictures are shrunk."""
-DOUBTFUL_SHARE: Final = 0.4
+DOUBTFUL_SHARE: Final = 0.3
 """Of the validation rows: those with less confidence than this quantile would be predicted from several views."""
 SKIP_AFTER: Final = 0.3
 """Share of the training after which a new pass leaves out the easy rows, if it does at all."""

@@ -46,7 +46,7 @@ def measure_speed(model: nn.Module, rows: Rows, task: Task, *, batch: int, numbe
     return Speed(compute_s + optimizer_s, _forward_rate(model, made.inputs, rows), optimizer_s)
 
 
-class _Timed(Optimizer):
+class _Timed:
     """An optimizer that takes the time of its steps."""
 
     def __init__(self, optimizer: Optimizer, device: torch.device) -> None:

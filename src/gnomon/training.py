@@ -25,7 +25,7 @@ from .deadline import Deadline
 from .errors import RecipeError
 from .hardware import Format, kept_memory
 from .models import ModelSpec, Network, channels_last, whiten
-from .optim import MovingAverage, Optimizer, build_optimizer
+from .optim import MovingAverage, Optimizer, Steps, build_optimizer
 from .plan import SMALL_SCALE, Plan
 from .progress import Change, progress
 from .run import Checkpoint, Run
@@ -78,7 +78,7 @@ class _State:
 
 
 def train_step(
-    model: nn.Module, task: Task, optimizer: Optimizer, batch: Batch, *, learning_rate: float, number_format: Format
+    model: nn.Module, task: Task, optimizer: Steps, batch: Batch, *, learning_rate: float, number_format: Format
 ) -> Tensor:
     """Forward pass, loss, backward pass, one step of the optimizer. Returns each row's loss, `(N,)` on the device."""
     with torch.autocast(batch.inputs.device.type, torch.bfloat16, enabled=number_format == "bfloat16"):
