@@ -211,6 +211,8 @@ def main() -> None:
                 thin(bench.data, few, chosen.limit_rows)
                 bench = Bench(few, bench.out, bench.seconds, bench.gnomon)
             _run_all(bench, chosen)
+    if not bench.kept.exists():
+        sys.exit(f"nothing has been measured: there is no {bench.kept}")
     runs = results.read(bench.kept)
     print(f"\n{results.table(runs)}\n\n{results.ratio(runs)}")
     try:

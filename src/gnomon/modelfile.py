@@ -30,8 +30,10 @@ from .types import Metric, Raw, Value
 FORMAT: Final = "gnomon-model"
 VERSION: Final = 1
 CHUNKS: Final = (16, 32, 64, 128)
-"""Sizes of a forward pass in every prediction; what is left over is filled up to the next. Below 16 rows a matrix
+"""Sizes of a forward pass in every prediction; what is left over is filled up to the next. Below 16 rows a large matrix
 product takes other kernels and rounds differently, so that a row's answer would depend on its neighbours."""
+SMALL_CHUNKS: Final = (2, 4, 8)
+"""Further sizes, for the networks whose one product is so small that it rounds alike from two rows on."""
 
 _CHUNK_PIXELS = 2**21
 _MAX_HEADER_BYTES = 16 * 2**20
@@ -112,7 +114,7 @@ class Model:
 
     def _inputs(self, encoded: NDArray[Any]) -> Tensor:
         """Normalised, and filled up to the next size of `CHUNKS`."""
-        filled = np.zeros((_chunk_of(len(encoded)), *encoded.shape[1:]), encoded.dtype)
+        filled = np.zeros((self._chunk_of(len(encoded)), *encoded.shape[1:]), encoded.dtype)
         filled[: len(encoded)] = encoded
         device = next((parameter.device for parameter in self.network.parameters()), torch.device("cpu"))
         stored = torch.from_numpy(filled).permute(0, 3, 1, 2).to(device)
@@ -124,16 +126,16 @@ class Model:
         unsure = (alone[:rows].softmax(1).amax(1) <= task.sure).nonzero()[:, 0]
         if task.views == "none" or not len(unsure):
             return alone
-        filled = unsure.new_zeros(_chunk_of(len(unsure)))
+        filled = unsure.new_zeros(self._chunk_of(len(unsure)))
         filled[: len(unsure)] = unsure
         chosen = inputs[filled].contiguous(memory_format=torch.channels_last)
         averaged = alone.clone()
         averaged[unsure] = with_views(self.network, chosen, alone[filled], task.views)[: len(unsure)]
         return averaged
 
-
-def _chunk_of(rows: int) -> int:
-    return next(size for size in CHUNKS if size >= rows)
+    def _chunk_of(self, rows: int) -> int:
+        sizes = (*SMALL_CHUNKS, *CHUNKS) if isinstance(self.header.model, Cnn) else CHUNKS
+        return next(size for size in sizes if size >= rows)
 
 
 def chunk_rows(encoder: ImageEncoder) -> int:

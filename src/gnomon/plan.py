@@ -33,7 +33,7 @@ RESERVE_SHARE: Final = 0.015
 
 SMALL_SCALE: Final = 0.75
 """Of height and width, where pictures are shrunk."""
-DOUBTFUL_SHARE: Final = 0.3
+DOUBTFUL_SHARE: Final = 0.2
 """Of the validation rows: those with less confidence than this quantile would be predicted from several views."""
 SKIP_AFTER: Final = 0.3
 """Share of the training after which a new pass leaves out the easy rows, if it does at all."""
@@ -426,7 +426,7 @@ def _finish_s(speed: Speed, num_validation: int, num_test: int, views: Views, de
 
 def _passes(views: Views) -> float:
     """Forward passes for a row on the mean; only doubtful rows have other views, in blocks that are filled up."""
-    return 1 + {"none": 0, "mirror": 1, "mirror+shift": 5}[views] * min(1.0, DOUBTFUL_SHARE + 0.1)
+    return 1 + {"none": 0, "mirror": 1, "mirror+shift": 5}[views] * min(1.0, DOUBTFUL_SHARE + 0.08)
 
 
 def _choose_views(

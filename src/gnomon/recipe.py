@@ -260,7 +260,7 @@ def final_model(run: Run, dataset: Dataset, plan: Plan, *, module: nn.Module | N
 
 
 def _with_doubt(model: Model, dataset: Dataset) -> Model:
-    """Other views are for the doubtful rows alone: on the validation part, the third of least confidence."""
+    """Other views are for the doubtful rows alone: on the validation part, the fifth of least confidence."""
     if model.header.task.views == "none":
         return model
     confidences = [

@@ -222,10 +222,15 @@ def _diverge(state: _State) -> Stopped:
 
 
 def _judge(state: _State, task: Task, rows: Rows, plan: Plan, deadline: Deadline, train_rows: int) -> Validated:
-    """Validate as planned; keeps the best network."""
+    """Validate as planned; keeps the best network.
+
+    That of the planned end, its rate come down, is kept unless it is worse by more than a standard error: validated
+    by single views on some hundred rows, an earlier one may seem better by chance.
+    """
     loss, accuracy = _validate(state.judged, rows, plan)
     state.validated_step = state.step
-    best = accuracy >= state.best_accuracy
+    ended = state.step >= _steps_in_all(plan, state) and plan.optimizer.schedule != "constant"
+    best = accuracy >= state.best_accuracy - (_standard_error(accuracy, len(rows)) if ended else 0.0)
     if best:
         state.best_step, state.best_accuracy = state.step, accuracy
         state.best_weights = _copied(state.judged)
@@ -237,6 +242,10 @@ def _judge(state: _State, task: Task, rows: Rows, plan: Plan, deadline: Deadline
         elapsed_s=deadline.elapsed_s(),
         best=best,
     )
+
+
+def _standard_error(share: float, rows: int) -> float:
+    return math.sqrt(share * (1 - share) / rows)
 
 
 @torch.inference_mode()
