@@ -72,7 +72,7 @@ HELP: Final = "gnomon train --help says what can be given."
 TRAIN: Final = "train photos" + QUICK
 
 OPTIONS: Final = (
-    Refused("unknown command", "trai photos", ("'trai'", "'train', 'predict'", "gnomon --help")),
+    Refused("unknown command", "trai photos", ("'trai'", "'train', 'plan', 'predict'", "gnomon --help")),
     Refused("no data", "train", ("no data given", "gnomon train DATA --by 5m")),
     Refused("empty data", "train ''", ("no data given", "gnomon train DATA")),
     Refused("two sets of data", "train photos photos", ("'photos' is nothing that gnomon train takes", "--help")),

@@ -130,7 +130,7 @@ def test_passes_that_skip_nothing_are_the_stream(rows: Rows) -> None:
 
 
 def test_what_is_learnt_within_a_pass_decides_the_next_one() -> None:
-    passes = Passes(12, seed=0, skip=0.5, after=0.2)
+    passes = Passes(12, seed=0, skip=0.5, between=(0.2, 0.9))
     taken(passes, size=6, steps=1, progress=0.1)
     passes.learnt(np.arange(12), torch.tensor([9.0, 0, 8, 0, 7, 0, 6, 0, 5, 0, 4, 0]))
     taken(passes, size=6, steps=1, progress=0.25)  # the end of the first pass, so the second one is chosen
@@ -138,11 +138,13 @@ def test_what_is_learnt_within_a_pass_decides_the_next_one() -> None:
     passes.learnt(np.array([0, 2, 4, 6, 8, 10]), torch.full((6,), -1.0))
     late = taken(passes, size=6, steps=2, progress=0.4)
     assert sorted(late[1]) == [1, 3, 5, 7, 9, 11]  # what was skipped comes back when the others cost less
+    last = taken(passes, size=6, steps=3, progress=0.95)
+    assert sorted(last[1] + last[2]) == list(range(12))  # and in the end all of them
 
 
 def test_passes_go_on_from_their_state() -> None:
     rng = np.random.default_rng(0)
-    whole, stopped = (Passes(50, seed=3, skip=0.5, after=0.1) for _ in range(2))
+    whole, stopped = (Passes(50, seed=3, skip=0.5, between=(0.1, 0.8)) for _ in range(2))
     for step in range(40):
         positions, numbers = whole.take(8, step / 40)
         again, same = stopped.take(8, step / 40)
@@ -150,7 +152,7 @@ def test_passes_go_on_from_their_state() -> None:
         losses = torch.from_numpy(rng.random(8))
         whole.learnt(positions, losses)
         stopped.learnt(positions, losses)
-        state, stopped = stopped.state(), Passes(50, seed=3, skip=0.5, after=0.1)
+        state, stopped = stopped.state(), Passes(50, seed=3, skip=0.5, between=(0.1, 0.8))
         stopped.load_state(state)
 
 

@@ -77,11 +77,11 @@ class Passes:
         rows: of the training part.
         seed: of the order.
         skip: share of the rows that a late pass leaves out, the ones of least loss; 0 for none.
-        after: share of the training after which passes are late.
+        between: shares of the training after which passes are late, and from which they are whole again.
     """
 
-    def __init__(self, rows: int, *, seed: int, skip: float = 0.0, after: float = 0.0) -> None:
-        self._rows, self._seed, self._skip, self._after = rows, seed, skip, after
+    def __init__(self, rows: int, *, seed: int, skip: float = 0.0, between: tuple[float, float] = (0.0, 1.0)) -> None:
+        self._rows, self._seed, self._skip, self._between = rows, seed, skip, between
         self._losses = torch.full((rows,), math.inf)
         self._pool: NDArray[np.int64] | None = None
         self._number = self._taken = 0
@@ -125,7 +125,7 @@ class Passes:
 
     def _begin_pass(self, progress: float) -> None:
         self._number, self._taken, self._pool = self._number + 1, 0, None
-        if self._skip and progress >= self._after:
+        if self._skip and self._between[0] <= progress < self._between[1]:
             kept = max(1, round((1 - self._skip) * self._rows))
             dearest = torch.sort(self._losses, descending=True, stable=True).indices[:kept]
             self._pool = np.sort(dearest.cpu().numpy())

@@ -35,8 +35,9 @@ SMALL_SCALE: Final = 0.75
 """Of height and width, where pictures are shrunk."""
 DOUBTFUL_SHARE: Final = 0.2
 """Of the validation rows: those with less confidence than this quantile would be predicted from several views."""
-SKIP_AFTER: Final = 0.3
-"""Share of the training after which a new pass leaves out the easy rows, if it does at all."""
+SKIP_BETWEEN: Final = (0.3, 0.85)
+"""Shares of the training between which a new pass leaves out the easy rows, if it does at all. A network that learns
+the dear ones alone to its end forgets what the others are like."""
 
 _SKIP_EASY, _SMALL_UNTIL, _SMALLEST_SHRUNK = 0.6, 0.6, 24
 _MEAN_COST = 0.76
@@ -108,7 +109,7 @@ class Plan(Value, frozen=True):
 
     Attributes:
         steps: in all, before the changes in `history`.
-        skip_easy, skip_after: share of the rows that passes leave out, and share of the training after which.
+        skip_easy, skip_between: share of the rows that passes leave out, and shares of the training between which.
         small_until: share of the training with shrunk pictures.
         small_cost: seconds of such a step for one second of a whole one.
         validate_every: steps between validations.
@@ -128,7 +129,7 @@ class Plan(Value, frozen=True):
     label_smoothing: float
     views: Views
     skip_easy: float
-    skip_after: float
+    skip_between: tuple[float, float]
     small_until: float
     small_cost: float
     validate_every: int
@@ -233,7 +234,7 @@ def make_plan(
         label_smoothing=_smoothing(training, textbook),
         views=views,
         skip_easy=thrift.skip_easy,
-        skip_after=SKIP_AFTER,
+        skip_between=SKIP_BETWEEN,
         small_until=thrift.small_until,
         small_cost=thrift.small_cost,
         validate_every=max(1, math.ceil(length.steps / validations)),
@@ -373,7 +374,9 @@ def _choose_thrift(
     reasons = ("asked for", "by a deadline: what is known already teaches little", "every epoch is whole")
     chosen = [
         (
-            f"skip the easiest {skip:.0%} after {SKIP_AFTER:.0%} of the time" if skip else "all",
+            f"skip the easiest {skip:.0%} between {SKIP_BETWEEN[0]:.0%} and {SKIP_BETWEEN[1]:.0%} of the steps"
+            if skip
+            else "all",
             training.skip_easy,
             skip,
         ),

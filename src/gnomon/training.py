@@ -154,7 +154,7 @@ def _begin(model: nn.Module, plan: Plan, rows: int, checkpoint: Checkpoint | Non
     if plan.optimizer.average == "ema":
         average = MovingAverage(copy.deepcopy(model), decay=1 - 1 / (1 + _AVERAGED_SHARE * plan.steps))
     optimizer = build_optimizer(model, plan.optimizer, products=products_of(plan.format))
-    passes = Passes(rows, seed=plan.seed, skip=plan.skip_easy, after=plan.skip_after)
+    passes = Passes(rows, seed=plan.seed, skip=plan.skip_easy, between=plan.skip_between)
     state = _State(model, optimizer, average, list(plan.history), passes)
     if checkpoint is not None:
         _restore(state, checkpoint)
