@@ -15,9 +15,8 @@ from typing import Any
 
 from runs import SHARED, Done, data_sets, train
 
-from gnomon.ladder import ladder
+from gnomon.ladder import describe_model, ladder
 from gnomon.models import Cnn
-from gnomon.plan import describe_model
 from gnomon.recipe import Recipe
 from gnomon.sources import SourceSpec
 

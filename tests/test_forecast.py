@@ -1,6 +1,7 @@
 """What a plan promises: arithmetic over a trial, and the command that tells it."""
 
 import json
+import time
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,7 @@ from gnomon.forecast import Trial, expected_accuracy, forecast
 from gnomon.ladder import ladder, wanted_epochs
 from gnomon.models import Cnn, describe_network
 from gnomon.models.describe import NetworkSummary
-from test_plan import SPEC, planned
+from test_plan import NOW, SPEC, planned
 
 
 def summary(model: Cnn) -> NetworkSummary:
@@ -27,7 +28,8 @@ def test_more_time_never_promises_less() -> None:
     assert expected_accuracy(Trial(error=0.0, seconds=1.0), 100) == (1.0, 1.0)
 
 
-def test_alternatives_are_dearer_networks_seen_often_enough() -> None:
+def test_alternatives_are_dearer_networks_seen_often_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: NOW)
     plan = planned(60, speed=0.05)
     assert isinstance(plan.model, Cnn)
     said = forecast(

@@ -12,10 +12,10 @@ import pytest
 from gnomon.deadline import Deadline, parse_deadline
 from gnomon.errors import DeadlineError
 from gnomon.hardware import Format, Hardware
-from gnomon.ladder import ladder
+from gnomon.ladder import Speed, ladder
 from gnomon.models import Cnn, ModelSpec, Plain
 from gnomon.optim import OptimizerSpec
-from gnomon.plan import Plan, Speed, TrainingSpec, make_plan
+from gnomon.plan import Plan, TrainingSpec, make_plan
 from gnomon.types import DataSpec
 
 NOW: Final = 5000.0

@@ -10,9 +10,9 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from .ladder import ladder, wanted_epochs
+from .ladder import describe_model, ladder, wanted_epochs
 from .models import Cnn, NetworkSummary
-from .plan import Plan, describe_model
+from .plan import Plan
 from .types import DataSpec, Decision, Value
 
 TIMES_MORE: Final = (2, 5, 20)

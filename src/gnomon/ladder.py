@@ -7,9 +7,14 @@ last one learn most for their cost: at full resolution a filter costs most and s
 from __future__ import annotations
 
 import math
-from typing import Final
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
 
-from .models import Cnn
+from .hardware import Format
+from .models import Cnn, ModelSpec
+from .types import DataSpec
 
 _WIDTHS: Final = (
     *((8, 16, 32), (16, 32, 64), (16, 64, 128), (32, 96, 192)),
@@ -20,6 +25,27 @@ _MEASURED_ROWS: Final = 47_500
 _EPOCHS: Final = (0.0, 0.5, 1.0, 2.3, 4.5, 10.0, 18.0, 40.0)
 """Passes over 47,500 rows from which a network of the ladder is better than the one before it."""
 _MOST_EPOCHS: Final = 40.0
+_MEAN_COST: Final = 0.76
+_HARDLY_MORE: Final = 1.2
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What a probe measured of one model.
+
+    Attributes:
+        step_s: seconds of one training step.
+        rows_per_s: of a forward pass in float32, without views.
+        optimizer_s: the optimizer's part of the step, which does not grow with the rows.
+    """
+
+    step_s: float
+    rows_per_s: float
+    optimizer_s: float = 0.0
+
+
+Probe: TypeAlias = Callable[[ModelSpec, int, Format], Speed]
+"""(model, batch, format) → its speed on this machine."""
 
 
 def ladder(input_shape: tuple[int, int, int]) -> list[Cnn]:
@@ -44,3 +70,64 @@ def ladder(input_shape: tuple[int, int, int]) -> list[Cnn]:
 def wanted_epochs(rung: int, rows: int) -> float:
     """Passes that a rung needs to be worth its cost. Fewer rows must be seen more often to tell as much."""
     return min(_MOST_EPOCHS, _EPOCHS[rung] * _MEASURED_ROWS / max(1, rows))
+
+
+def climb(
+    spec: DataSpec, left_s: float, *, probe: Callable[[Cnn], Speed], batch: int, most_s: float
+) -> tuple[Cnn, Speed, str]:
+    """The network for this data and time, its speed, and why: up the ladder while the next one is worth it, or hardly
+    costs more.
+
+    Args:
+        spec: the data.
+        left_s: seconds for probing and training.
+        probe: measures a network.
+        batch: rows of a step.
+        most_s: seconds after which no further network is measured.
+    """
+    began_s, rungs = time.monotonic(), ladder(spec.input_shape)
+
+    def passes(speed: Speed) -> float:
+        """Over all rows in the time that is left, of the cost that they have on the mean."""
+        seconds = left_s - (time.monotonic() - began_s)
+        return seconds / (speed.step_s * _MEAN_COST) * batch / spec.num_train
+
+    place, speed = _first_rung(spec, rungs, probe, passes)
+    for position, rung in enumerate(rungs[place + 1 :], place + 1):
+        best, wanted, name = rungs[position - 1], wanted_epochs(position, spec.num_train), describe_model(rung)
+        if passes(speed) < wanted:  # a dearer one is not even tried
+            return best, speed, f"the next larger one, {name}, needs {wanted:.1f} passes and more time"
+        if time.monotonic() - began_s > most_s:
+            return best, speed, f"the largest that could be measured in {most_s:.1f} s"
+        next_speed = probe(rung)
+        if passes(next_speed) < wanted and next_speed.step_s > _HARDLY_MORE * speed.step_s:
+            reason = f"{name} is better from {wanted:.1f} passes on, and there is time for {passes(next_speed):.1f}"
+            return best, speed, f"the next larger one, {reason}"
+        speed = next_speed
+    return rungs[-1], speed, "the largest of the ladder"
+
+
+def describe_model(model: ModelSpec) -> str:
+    """`cnn 16-64-128`."""
+    return f"cnn {'-'.join(map(str, model.widths))}" if isinstance(model, Cnn) else type(model).__name__.lower()
+
+
+def _first_rung(
+    spec: DataSpec, rungs: Sequence[Cnn], probe: Callable[[Cnn], Speed], passes: Callable[[Speed], float]
+) -> tuple[int, Speed]:
+    """Where to begin: the highest rung that is worth it even if its products cost as much as those of the lowest.
+
+    They cost less in larger networks, so that what is skipped would have been climbed over.
+    """
+    speed = probe(rungs[0])
+    products = [rung.products(spec.input_shape) for rung in rungs]
+    worth = [
+        position
+        for position in range(1, len(rungs))
+        if passes(speed) * products[0] / products[position] >= wanted_epochs(position, spec.num_train)
+    ]
+    if worth:
+        higher = probe(rungs[worth[-1]])
+        if passes(higher) >= wanted_epochs(worth[-1], spec.num_train):
+            return worth[-1], higher
+    return 0, speed

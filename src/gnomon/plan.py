@@ -7,9 +7,9 @@ says how long a step of a model takes; so a plan can be made, tested and printed
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -17,7 +17,7 @@ from .augment import ImageAugment, choose_augment, parse_augment
 from .deadline import Deadline, spoken
 from .errors import DeadlineError
 from .hardware import Format, Hardware
-from .ladder import ladder, wanted_epochs
+from .ladder import Probe, Speed, climb, describe_model, ladder
 from .models import Cnn, Imported, ModelSpec, Plain
 from .optim import OptimizerSpec
 from .progress import Change
@@ -40,11 +40,9 @@ SKIP_BETWEEN: Final = (0.3, 0.85)
 the dear ones alone to its end forgets what the others are like."""
 
 _SKIP_EASY, _SMALL_UNTIL, _SMALLEST_SHRUNK = 0.6, 0.6, 24
-_MEAN_COST = 0.76
-_HARDLY_MORE = 1.2
 _MOST_BATCH_PIXELS = 2**21
-_PROBING_SHARE = 0.05
 _VALIDATION_SHARE = 0.02
+_PROBING_SHARE = 0.05
 _VIEWS_SHARE = 0.12
 _MOST_VALIDATIONS, _MOST_EPOCH_VALIDATIONS = 12, 50
 
@@ -83,25 +81,6 @@ class TrainingSpec(Value, frozen=True):
     threads: Annotated[int, msgspec.Meta(ge=1, le=1024)] | None = None
     device: str = "auto"
     checkpoint_steps: Count | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """What a probe measured of one model.
-
-    Attributes:
-        step_s: seconds of one training step.
-        rows_per_s: of a forward pass in float32, without views.
-        optimizer_s: the optimizer's part of the step, which does not grow with the rows.
-    """
-
-    step_s: float
-    rows_per_s: float
-    optimizer_s: float = 0.0
-
-
-Probe: TypeAlias = Callable[[ModelSpec, int, Format], Speed]
-"""(model, batch, format) → its speed on this machine."""
 
 
 class Plan(Value, frozen=True):
@@ -295,7 +274,14 @@ def _choose_model(
         chosen = ladder(spec.input_shape)[2]
         speed, reason = probe(chosen, batch, number_format), "the third size of the ladder, since no deadline is given"
     else:
-        chosen, speed, reason = _climb(spec, deadline, number_format, probe, batch)
+        left_s = deadline.remaining_s() - RESERVE_FIXED_S - RESERVE_SHARE * deadline.total_s
+        chosen, speed, reason = climb(
+            spec,
+            left_s,
+            probe=lambda rung: probe(rung, batch, number_format),
+            batch=batch,
+            most_s=_PROBING_SHARE * deadline.total_s,
+        )
     if training.format == "auto" and not deadline.is_set:
         why = "by the input's size and the machine's kind, since no deadline is given"
     elif training.format == "auto" and len(hardware.formats) > 1:
@@ -319,34 +305,6 @@ def _choose_model(
 def _usual_format(spec: DataSpec, hardware: Hardware) -> Format:
     """The shorter format where the machine has it, but for tiny inputs, where converting costs more than it saves."""
     return hardware.formats[-1] if min(spec.input_shape[1:]) >= 16 else "float32"
-
-
-def _climb(
-    spec: DataSpec, deadline: Deadline, number_format: Format, probe: Probe, batch: int
-) -> tuple[ModelSpec, Speed, str]:
-    """Up the ladder while the next network sees the rows often enough, or costs hardly more than the one before."""
-    began_s = deadline.elapsed_s()
-    rungs = ladder(spec.input_shape)
-    best, speed = rungs[0], probe(rungs[0], batch, number_format)
-    for position, rung in enumerate(rungs[1:], 1):
-        wanted = wanted_epochs(position, spec.num_train)
-        if _affordable_epochs(speed, deadline, batch, spec.num_train) < wanted:  # a dearer one is not even tried
-            return best, speed, f"the next larger one, {describe_model(rung)}, needs {wanted:.1f} passes and more time"
-        if deadline.elapsed_s() - began_s > _PROBING_SHARE * deadline.total_s:
-            return best, speed, f"the largest that could be measured in {_PROBING_SHARE:.0%} of the time"
-        next_speed = probe(rung, batch, number_format)
-        epochs = _affordable_epochs(next_speed, deadline, batch, spec.num_train)
-        if epochs < wanted and next_speed.step_s > _HARDLY_MORE * speed.step_s:
-            wants = f"the next larger one, {describe_model(rung)}, is better from {wanted:.1f} passes on"
-            return best, speed, f"{wants}, and there is time for {epochs:.1f}"
-        best, speed = rung, next_speed
-    return best, speed, "the largest of the ladder"
-
-
-def _affordable_epochs(speed: Speed, deadline: Deadline, batch: int, rows: int) -> float:
-    """Passes over the rows, of the cost that they have on the mean."""
-    seconds = deadline.remaining_s() - RESERVE_FIXED_S - RESERVE_SHARE * deadline.total_s
-    return seconds / (speed.step_s * _MEAN_COST) * batch / rows
 
 
 def _choose_format(
@@ -476,11 +434,6 @@ def _validations(length: _Length, validation_s: float, epochs: float | None) -> 
         return max(1, min(_MOST_EPOCH_VALIDATIONS, round(epochs), length.steps))
     affordable = int(_VALIDATION_SHARE * length.train_s / max(validation_s, 1e-6))
     return max(1, min(_MOST_VALIDATIONS, max(4, affordable), length.steps))
-
-
-def describe_model(model: ModelSpec) -> str:
-    """`cnn 16-64-128`."""
-    return f"cnn {'-'.join(map(str, model.widths))}" if isinstance(model, Cnn) else type(model).__name__.lower()
 
 
 def _describe_optimizer(optimizer: OptimizerSpec) -> Decision:

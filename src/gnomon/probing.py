@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from .augment import ImageAugment
 from .batches import Rows, batch_at, in_order
 from .hardware import Format
+from .ladder import Speed
 from .modelfile import chunk_rows
 from .models import ModelSpec
 from .optim import Optimizer, OptimizerSpec, build_optimizer
-from .plan import Speed
 from .tasks import Task
 from .training import build_model, products_of, train_step
 

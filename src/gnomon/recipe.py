@@ -28,11 +28,11 @@ from .errors import DeadlineError, RecipeError, RunError
 from .evaluate import evaluate
 from .forecast import Forecast, Trial, forecast
 from .hardware import Format, Hardware, describe_environment, kept_memory, measure_hardware, usable_cores
-from .ladder import ladder
+from .ladder import Speed, ladder
 from .modelfile import Header, Model, to_bytes
 from .models import ModelSpec, channels_last, describe_network
 from .optim import OptimizerSpec
-from .plan import DOUBTFUL_SHARE, Plan, Speed, TrainingSpec, make_plan
+from .plan import DOUBTFUL_SHARE, Plan, TrainingSpec, make_plan
 from .probing import measure_speed, try_out
 from .report import write_model_card, write_report
 from .run import DATA, ENVIRONMENT, MODEL, NETWORK, PLAN, RECIPE, SPLIT, Run
@@ -44,7 +44,7 @@ from .version import VERSION
 
 T = TypeVar("T")
 
-_SYMMETRY_ROWS: Final = 4000
+_SYMMETRY_ROWS: Final = 2500
 _MOST_PIXELS, _FEWEST_PIXELS = 224 * 224, 32 * 32
 _PIXELS_PER_S: Final = 4e6
 _WANTED_EPOCHS: Final = 30

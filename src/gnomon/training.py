@@ -183,8 +183,10 @@ def _steps(
                 return
             yield stepped
         if _validation_is_due(state, plan, steps):
-            yield _judge(state, task, validation, plan, deadline, len(rows))
-            pace.pause_ended()
+            began = time.monotonic()
+            validated = _judge(state, task, validation, plan, deadline, len(rows))
+            pace.judged(time.monotonic() - began)
+            yield validated
         if _save_is_due(state, plan, pace) or last:
             _save(state, run, deadline)
             yield Saved(step=state.step)
@@ -352,6 +354,7 @@ class _Pace:
         self._losses: list[Tensor] = []
         self._rate = 0.0
         self._look_at, self._look_step, self._look_cost = self._told_at, step, 0.0
+        self._judging_s = 0.0
 
     def stepped_once(self, loss: Tensor, rate: float, cost: float) -> None:
         self._losses.append(loss)
@@ -364,6 +367,12 @@ class _Pace:
     def pause_ended(self) -> None:
         """What passed since the last event was no training."""
         self._told_at = time.monotonic()
+
+    def judged(self, seconds: float) -> None:
+        """A validation took so long. It is no step, and so many more are to come."""
+        self._judging_s = seconds
+        self._look_at += seconds
+        self.pause_ended()
 
     def saved(self) -> None:
         self._saved_at = time.monotonic()
@@ -397,7 +406,8 @@ class _Pace:
         """
         if not self._plan.end_s or step >= steps or step == self._look_step:
             return None
-        left_s = self._plan.end_s - self._deadline.elapsed_s()
+        validations = math.ceil((steps - step) / self._plan.validate_every)
+        left_s = self._plan.end_s - self._deadline.elapsed_s() - validations * self._judging_s
         seconds = time.monotonic() - self._look_at
         far = step - self._look_step >= max(3, _LOOK_SHARE * (steps - self._look_step))
         if left_s > 0 and not far and seconds < max(_SHORTEST_LOOK_S, _LOOK_SHARE * left_s):
@@ -410,5 +420,5 @@ class _Pace:
         if off * step_s < _TOLERATED_S or off < tolerated * (steps - step):
             return None
         word = "slower" if step + left < steps else "faster"
-        reason = f"the machine is {word} than planned: {step_s * 1000:.1f} ms a step, validation included"
+        reason = f"the machine is {word} than planned: {step_s * 1000:.1f} ms a step"
         return Change(step=step, steps_before=steps, steps=step + left, reason=reason)
