@@ -28,12 +28,13 @@ LEARNING_RATES: dict[OptimizerName, float] = {
     "sgd": 0.05,
     "adam": 1e-3,
     "adamw": 2e-3,
-    "muon": 0.16,
+    "muon": 0.24,
 }
-"""Learning rate where none is given, the highest of the schedule; of muon for batches of 512 rows."""
+"""Learning rate where none is given, the highest of the schedule; of muon for 400 batches of 512 rows."""
 
 _MUON_MOMENTUM = 0.6
 _MUON_SGD_RATE = 0.25
+_MUON_STEPS, _MUON_LONG = 400, (0.6, 1.4)
 _NEWTON_SCHULZ_STEPS = 3
 
 
@@ -66,14 +67,18 @@ class OptimizerSpec(Value, frozen=True):
         """The highest learning rate."""
         return LEARNING_RATES[self.name] if self.learning_rate is None else self.learning_rate
 
-    def completed(self, *, batch: int, textbook: bool) -> OptimizerSpec:
+    def completed(self, *, batch: int, steps: int, textbook: bool) -> OptimizerSpec:
         """With every field decided.
 
         Args:
             batch: rows of a step; Muon's rate follows its root, since the noise of a step does.
+            steps: of the training; Muon's rate falls with their root, between bounds: more steps reach as far.
             textbook: train as the textbook does: constant rate, no averaging.
         """
-        scale = min(1.0, (batch / 512) ** 0.5) if self.name == "muon" else 1.0
+        scale = 1.0
+        if self.name == "muon":
+            least, most = _MUON_LONG
+            scale = min(1.0, (batch / 512) ** 0.5) * min(most, max(least, (_MUON_STEPS / steps) ** 0.5))
         return msgspec.structs.replace(
             self,
             learning_rate=scale * self.peak if self.learning_rate is None else self.learning_rate,

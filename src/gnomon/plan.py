@@ -189,13 +189,13 @@ def make_plan(
     """
     batch, batch_decision = _choose_batch(spec, training, optimizer)
     textbook = isinstance(model, Plain)
-    optimizer = optimizer.completed(batch=batch, textbook=textbook)
     chosen, speed, number_format, decisions = _choose_model(spec, hardware, deadline, model, training, probe, batch)
     views, views_decision = _choose_views(training, symmetry, speed, num_validation + num_test, deadline)
     finish_s = _finish_s(speed, num_validation, num_test, views, deadline)
     validation_s = num_validation / speed.rows_per_s
     thrift = _choose_thrift(spec, deadline, training, chosen, speed)
     length = _length(spec, deadline, training, speed, batch, finish_s, thrift.mean_cost)
+    optimizer = optimizer.completed(batch=batch, steps=length.steps, textbook=textbook)
     epochs = length.steps * batch / spec.num_train
     augment, augment_decision = _choose_augmentation(spec, training, symmetry, epochs)
     weights, weights_decision = _class_weights(spec, training)

@@ -94,7 +94,7 @@ def try_out(
     """
     model = build_model(spec, rows, seed=0, device=str(rows.labels.device))
     optimizer = build_optimizer(model, OptimizerSpec(), products=products_of(number_format))
-    peak = OptimizerSpec().completed(batch=batch, textbook=False)
+    peak = OptimizerSpec().completed(batch=batch, steps=100, textbook=False)
     began, done, step = time.perf_counter(), 0.0, 0
     model.train()
     while done < 1:
