@@ -293,4 +293,4 @@ def _damaged(path: Path, why: str) -> ModelFileError:
 
 def _has_depths(model: Cnn) -> bool:
     depths = model.depths
-    return len(depths) == len(model.widths) and min(depths, default=0) >= 1 and sum(depths) <= _MAX_LAYERS
+    return len(depths) == len(model.widths) and min(depths, default=1) >= 1 and sum(depths) <= _MAX_LAYERS
