@@ -68,7 +68,7 @@ def ladder(input_shape: tuple[int, int, int]) -> list[Cnn]:
 
 
 def wanted_epochs(rung: int, rows: int) -> float:
-    """Passes that a rung needs to be worth its cost. Fewer rows must be seen more often, though not as much as fewer."""
+    """Passes that a rung needs to be worth its cost; fewer rows must be seen more often."""
     return min(_MOST_EPOCHS, _EPOCHS[rung] * (_MEASURED_ROWS / max(1, rows)) ** 0.75)
 
 
