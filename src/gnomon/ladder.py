@@ -69,7 +69,7 @@ def ladder(input_shape: tuple[int, int, int]) -> list[Cnn]:
 
 def wanted_epochs(rung: int, rows: int) -> float:
     """Passes that a rung needs to be worth its cost; fewer rows must be seen more often."""
-    return min(_MOST_EPOCHS, _EPOCHS[rung] * (_MEASURED_ROWS / max(1, rows)) ** 0.75)
+    return min(_MOST_EPOCHS, _EPOCHS[rung] * math.pow(_MEASURED_ROWS / max(1, rows), 0.75))
 
 
 def climb(
