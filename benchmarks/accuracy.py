@@ -7,15 +7,11 @@ Data that is not in FOLDER is skipped, and said.
 """
 
 import argparse
-import json
-import os
 import statistics
-import subprocess
-import sys
-import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from runs import SHARED, train
 
 TEXTBOOK = "--model plain --optimizer adam --batch 32 --epochs 10 --augment none"
 
@@ -38,22 +34,10 @@ CASES = {
 }
 
 
-def run(case: Case, data: str, seed: int) -> tuple[float, float]:
-    """Test accuracy, and the wall seconds of the whole process."""
-    with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "GNOMON_CACHE": f"{folder}/cache"}
-        command = [sys.executable, "-m", "gnomon", "train", data, *case.options.split(), "--seed", str(seed), "--json"]
-        began = time.monotonic()
-        done = subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True)
-        seconds = time.monotonic() - began
-    finished = json.loads(done.stdout.splitlines()[-1])
-    return finished["metrics"]["accuracy"]["value"], seconds
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=list(CASES), metavar="NAME", help=", ".join(CASES))
-    parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
+    parser.add_argument("--data", type=Path, default=SHARED)
     parser.add_argument("--seeds", type=int, default=1)
     chosen = parser.parse_args()
     print("| case | options | test accuracy, median (each) | floor | seconds of the process, longest |")
@@ -64,8 +48,9 @@ def main() -> None:
         if case.data != "digits" and not path.exists():
             print(f"| {name} | skipped: no {case.data} | | | |")
             continue
-        results = [run(case, case.data if case.data == "digits" else str(path), seed) for seed in range(chosen.seeds)]
-        accuracies, seconds = zip(*results, strict=True)
+        data = case.data if case.data == "digits" else str(path)
+        results = [train(data, *case.options.split(), "--seed", str(seed)) for seed in range(chosen.seeds)]
+        accuracies, seconds = [done.accuracy for done in results], [done.seconds for done in results]
         each = " ".join(f"{accuracy:.1%}" for accuracy in accuracies)
         limit = f" of {case.seconds:.0f}" if case.seconds else ""
         print(

@@ -187,7 +187,7 @@ def test_the_loss_and_its_gradient(
     logits = rng.normal(size=(7, 3)) * 4
     targets = rng.dirichlet([1, 1, 1], size=7) if mixed else np.eye(3)[rng.integers(0, 3, 7)]
     tensor = torch.from_numpy(logits).requires_grad_(True)
-    loss = task.loss(tensor, torch.from_numpy(targets))
+    loss = task.losses(tensor, torch.from_numpy(targets)).mean()
     loss.backward()  # type: ignore[no-untyped-call]
     wanted, slopes = cross_entropy(logits, targets, np.array(weights or (1, 1, 1)), smoothing)
     assert float(loss.detach()) == pytest.approx(wanted, abs=1e-12)
@@ -198,11 +198,11 @@ def test_the_loss_and_its_gradient(
 def test_the_loss_of_large_logits_is_finite_and_short_formats_are_widened() -> None:
     task = Classify(classes=CLASSES)
     large = torch.tensor([[1e4, 0.0, -1e4]])
-    assert float(task.loss(large, torch.tensor([[0.0, 0.0, 1.0]]))) == pytest.approx(2e4)
+    assert float(task.losses(large, torch.tensor([[0.0, 0.0, 1.0]])).mean()) == pytest.approx(2e4)
     short = torch.tensor([[0.5, 0.25, -1.0]], dtype=torch.bfloat16)
-    loss = task.loss(short, torch.eye(3)[:1])
+    loss = task.losses(short, torch.eye(3)[:1]).mean()
     assert loss.dtype == torch.float32
-    assert float(loss) == pytest.approx(float(task.loss(short.float(), torch.eye(3)[:1])), abs=1e-7)
+    assert float(loss) == pytest.approx(float(task.losses(short.float(), torch.eye(3)[:1]).mean()), abs=1e-7)
 
 
 # --- One step of gradient descent, by hand ---------------------------------------------------------------------------
@@ -246,7 +246,7 @@ def test_a_step_of_gradient_descent_is_the_textbooks(rng: np.random.Generator) -
     weights = values(network)
     for rate in (0.5, 0.25, 0.125):
         logits = network(torch.from_numpy(inputs))
-        loss = task.loss(logits, torch.from_numpy(targets))
+        loss = task.losses(logits, torch.from_numpy(targets)).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         wanted_logits, wanted_loss, slopes = plain_by_hand(weights, inputs, targets)
         np.testing.assert_allclose(logits.detach().numpy(), wanted_logits, atol=1e-10)
@@ -294,7 +294,7 @@ def test_the_cnns_gradient_is_the_slope_of_its_loss() -> None:
     torch.manual_seed(0)
     network = Cnn(widths=(4,), convolutions=3, stem_width=4).build((1, 6, 6), 3).double()
     task, inputs, targets = Classify(classes=CLASSES), torch.randn(5, 1, 6, 6).double(), torch.eye(3)[[0, 1, 2, 0, 1]]
-    task.loss(network(inputs), targets).backward()  # type: ignore[no-untyped-call]
+    task.losses(network(inputs), targets).mean().backward()  # type: ignore[no-untyped-call]
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             assert parameter.grad is None
@@ -305,7 +305,7 @@ def test_the_cnns_gradient_is_the_slope_of_its_loss() -> None:
         for change in (1e-6, -1e-6):
             with torch.no_grad():
                 parameter[place] += change
-                losses.append(float(task.loss(network(inputs), targets)))
+                losses.append(float(task.losses(network(inputs), targets).mean()))
                 parameter[place] -= change
         assert parameter.grad is not None
         assert float(parameter.grad[place]) == pytest.approx((losses[0] - losses[1]) / 2e-6, rel=1e-4, abs=1e-8), name

@@ -167,12 +167,17 @@ def batch_of(
 
 
 def shrunk(inputs: Tensor, scale: float) -> Tensor:
-    """`(N, C, H, W)` scaled down with antialiasing, its sides rounded to multiples of 4."""
+    """`(N, C, H, W)` scaled down with antialiasing, to sides as `shrunk_side` gives them."""
     if scale >= 1:
         return inputs
-    size = [max(4, 4 * round(scale * side / 4)) for side in inputs.shape[2:]]
+    size = [shrunk_side(side, scale) for side in inputs.shape[2:]]
     smaller = nn.functional.interpolate(inputs, size, mode="bilinear", antialias=True, align_corners=False)
     return smaller.contiguous(memory_format=torch.channels_last)
+
+
+def shrunk_side(side: int, scale: float) -> int:
+    """A side scaled down and rounded to a multiple of 4."""
+    return max(4, 4 * round(scale * side / 4))
 
 
 def in_order(rows: Rows, *, size: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -88,19 +88,22 @@ def _in_parallel(
             idle.put(decoder)
 
     waiting: deque[Future[tuple[int, Failures]]] = deque()
+
+    def collect() -> int:
+        """Wait for the oldest block. Returns its number of rows."""
+        count, failed = waiting.popleft().result()
+        failures.update(failed)
+        return count
+
     with ThreadPoolExecutor(len(decoders)) as pool:
         try:
             for block in blocks:
                 waiting.append(pool.submit(decode, block))
-                while len(waiting) > 2 * len(decoders):
-                    count, failed = waiting.popleft().result()
-                    failures.update(failed)
-                    done += count
+                if len(waiting) > 2 * len(decoders):
+                    done += collect()
                     yield done
             while waiting:
-                count, failed = waiting.popleft().result()
-                failures.update(failed)
-                done += count
+                done += collect()
                 yield done
         finally:
             for future in waiting:

@@ -14,6 +14,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from .augment import ImageAugment, choose_augment, parse_augment
+from .batches import shrunk_side
 from .deadline import Deadline, spoken
 from .errors import DeadlineError
 from .hardware import Format, Hardware
@@ -325,7 +326,7 @@ def _choose_thrift(
     skip = training.skip_easy if training.skip_easy is not None else _SKIP_EASY if auto else 0.0
     usual = _SMALL_UNTIL if auto and min(spec.input_shape[1:]) >= _SMALLEST_SHRUNK else 0.0
     small = (training.small_until if training.small_until is not None else usual) if isinstance(model, Cnn) else 0.0
-    area = math.prod(round(SMALL_SCALE * side / 4) * 4 / side for side in spec.input_shape[1:])
+    area = math.prod(shrunk_side(side, SMALL_SCALE) / side for side in spec.input_shape[1:])
     cost = 1.0
     if small and deadline.is_set:
         cost = (area * (speed.step_s - speed.optimizer_s) + speed.optimizer_s) / speed.step_s

@@ -68,10 +68,6 @@ class Classify(Value, tag="classify", tag_field="task", frozen=True):
             smoothed = smoothed * (len(smoothed) / smoothed.sum())
         return -(smoothed * logs).sum(1)
 
-    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The mean of `losses`, a scalar."""
-        return self.losses(logits, targets).mean()
-
     def targets(self, labels: Tensor) -> Tensor:
         """`(N,)` class indices → `(N, K)` float32 distributions."""
         return nn.functional.one_hot(labels, self.num_outputs).float()
