@@ -108,7 +108,7 @@ OPTIONS: Final = (
     ),
     Refused("plain and tiny", "train photos --size 8 --model plain", ("at least 18×18", "8×8", "Use --size 32")),
     Refused("one pixel", "train photos --size 1", ("pictures of 1×1 are too small", "Give a larger --size")),
-    Refused("too large for the disk", "train photos --size 9999999", ("the encoded pictures need", "smaller --size")),
+    Refused("too large for the disk", "train photos --size 9999999", ("the encoded rows need", "smaller --size")),
     Refused("unknown augmentation", TRAIN + " --augment rotate", ("'rotate' is not known", "cutout, flip, mixup")),
     Refused("strength no number", TRAIN + " --augment shift=x", ("'shift=x' is not a number", "shift=3")),
     Refused("no such device", TRAIN + " --device tpu", ("there is no device 'tpu'", "Use --device cpu")),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gnomon import chance
 from gnomon.augment import ImageAugment, choose_augment, mirror_symmetry, parse_augment
 from gnomon.baseline import simple_features
-from gnomon.batches import Passes, Rows, batch_at, in_order, open_rows, shrunk
+from gnomon.batches import Passes, Rows, batch_of, in_order, open_rows, shrunk
 from gnomon.dataset import Dataset, DatasetSpec, build_dataset
 from gnomon.errors import RecipeError
 from gnomon.sources.arrays import array_source
@@ -55,7 +55,10 @@ def rows(request: pytest.FixtureRequest, dataset: Dataset) -> Rows:
 
 def batch(rows: Rows, step: int, *, size: int = 16, seed: int = 0, augment: ImageAugment = NONE) -> Batch:
     task = Classify(classes=rows.dataset.spec.classes)
-    return batch_at(rows, step, size=size, seed=seed, task=task, augment=augment)
+    passes = Passes(len(rows), seed=seed)
+    for _ in range(step):
+        passes.take(size, 0.0)
+    return batch_of(rows, *passes.take(size, 0.0), seed=seed, task=task, augment=augment)
 
 
 def normalised(rows: Rows, indices: NDArray[np.int64]) -> NDArray[np.float64]:

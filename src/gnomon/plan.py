@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from .augment import ImageAugment, choose_augment, parse_augment
+from .augment import Augment, ImageAugment, choose_augment, parse_augment
 from .batches import shrunk_side
 from .deadline import Deadline, spoken
 from .errors import DeadlineError
@@ -99,7 +99,7 @@ class Plan(Value, frozen=True):
 
     model: ModelSpec
     optimizer: OptimizerSpec
-    augment: ImageAugment
+    augment: Augment
     batch: int
     steps: int
     format: Format
@@ -272,7 +272,7 @@ def _choose_model(
     if model is not None:
         chosen, speed, reason = model, probe(model, batch, number_format), "asked for"
     elif not deadline.is_set:
-        chosen = ladder(spec.input_shape)[2]
+        chosen = ladder(spec)[2].model
         speed, reason = probe(chosen, batch, number_format), "the third size of the ladder, since no deadline is given"
     else:
         left_s = deadline.remaining_s() - RESERVE_FIXED_S - RESERVE_SHARE * deadline.total_s

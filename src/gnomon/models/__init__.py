@@ -7,7 +7,8 @@ imported  a module of the user's own, `package.module:Name`
 
 from __future__ import annotations
 
-from typing import Protocol, TypeAlias
+import math
+from typing import Final, Protocol, TypeAlias
 
 import torch
 from torch import nn
@@ -25,11 +26,13 @@ ModelSpec: TypeAlias = Plain | Cnn | Imported
 class Builds(Protocol):
     """What every model spec does."""
 
-    def build(self, input_shape: tuple[int, int, int], num_outputs: int) -> nn.Module:
-        """A module that maps `(N, C, H, W)` to `(N, num_outputs)` logits."""
+    def build(self, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
+        """A module that maps what an encoder gives, rows of `input_shape`, to `(N, num_outputs)`."""
         ...
 
 
+_WHITENING_ROWS: Final = 512
+_WHITENING_PIXELS: Final = 2**19
 _NAMED: dict[str, ModelSpec | None] = {"auto": None, "cnn": None, "plain": Plain()}
 
 
@@ -46,6 +49,25 @@ def model_named(name: str) -> ModelSpec | None:
             f"the model {name!r} is not known", remedy=f"{nearest(name, _NAMED)} Or write package.module:Name."
         )
     return Imported(name=name)
+
+
+def rows_to_start_from(module: nn.Module, input_shape: tuple[int, ...]) -> int:
+    """How many training rows `start_from` wants; 0 for a network whose weights begin from nothing but chance."""
+    if isinstance(module, Network):
+        return min(_WHITENING_ROWS, max(16, _WHITENING_PIXELS // math.prod(input_shape[1:])))
+    return 0
+
+
+def start_from(module: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> None:
+    """Set the weights that begin from training rows.
+
+    Args:
+        module: as built.
+        inputs: rows as the network takes them.
+        labels: `(N,)` class indices.
+    """
+    if isinstance(module, Network):
+        whiten(module, inputs)
 
 
 def channels_last(module: nn.Module) -> nn.Module:
