@@ -26,7 +26,7 @@ TRAIN: Final = (
     *("optim", "hardware", "ladder", "progress", "plan", "run", "training", "probing", "forecast"),
     *("evaluate", "doctor", "explain", "report"),
     *("recipe", "tune", "cluster"),
-    *("display", "api", "estimator", "cli"),
+    *("display", "api", "estimator", "options", "cli"),
 )
 ORDER: Final = (*PREDICT, *TRAIN, "__main__", "__init__")
 
