@@ -15,6 +15,7 @@ from gnomon.augment import ImageAugment, choose_augment, mirror_symmetry, parse_
 from gnomon.baseline import simple_features
 from gnomon.batches import Passes, Rows, batch_of, in_order, open_rows, shrunk
 from gnomon.dataset import Dataset, DatasetSpec, build_dataset
+from gnomon.encoders import ImageEncoder
 from gnomon.errors import RecipeError
 from gnomon.sources.arrays import array_source
 from gnomon.tasks import Classify
@@ -64,6 +65,7 @@ def batch(rows: Rows, step: int, *, size: int = 16, seed: int = 0, augment: Imag
 def normalised(rows: Rows, indices: NDArray[np.int64]) -> NDArray[np.float64]:
     """`(N, C, H, W)`, straight from the file."""
     encoder, stored = rows.dataset.encoder, rows.dataset.encoded.take(indices).astype(np.float64)
+    assert isinstance(encoder, ImageEncoder)
     scaled: NDArray[np.float64] = (stored - np.array(encoder.mean)) / np.array(encoder.std)
     return scaled.transpose(0, 3, 1, 2)
 

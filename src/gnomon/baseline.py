@@ -41,7 +41,7 @@ def simple_features(pictures: NDArray[Any]) -> Tensor:
 
 
 def simple_features_of_sequences(sequences: NDArray[Any]) -> Tensor:
-    """`(N, T, C)`, padded with NaN, → `(N, 13 C + 1)` float32: means of twelve parts of the time, spread, and length."""
+    """`(N, T, C)`, padded with NaN, → `(N, 13 C + 1)` float32: means of twelve parts of the time, spread, length."""
     there = ~np.isnan(sequences).all(axis=2)
     lengths = np.maximum(1, there.sum(axis=1))
     values = np.nan_to_num(sequences.astype(np.float64))

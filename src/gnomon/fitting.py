@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -10,16 +12,27 @@ from numpy.typing import NDArray
 
 from . import chance
 from .cache import EncodedRows
-from .encoders import Encoder, Fit, Header, ImageEncoder, choose_geometry, quiet_decoding, read_header
+from .encoders import (
+    Encoder,
+    Fit,
+    Header,
+    ImageEncoder,
+    TextEncoder,
+    choose_geometry,
+    choose_text,
+    quiet_decoding,
+    read_header,
+)
 from .errors import DataError, RowError
 from .sources import Source
-from .types import Decision, plural
+from .types import Decision, Raw, plural
 
 SMALLEST_SIDE: Final = 3
 """What a 3×3 filter needs."""
 
 _SAMPLE: Final = 256
 _STATISTICS_ROWS: Final = 4096
+_MOST_FITTED: Final = 200_000
 
 
 def fit_geometry(
@@ -37,12 +50,24 @@ def fit_geometry(
     Raises:
         DataError: no row that was looked at can be read.
     """
+    if source.kind == "text":
+        text_encoder, decisions, notes = choose_text(_readable(source, train))
+        return text_encoder, tuple(decisions), tuple(notes)
     encoder, decision = _fit_pictures(source, train, size, fit, max_pixels)
     return encoder, (decision,), ()
 
 
+def _readable(source: Source, train: NDArray[np.int64]) -> Iterator[Raw]:
+    """Training rows as they are read, evenly spaced where they are more than can be looked at."""
+    for row in train[np.unique(np.linspace(0, len(train) - 1, _MOST_FITTED).astype(int))].tolist():
+        with suppress(RowError):  # named and counted when it is encoded
+            yield source.read(row)
+
+
 def with_statistics(encoder: Encoder, encoded: EncodedRows, train: NDArray[np.int64], seed: int) -> Encoder:
     """With mean and deviation per channel over up to 4,096 training rows, a bounded number at a time, in float64."""
+    if isinstance(encoder, TextEncoder):
+        return encoder
     order = chance.permutation(seed, "statistics", 0, len(train))[:_STATISTICS_ROWS]
     channels = encoder.shape[-1]
     sums, squares, count = np.zeros(channels), np.zeros(channels), 0

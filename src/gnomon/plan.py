@@ -247,8 +247,11 @@ def _with_dropout(model: ModelSpec, dropout: float) -> ModelSpec:
 
 
 def _choose_batch(spec: DataSpec, training: TrainingSpec, optimizer: OptimizerSpec) -> tuple[int, Decision]:
-    """A power of two from 16 to 256 rows: of pictures about 24 steps an epoch and at most 2 million pixels; of sequences,
-    which are fewer and learn by smaller steps, about 96 and at most 32,000 steps of time."""
+    """A power of two from 16 to 256 rows.
+
+    Of pictures about 24 steps an epoch and at most 2 million pixels; of sequences, which are fewer and learn by smaller
+    steps, about 96 and at most 32,000 steps of time.
+    """
     if training.batch:
         return training.batch, Decision(name="batch", value=str(training.batch), reason="asked for")
     reason = plural(spec.num_train, "training row")
@@ -308,8 +311,9 @@ def _choose_model(
 
 
 def _usual_format(spec: DataSpec, hardware: Hardware) -> Format:
-    """The shorter format where the machine has it, but for tiny pictures and for sequences, where converting often costs
-    more than it saves."""
+    """The shorter format where the machine has it; but where converting often costs more than it saves, the longer: for
+    tiny pictures and for sequences.
+    """
     large = spec.kind == "image" and min(spec.input_shape[1:]) >= 16
     return hardware.formats[-1] if large else "float32"
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..types import Kind, Raw
 from .image import FITS, MAX_PIXELS, Fit, Header, ImageEncoder, choose_geometry, quiet_decoding, read_header
+from .text import TextEncoder, choose_text
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +54,7 @@ class Encodes(Protocol):
         ...
 
 
-Encoder: TypeAlias = ImageEncoder
+Encoder: TypeAlias = ImageEncoder | TextEncoder
 """What a model file holds; its tag field `kind` tells several apart."""
 
 
@@ -80,6 +81,8 @@ def geometry_key(encoder: Encoder) -> str:
 
 def has_statistics(encoder: Encoder) -> bool:
     """Whether there are a mean and a deviation, both possible, for every channel of an encoder that normalises."""
+    if isinstance(encoder, TextEncoder):
+        return True
     return len(encoder.mean) == len(encoder.std) == encoder.shape[-1] and all(
         abs(mean) < 1e30 and 1e-30 < std < 1e30 for mean, std in zip(encoder.mean, encoder.std, strict=True)
     )
@@ -93,7 +96,9 @@ __all__ = [
     "Fit",
     "Header",
     "ImageEncoder",
+    "TextEncoder",
     "choose_geometry",
+    "choose_text",
     "geometry_key",
     "has_statistics",
     "kind_of",

@@ -1,8 +1,10 @@
 """What is trained. A model spec is a frozen value of plain numbers; `build` turns it into a `torch.nn.Module`.
 
-plain     the textbook network: convolution 32-64-64, max-pooling, dense 64
-cnn       whitened stem, stages of 3×3 convolutions; scaled by width, depth and input size
-imported  a module of the user's own, `package.module:Name`
+plain      the textbook network: convolution 32-64-64, max-pooling, dense 64
+cnn        whitened stem, stages of 3×3 convolutions; scaled by width, depth and input size
+textcnn    convolutions over the words of a text
+wide-deep  weights of words and word groups, alone or beside a deep network
+imported   a module of the user's own, `package.module:Name`
 """
 
 from __future__ import annotations
@@ -18,8 +20,10 @@ from .cnn import Cnn, Network, whiten
 from .describe import NetworkSummary, describe_network
 from .imported import Imported
 from .plain import Plain
+from .textcnn import TextCnn
+from .wide import WideDeep, WideNetwork, start_from_counts
 
-ModelSpec: TypeAlias = Plain | Cnn | Imported
+ModelSpec: TypeAlias = Plain | Cnn | TextCnn | WideDeep | Imported
 """What a recipe and a model file may name. The tag field `model` tells them apart."""
 
 
@@ -33,6 +37,8 @@ class Builds(Protocol):
 
 _WHITENING_ROWS: Final = 512
 _WHITENING_PIXELS: Final = 2**19
+_COUNTED_ROWS: Final = 200_000
+_COUNTED_STEPS: Final = 2**25
 _NAMED: dict[str, ModelSpec | None] = {"auto": None, "cnn": None, "plain": Plain()}
 
 
@@ -55,6 +61,8 @@ def rows_to_start_from(module: nn.Module, input_shape: tuple[int, ...]) -> int:
     """How many training rows `start_from` wants; 0 for a network whose weights begin from nothing but chance."""
     if isinstance(module, Network):
         return min(_WHITENING_ROWS, max(16, _WHITENING_PIXELS // math.prod(input_shape[1:])))
+    if isinstance(module, WideNetwork):
+        return min(_COUNTED_ROWS, _COUNTED_STEPS // input_shape[0])
     return 0
 
 
@@ -68,6 +76,8 @@ def start_from(module: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) ->
     """
     if isinstance(module, Network):
         whiten(module, inputs)
+    if isinstance(module, WideNetwork):
+        start_from_counts(module, inputs, labels)
 
 
 def channels_last(module: nn.Module) -> nn.Module:
