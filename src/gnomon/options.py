@@ -200,7 +200,11 @@ def _add_data_options(group: Any) -> None:
 def _add_network_options(group: Any) -> None:
     group.add_argument("--model", help="cnn (sized by the plan), plain (the textbook's), or package.module:Name [cnn]")
     group.add_argument("--widths", type=_widths, metavar="A-B-C", help="cnn: filters of each stage, such as 32-64-128")
-    group.add_argument("--optimizer", choices=("gradient-descent", "sgd", "adam", "adamw", "muon"), help="[muon]")
+    group.add_argument(
+        "--optimizer",
+        choices=("gradient-descent", "sgd", "adam", "adamw", "muon"),
+        help="[muon; for sequences adam]",
+    )
     group.add_argument("--learning-rate", type=_positive_float, metavar="RATE", help="the highest of the schedule")
     group.add_argument("--momentum", type=_share, help="of sgd [0.9]")
     group.add_argument("--weight-decay", type=_not_negative, help="not on norms and biases [0]")

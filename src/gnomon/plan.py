@@ -196,14 +196,14 @@ def make_plan(
     validation_s = num_validation / speed.rows_per_s
     thrift = _choose_thrift(spec, deadline, training, chosen, speed)
     length = _length(spec, deadline, training, speed, batch, finish_s, thrift.mean_cost)
-    optimizer = optimizer.completed(batch=batch, steps=length.steps, textbook=textbook)
+    completed = optimizer.completed(spec.kind, batch=batch, steps=length.steps, textbook=textbook)
     epochs = length.steps * batch / spec.num_train
     augment, augment_decision = _choose_augmentation(spec, training, symmetry, epochs)
     weights, weights_decision = _class_weights(spec, training)
     validations = _validations(length, validation_s, epochs if not deadline.is_set else None)
     return Plan(
         model=_with_dropout(chosen, training.dropout),
-        optimizer=optimizer,
+        optimizer=completed,
         augment=augment,
         batch=batch,
         steps=length.steps,
@@ -227,7 +227,7 @@ def make_plan(
             *decisions,
             batch_decision,
             Decision(name="length", value=f"{length.steps:,} steps, {epochs:.1f} epochs", reason=length.reason),
-            _describe_optimizer(optimizer),
+            _describe_optimizer(completed, asked=optimizer.name is not None),
             augment_decision,
             weights_decision,
             views_decision,
@@ -450,7 +450,7 @@ def _validations(length: _Length, validation_s: float, epochs: float | None) -> 
     return max(1, min(_MOST_VALIDATIONS, max(4, affordable), length.steps))
 
 
-def _describe_optimizer(optimizer: OptimizerSpec) -> Decision:
+def _describe_optimizer(optimizer: OptimizerSpec, *, asked: bool) -> Decision:
     how = f"{optimizer.name}, learning rate {optimizer.peak:.3g}, {optimizer.schedule}"
-    reason = "filters as matrices learn in the fewest epochs" if optimizer.name == "muon" else "asked for"
-    return Decision(name="optimizer", value=how, reason=reason)
+    why = {"muon": "filters as matrices learn in the fewest epochs", "adam": "each weight learns at its own pace"}
+    return Decision(name="optimizer", value=how, reason="asked for" if asked else why[optimizer.name or "muon"])

@@ -13,7 +13,7 @@ from .hardware import Format
 from .ladder import Speed
 from .modelfile import chunk_rows
 from .models import ModelSpec
-from .optim import Optimizer, OptimizerSpec, build_optimizer
+from .optim import USUAL, Optimizer, OptimizerSpec, build_optimizer
 from .tasks import Task
 from .training import build_model, products_of, train_step
 
@@ -33,7 +33,7 @@ def measure_speed(
     device = next(model.parameters()).device
     pictures = rows.dataset.spec.kind == "image"
     size = min(batch, _PROBED_ROWS) if device.type == "cpu" and pictures else batch
-    optimizer = _Timed(build_optimizer(model, OptimizerSpec(), products=products_of(number_format)), device)
+    optimizer = _Timed(build_optimizer(model, _usual(rows), products=products_of(number_format)), device)
     passes = Passes(len(rows), seed=0, lengths=rows.lengths)
     times: list[float] = []
     steps: list[float] = []
@@ -87,6 +87,10 @@ def _forward_rate(model: nn.Module, inputs: Tensor, rows: Rows) -> float:
     return size / min(times[1:])
 
 
+def _usual(rows: Rows) -> OptimizerSpec:
+    return OptimizerSpec(name=USUAL[rows.dataset.spec.kind])
+
+
 def _quick(times: list[float]) -> float:
     """The lower quartile."""
     return sorted(times)[len(times) // 4]
@@ -109,8 +113,8 @@ def try_out(
         Share of validation rows, at most 2,000 of them, that it names wrongly; and the seconds it trained.
     """
     model = build_model(spec, rows, seed=0, device=str(rows.labels.device))
-    optimizer = build_optimizer(model, OptimizerSpec(), products=products_of(number_format))
-    peak = OptimizerSpec().completed(batch=batch, steps=100, textbook=False)
+    optimizer = build_optimizer(model, _usual(rows), products=products_of(number_format))
+    peak = OptimizerSpec().completed(rows.dataset.spec.kind, batch=batch, steps=100, textbook=False)
     began, done, passes = time.perf_counter(), 0.0, Passes(len(rows), seed=0, lengths=rows.lengths)
     model.train()
     while done < 1:

@@ -51,7 +51,7 @@ class Source(Protocol):
     def content_hints(self) -> Sequence[Hashable] | None: ...
 
     def read(self, index: int) -> Raw:
-        """One row as stored: a file's bytes; a text; an array `(H, W)` or `(H, W, C)` of a picture, `(T, C)` of a series.
+        """One row as stored: a file's bytes, a text, or an array: `(H, W)`, `(H, W, C)`, or `(T, C)` of a series.
 
         Called from one thread at a time, mostly in ascending order.
 
