@@ -24,7 +24,7 @@ PREDICT: Final = (
 TRAIN: Final = (
     *("decoding", "cache", "splits", "fitting", "dataset", "baseline", "augment", "batches"),
     *("optim", "hardware", "ladder", "progress", "plan", "run", "training", "probing", "forecast"),
-    *("evaluate", "doctor", "explain", "report"),
+    *("previews", "evaluate", "doctor", "explain", "report"),
     *("recipe", "tune", "cluster"),
     *("display", "api", "estimator", "options", "cli"),
 )

@@ -70,7 +70,7 @@ def summary(finished: Finished, baselines: dict[str, Metric]) -> str:
     lines = [f"{'Test accuracy':<15} {percent(accuracy)}   (95 % interval)"]
     lines += [f"  {name:<13} {percent(metric)}" for name, metric in baselines.items()]
     if any(accuracy.value <= metric.value for metric in baselines.values()):
-        lines.append("The network does not beat the baselines: more pictures or more time may help.")
+        lines.append("The network does not beat the baselines: more data or more time may help.")
     used = f"Used {spoken(finished.used_s)}"
     lines.append(f"{used} of {spoken(finished.planned_s)}." if finished.planned_s else f"{used}.")
     lines += [

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..types import Kind, Raw
 from .image import FITS, MAX_PIXELS, Fit, Header, ImageEncoder, choose_geometry, quiet_decoding, read_header
-from .text import TextEncoder, choose_text
+from .text import FIRST_TOKEN, TextEncoder, choose_text
 
 if TYPE_CHECKING:
     import torch
@@ -89,6 +89,7 @@ def has_statistics(encoder: Encoder) -> bool:
 
 
 __all__ = [
+    "FIRST_TOKEN",
     "FITS",
     "MAX_PIXELS",
     "Encoder",
