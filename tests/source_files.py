@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from gnomon.sources import Source, SourceSpec, open_source
-from gnomon.sources.layout import Listing
+from gnomon.sources.labels import Listing
 
 JPEG: Final = b"\xff\xd8\xff\xe0"
 PNG: Final = b"\x89PNG\r\n\x1a\n"

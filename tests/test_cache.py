@@ -36,6 +36,7 @@ class Pictures:
     reads: list[int] = field(default_factory=list)
     name: str = "pictures"
     kind: Literal["image"] = "image"
+    question: Literal["classify"] = "classify"
     set_aside: Sequence[SetAside] = ()
     notes: Sequence[str] = ()
     content_hints: Sequence[Hashable] | None = None

@@ -30,6 +30,7 @@ class Pictures:
 
     name: str = "pictures"
     kind: Literal["image"] = "image"
+    question: Literal["classify"] = "classify"
     fingerprint: str = "one"
     set_aside: Sequence[SetAside] = ()
     notes: Sequence[str] = ()

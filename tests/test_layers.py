@@ -22,7 +22,7 @@ PREDICT: Final = (
     *("sources", "encoders", "models", "tasks", "modelfile", "predict"),
 )
 TRAIN: Final = (
-    *("decoding", "cache", "splits", "fitting", "dataset", "baseline", "augment", "batches"),
+    *("decoding", "cache", "splits", "fitting", "targets", "dataset", "baseline", "augment", "batches"),
     *("optim", "hardware", "ladder", "progress", "plan", "run", "training", "probing", "forecast"),
     *("previews", "evaluate", "doctor", "explain", "report"),
     *("recipe", "tune", "cluster"),

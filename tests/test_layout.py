@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from gnomon.errors import DataError
-from gnomon.sources.layout import Listing, label_text, looks_like_image, read_layout
+from gnomon.sources.labels import Listing, label_text
+from gnomon.sources.layout import looks_like_image, read_layout
 from source_files import JPEG, PNG, close_all, labels, reasons
 
 

@@ -106,7 +106,7 @@ def _outcome(run: Run, given: InMemory) -> Outcome:
     return Outcome(
         load_file(run.path / MODEL),
         pyarrow.parquet.read_table(run.path / PREDICTIONS).to_pydict(),
-        [(event.step, event.loss, event.accuracy, event.best) for event in events if isinstance(event, Validated)],
+        [(event.step, event.loss, event.score, event.best) for event in events if isinstance(event, Validated)],
         [(event.step, event.learning_rate) for event in events if isinstance(event, Stepped)],
     )
 
@@ -242,7 +242,7 @@ def test_early_stopping_keeps_the_best(tmp_path: Path, given: InMemory) -> None:
     assert checkpoint.step == stopped.step
     best = json.loads(checkpoint.read("state.json"))
     assert best["best_step"] == judged[-PATIENCE - 1].step
-    assert best["best_accuracy"] == max(event.accuracy for event in judged)
+    assert best["best_accuracy"] == max(event.score for event in judged)
 
 
 @pytest.mark.parametrize("before", [0, 1])

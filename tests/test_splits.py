@@ -196,6 +196,7 @@ class Contents:
     content_hints: Sequence[Hashable] | None
     name: str = "contents"
     kind: Literal["image"] = "image"
+    question: Literal["classify"] = "classify"
     set_aside: Sequence[SetAside] = ()
     notes: Sequence[str] = ()
     fingerprint: str = ""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 from numpy.typing import ArrayLike
@@ -26,7 +26,6 @@ from .recipe import InMemory, Recipe, finish, fit
 from .run import MODEL, PLAN, REPORT, TEST, create_run, open_run
 from .sources import SourceSpec
 from .sources.arrays import array_source
-from .tasks import Answer
 from .types import Metric, Raw
 
 Data: TypeAlias = str | os.PathLike[str] | tuple[ArrayLike, ArrayLike]
@@ -70,13 +69,15 @@ class TrainedRun:
         """The trained network with its preprocessing."""
         return load(self.path / MODEL, module=self._module)
 
-    def predict(self, inputs: Sequence[Raw | Path] | Raw | Path, *, top: int = 1) -> list[Answer]:
-        """One answer a picture; see `Model.predict`."""
+    def predict(self, inputs: Sequence[Raw | Path] | Raw | Path, *, top: int = 1) -> list[Any]:
+        """One answer a row; see `Model.predict`."""
         return self.model.predict(inputs, top=top)
 
     def __repr__(self) -> str:
-        score = f"accuracy {self.metrics['accuracy'].value:.1%}" if self._run.has(TEST) else "not judged yet"
-        return f"TrainedRun({str(self.path)!r}, {score})"
+        if not self._run.has(TEST):
+            return f"TrainedRun({str(self.path)!r}, not judged yet)"
+        headline = self._run.read_json(TEST, Evaluation).headline
+        return f"TrainedRun({str(self.path)!r}, {headline} {self.metrics[headline].value:.1%})"
 
 
 def train(

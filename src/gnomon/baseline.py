@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,20 +18,25 @@ MOST_ROWS: Final = 6_000
 
 _SIDE = 12
 _ITERATIONS = 60
-_PENALTY = 1e-3
+_PENALTY, _RIDGE = 1e-3, 1e-2
 
 
 @dataclass(frozen=True, slots=True)
 class LinearModel:
-    """Softmax regression on standardised features. `weights` is `(F + 1, K)`, the last row the bias."""
+    """A linear map of standardised features. `weights` is `(F + 1, K)`, the last row the bias."""
 
     mean: Tensor
     scale: Tensor
     weights: Tensor
 
+    def outputs(self, features: Tensor) -> NDArray[np.float32]:
+        """`(N, F)` → `(N, K)`."""
+        result: NDArray[np.float32] = _scores((features - self.mean) * self.scale, self.weights).numpy()
+        return result
+
     def predict(self, features: Tensor) -> NDArray[np.int64]:
-        """`(N, F)` → `(N,)` class indices."""
-        result: NDArray[np.int64] = _scores((features - self.mean) * self.scale, self.weights).argmax(1).numpy()
+        """`(N, F)` → `(N,)`, which output is the greatest."""
+        result: NDArray[np.int64] = self.outputs(features).argmax(1)
         return result
 
 
@@ -78,20 +84,50 @@ def fit_linear(features: Tensor, labels: NDArray[np.int64], num_classes: int) ->
         labels: `(N,)` class indices.
         num_classes: K.
     """
-    mean, deviation = features.mean(0), features.std(0, correction=0)
-    scale = torch.where(deviation > 1e-6, 1 / deviation.clamp_min(1e-6), torch.zeros_like(deviation))
-    inputs, targets = (features - mean) * scale, torch.from_numpy(labels)
-    weights = torch.zeros(features.shape[1] + 1, num_classes, requires_grad=True)
+    return _fitted(features, torch.from_numpy(labels), num_classes, nn.functional.cross_entropy)
+
+
+def fit_separately(features: Tensor, labels: NDArray[np.float32]) -> LinearModel:
+    """A logistic regression for each label, `(N, K)` zeros and ones, with a small L2 penalty, by L-BFGS from zero."""
+
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+        return nn.functional.binary_cross_entropy_with_logits(outputs, targets, reduction="none").sum(1).mean()
+
+    return _fitted(features, torch.from_numpy(labels), labels.shape[1], loss)
+
+
+def fit_ridge(features: Tensor, values: NDArray[np.float64]) -> LinearModel:
+    """Least squares with an L2 penalty on the weights, in closed form and float64; `values` is `(N, D)`."""
+    mean, scale = _standard(features)
+    inputs, targets = ((features - mean) * scale).double(), torch.from_numpy(values)
+    centre = targets.mean(0)
+    gram = inputs.T @ inputs + _RIDGE * len(inputs) * torch.eye(inputs.shape[1], dtype=torch.float64)
+    weights = torch.linalg.solve(gram, inputs.T @ (targets - centre))
+    return LinearModel(mean, scale, torch.cat((weights, centre[None])).float())
+
+
+def _fitted(
+    features: Tensor, targets: Tensor, num_outputs: int, measure: Callable[[Tensor, Tensor], Tensor]
+) -> LinearModel:
+    mean, scale = _standard(features)
+    inputs = (features - mean) * scale
+    weights = torch.zeros(features.shape[1] + 1, num_outputs, requires_grad=True)
     method = torch.optim.LBFGS([weights], max_iter=_ITERATIONS, history_size=10, line_search_fn="strong_wolfe")
 
     def closure() -> float:
         method.zero_grad()
-        loss = nn.functional.cross_entropy(_scores(inputs, weights), targets) + _PENALTY * weights[:-1].square().sum()
+        loss = measure(_scores(inputs, weights), targets) + _PENALTY * weights[:-1].square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.detach())
 
     method.step(closure)  # type: ignore[no-untyped-call]
     return LinearModel(mean, scale, weights.detach())
+
+
+def _standard(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean of each feature, and the inverse of its deviation, 0 for a constant."""
+    mean, deviation = features.mean(0), features.std(0, correction=0)
+    return mean, torch.where(deviation > 1e-6, 1 / deviation.clamp_min(1e-6), torch.zeros_like(deviation))
 
 
 def _scores(inputs: Tensor, weights: Tensor) -> Tensor:

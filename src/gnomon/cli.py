@@ -140,8 +140,9 @@ def _work(run: Run, deadline: Deadline, chosen: argparse.Namespace, training: An
             show(event)
             finished = event if isinstance(event, Finished) else finished
     if finished is not None and mode in ("panel", "lines"):
-        baselines = run.read_json(TEST, Evaluation).baselines
-        sys.stdout.write(summary(finished, {name: baseline.accuracy for name, baseline in baselines.items()}) + "\n")
+        judged = run.read_json(TEST, Evaluation)
+        baselines = {name: baseline.score for name, baseline in judged.baselines.items()}
+        sys.stdout.write(summary(finished, judged.headline, baselines) + "\n")
     return 128 + signals.number if signals.number else 0
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,23 @@ from .errors import DataError
 from .fitting import fit_geometry, with_statistics
 from .sources import Source
 from .splits import Duplicates, SplitSpec, describe_duplicates, find_duplicates, split_rows
-from .types import NOUNS, SPLITS, Count, DataSpec, Decision, Kind, Row, SetAside, Split, Value, counted, listed, plural
+from .targets import read_targets, with_strata
+from .types import (
+    NOUNS,
+    SPLITS,
+    Count,
+    DataSpec,
+    Decision,
+    Kind,
+    Question,
+    Row,
+    SetAside,
+    Split,
+    Value,
+    counted,
+    listed,
+    plural,
+)
 
 
 class DatasetSpec(Value, frozen=True):
@@ -26,11 +43,13 @@ class DatasetSpec(Value, frozen=True):
         split: shares of the parts that the data does not give.
         size: longer side of the encoded picture; None chooses it from the data and the time.
         fit: what happens to pictures of another shape.
+        separator: between the labels of a row, where it has several; `;` where it is None.
     """
 
     split: SplitSpec = SplitSpec()
     size: Count | None = None
     fit: Fit = "letterbox"
+    separator: str | None = None
 
 
 class DataSummary(Value, frozen=True):
@@ -38,6 +57,7 @@ class DataSummary(Value, frozen=True):
 
     name: str
     kind: Kind
+    question: Question
     classes: tuple[str, ...]
     counts: dict[str, tuple[int, ...]]
     split_origin: str
@@ -55,7 +75,7 @@ class Dataset:
 
     Attributes:
         rows: as the source lists them.
-        labels: `(N,)` class index of each row; −1 for rows set aside.
+        labels: of each row, as `Targets` has them.
         parts: for each split the indices of its rows, ascending.
         decisions: what was decided of the encoding, and why.
     """
@@ -64,7 +84,7 @@ class Dataset:
     encoded: EncodedRows
     encoder: Encoder
     spec: DataSpec
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
     parts: dict[Split, NDArray[np.int64]]
     summary: DataSummary
     decisions: tuple[Decision, ...]
@@ -93,7 +113,8 @@ def build_dataset(
         DataError: fewer than two classes, too few rows to judge anything, or nothing can be decoded.
     """
     duplicates = find_duplicates(source)
-    parts, origin = split_rows(source.rows, duplicates, spec.split, seed=seed)
+    strata = with_strata(source.rows, source.question, separator=spec.separator)
+    parts, origin = split_rows(strata, duplicates, spec.split, seed=seed)
     notes: tuple[str, ...] = ()
     decisions: tuple[Decision, ...] = ()
     if geometry is None:
@@ -103,14 +124,12 @@ def build_dataset(
     encoded = yield from encode_rows(source, geometry, threads=threads)
     failed = set_aside_rows(source, encoded)
     parts, lost = _usable_parts(source, parts, set(encoded.index.set_aside))
-    classes = sorted({source.rows[row].label for row in parts["train"]}, key=_natural)
-    if len(classes) < 2:
+    targets = read_targets(source.rows, parts, source.question, separator=spec.separator)
+    if len(targets.classes) < (2 if source.question == "classify" else 1):
         raise DataError(
             _all_failed(source, failed), remedy=f"At least two classes need {NOUNS[source.kind][1]} that can be read."
         )
     encoder = with_statistics(geometry, encoded, parts["train"], seed)
-    labels = _labels(source.rows, classes, parts)
-    counts = {part: tuple(np.bincount(labels[rows], minlength=len(classes)).tolist()) for part, rows in parts.items()}
     return Dataset(
         rows=source.rows,
         encoded=encoded,
@@ -118,17 +137,22 @@ def build_dataset(
         spec=DataSpec(
             kind=source.kind,
             input_shape=encoder.input_shape,
-            classes=tuple(classes),
-            train_counts=counts["train"],
+            classes=targets.classes,
+            train_counts=targets.counts["train"],
+            train_rows=len(parts["train"]),
+            question=source.question,
+            mean=targets.mean,
+            scale=targets.scale,
             given_split=any(row.split for row in source.rows),
         ),
-        labels=labels,
+        labels=targets.labels,
         parts=parts,
         summary=DataSummary(
             name=source.name,
             kind=source.kind,
-            classes=tuple(classes),
-            counts={str(part): numbers for part, numbers in counts.items()},
+            question=source.question,
+            classes=targets.classes,
+            counts={str(part): numbers for part, numbers in targets.counts.items()},
             split_origin=origin,
             notes=(*source.notes, *notes),
             set_aside=(*source.set_aside, *failed, *lost),
@@ -180,6 +204,8 @@ def _usable_parts(
     """The parts without rows that can't be decoded, and without rows of classes that are not trained on."""
     rows, (noun, nouns) = source.rows, NOUNS[source.kind]
     trained = {rows[row].label for row in parts["train"] if row not in failed}
+    if source.question != "classify":
+        trained = {row.label for row in rows}
     lost = [
         SetAside(key=rows[row].key, reason=f"its class {rows[row].label!r} has no training {nouns}")
         for part in SPLITS
@@ -199,23 +225,7 @@ def _usable_parts(
     return usable, lost
 
 
-def _labels(rows: Sequence[Row], classes: Sequence[str], parts: dict[Split, NDArray[np.int64]]) -> NDArray[np.int64]:
-    position = {name: index for index, name in enumerate(classes)}
-    labels = np.full(len(rows), -1, dtype=np.int64)
-    for indices in parts.values():
-        labels[indices] = [position[rows[row].label] for row in indices]
-    return labels
-
-
 def _all_failed(source: Source, failed: Sequence[SetAside]) -> str:
     first = listed([f"{row.key} {row.reason}" for row in failed])
     rows = counted(len(source.rows), source.kind)
     return f"{len(failed):,} of {rows} can't be read, and fewer than 2 classes are left: {first}"
-
-
-def _natural(name: str) -> tuple[int, float, str]:
-    """Numbers in the order of their value, before words in the order of their letters."""
-    try:
-        return 0, float(name), name
-    except ValueError:
-        return 1, 0.0, name

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal, TextIO, TypeAlias
+from typing import Final, Literal, TextIO, TypeAlias
 
 import msgspec
 from rich.console import Console, Group, RenderableType
@@ -28,6 +28,7 @@ from .types import Decoded, Event, Finished, Metric, Noted, Phased, Planned, Rep
 Mode: TypeAlias = Literal["panel", "lines", "json", "quiet"]
 Show: TypeAlias = Callable[[Event], None]
 
+_HEADLINES: Final = {"accuracy": "accuracy", "micro_f1": "micro F1", "r2": "R²"}
 _SECONDS_BETWEEN_LINES = 5.0
 _WORTH_TELLING = 0.1
 _BARS = "▁▂▃▄▅▆▇█"
@@ -64,12 +65,15 @@ def open_display(mode: Mode, title: str, deadline: Deadline) -> Iterator[Show]:
             yield lambda event: panel.show(event, live.console)
 
 
-def summary(finished: Finished, baselines: dict[str, Metric]) -> str:
+def summary(finished: Finished, headline: str, baselines: dict[str, Metric]) -> str:
     """The end of a training, for people: how good, against what, where everything is."""
-    accuracy = finished.metrics["accuracy"]
-    lines = [f"{'Test accuracy':<15} {percent(accuracy)}   (95 % interval)"]
+    score = finished.metrics[headline]
+    lines = [f"{f'Test {_HEADLINES.get(headline, headline)}':<15} {percent(score)}   (95 % interval)"]
     lines += [f"  {name:<13} {percent(metric)}" for name, metric in baselines.items()]
-    if any(accuracy.value <= metric.value for metric in baselines.values()):
+    if "mae" in finished.metrics:
+        error = finished.metrics["mae"]
+        lines.append(f"{'Mean error':<15} {error.value:.4g}  {error.low:.4g}–{error.high:.4g}")
+    if any(score.value <= metric.value for metric in baselines.values()):
         lines.append("The network does not beat the baselines: more data or more time may help.")
     used = f"Used {spoken(finished.used_s)}"
     lines.append(f"{used} of {spoken(finished.planned_s)}." if finished.planned_s else f"{used}.")
@@ -147,9 +151,8 @@ def _line(event: Event) -> str:
                 f"{event.rows_per_s:,.0f} rows/s"
             )
         case Validated():
-            return (
-                f"  validation: accuracy {event.accuracy:.1%}, loss {event.loss:.4f}{' (best)' if event.best else ''}"
-            )
+            best = " (best)" if event.best else ""
+            return f"  validation: {event.measure} {event.score:.1%}, loss {event.loss:.4f}{best}"
         case Replanned() if abs(event.steps / event.steps_before - 1) > _WORTH_TELLING:
             return f"  {event.steps:,} steps instead of {event.steps_before:,}: {event.reason}"
         case Stopped():
@@ -167,7 +170,7 @@ class _PanelState:
     phase: str = "starting"
     share: float = 0.0
     step: Stepped | None = None
-    accuracies: list[float] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
     validated: Validated | None = None
     decoded: Decoded | None = None
 
@@ -181,7 +184,7 @@ class _PanelState:
                 self.step, self.share = event, event.step / event.steps
             case Validated():
                 self.validated = event
-                self.accuracies.append(event.accuracy)
+                self.scores.append(event.score)
             case Planned():
                 console.print(_decisions(event))
             case Noted():
@@ -212,7 +215,7 @@ class _PanelState:
         yield "loss", f"{self.step.loss:.4f}, learning rate {self.step.learning_rate:.3g}"
         yield "speed", f"{self.step.rows_per_s:,.0f} rows/s"
         if self.validated is not None:
-            yield "accuracy", f"{self.validated.accuracy:.1%} on validation  {_sparkline(self.accuracies)}"
+            yield self.validated.measure, f"{self.validated.score:.1%} on validation  {_sparkline(self.scores)}"
 
     def _time(self) -> str:
         used = f"{spoken(self.deadline.elapsed_s())} used"

@@ -1,59 +1,85 @@
-"""Run → scores with intervals and baselines, predictions, and the most confident mistakes."""
+"""Run → scores with intervals and baselines, predictions, and the worst mistakes."""
 
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 import pyarrow
 import pyarrow.parquet
 from numpy.typing import NDArray
 
 from . import chance
-from .baseline import MOST_ROWS, LinearModel, features_of, fit_linear
+from .baseline import MOST_ROWS, LinearModel, features_of, fit_linear, fit_ridge, fit_separately
 from .dataset import Dataset
 from .modelfile import Model
 from .previews import preview
 from .run import MISTAKES, PREDICTIONS, TEST, VALIDATION, Run
-from .tasks.scores import ClassScores, Scores, score, wilson
-from .types import Kind, Metric, Split, Value
+from .tasks import Classify, Regress, Tag
+from .tasks.regression_scores import r2_of, score_values
+from .tasks.scores import ClassScores, score, wilson
+from .tasks.tag_scores import micro_f1, score_labels
+from .types import Kind, Metric, Question, Split, Value
 
 MOST_MISTAKES: Final = 24
+HEADLINES: Final[dict[Question, str]] = {"classify": "accuracy", "tag": "micro_f1", "regress": "r2"}
+"""The metric that a network and its baselines are compared by."""
+
+_MOST_POINTS: Final = 1000
 _FEATURES: Final[dict[Kind, str]] = {
     "image": "the picture averaged down to 12×12",
     "text": "the weights (TF-IDF) of its words and word pairs",
     "sound": "the loudness of each band, averaged over twelve parts of the time",
     "series": "each channel, averaged over twelve parts of the time",
 }
+_METHODS: Final[dict[Question, str]] = {
+    "classify": "logistic regression on",
+    "tag": "a logistic regression for each label on",
+    "regress": "ridge regression on",
+}
 
 
 class Baseline(Value, frozen=True):
-    """A simple answer that the network must beat; `what` says what it is."""
+    """A simple answer that the network must beat, by the headline's metric; `what` says what it is."""
 
     what: str
-    accuracy: Metric
+    score: Metric
 
 
 class Evaluation(Value, frozen=True):
     """`evaluation/{validation,test}.json`.
 
     Attributes:
-        rows, metrics, classes, confusion: see `Scores`.
-        baselines: `majority` and `linear`, on the same rows.
+        rows: how many were judged.
+        metrics: of the task, each with its interval.
+        headline: the name of the metric that the network and its baselines are compared by.
+        baselines: `majority` (of values: `mean`) and `linear`, on the same rows.
+        classes: scores of each class or label; none of values.
+        confusion: `confusion[true][predicted]`, of classes alone.
+        points: of values: true and estimated, of up to 1,000 rows; the first value where there are several.
         without_views: the accuracy of a single view, where a prediction averages several.
     """
 
     rows: int
     metrics: dict[str, Metric]
-    classes: tuple[ClassScores, ...]
-    confusion: tuple[tuple[int, ...], ...]
+    headline: str
     baselines: dict[str, Baseline]
+    classes: tuple[ClassScores, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
+    points: tuple[tuple[float, float], ...] = ()
     without_views: Metric | None = None
 
 
 class Mistake(Value, frozen=True):
-    """A test row that the network names wrongly, with a `Preview` of it: a PNG in base64, or a text."""
+    """A test row that the network gets wrong, with a `Preview` of it: a PNG in base64, or a text.
+
+    Attributes:
+        label, predicted: the truth as written, and the answer.
+        confidence: of the answer; of a value, how far it is off.
+    """
 
     key: str
     label: str
@@ -63,24 +89,31 @@ class Mistake(Value, frozen=True):
     text: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """Answers `(N, K)` to the rows of one part, as predicted and by single views, and the rows' labels."""
+
+    answers: NDArray[np.float32]
+    single: NDArray[np.float32]
+    labels: NDArray[Any]
+
+
 def evaluate(run: Run, dataset: Dataset, model: Model, *, seed: int) -> Evaluation:
     """Judge on validation and test, and write everything that a reader of the run needs. Returns the test part's."""
     linear = _fit_baseline(dataset, seed)
-    results = {}
-    predicted: dict[Split, NDArray[np.float32]] = {}
+    results: dict[Split, Evaluation] = {}
+    judged: dict[Split, _Judged] = {}
     files: dict[Split, str] = {"validation": VALIDATION, "test": TEST}
     for part, name in files.items():
-        predicted[part], single = _predict(dataset, model, part)
-        scores = score(predicted[part], dataset.labels[dataset.parts[part]], model.classes)
-        results[part] = _evaluation(dataset, part, scores, linear, single if _has_views(model) else None)
+        judged[part] = _predict(dataset, model, part)
+        results[part] = _evaluation(dataset, model, part, judged[part], linear)
         run.write_json(name, results[part])
-    run.write(PREDICTIONS, _predictions(dataset, model, predicted))
-    run.write_json(MISTAKES, _mistakes(dataset, model, predicted["test"]))
+    run.write(PREDICTIONS, _predictions(dataset, model, judged))
+    run.write_json(MISTAKES, _mistakes(dataset, model, judged["test"]))
     return results["test"]
 
 
-def _predict(dataset: Dataset, model: Model, part: Split) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Probabilities `(N, K)` with all views, and with a single one."""
+def _predict(dataset: Dataset, model: Model, part: Split) -> _Judged:
     rows = dataset.parts[part]
     averaged, single = (np.empty((len(rows), len(model.classes)), np.float32) for _ in range(2))
     start = 0
@@ -88,81 +121,127 @@ def _predict(dataset: Dataset, model: Model, part: Split) -> tuple[NDArray[np.fl
         place = slice(start, start + len(chosen))
         averaged[place], single[place] = model.with_and_without_views(block)
         start += len(chosen)
-    return averaged, single
+    return _Judged(averaged, single, dataset.labels[rows])
 
 
-def _has_views(model: Model) -> bool:
-    return model.header.task.views != "none"
-
-
-def _evaluation(
-    dataset: Dataset, part: Split, scores: Scores, linear: LinearModel, single: NDArray[np.float32] | None
-) -> Evaluation:
-    labels = dataset.labels[dataset.parts[part]]
-    commonest = int(np.argmax(dataset.spec.train_counts))
-    guessed = linear.predict(features_of(dataset.encoded, dataset.parts[part]).flatten(1))
-    return Evaluation(
-        rows=scores.rows,
-        metrics=scores.metrics,
-        classes=scores.classes,
-        confusion=scores.confusion,
-        baselines={
-            "majority": Baseline(
-                what=f"always {dataset.spec.classes[commonest]!r}, the commonest class in training",
-                accuracy=wilson(int((labels == commonest).sum()), len(labels)),
-            ),
-            "linear": Baseline(
-                what=f"logistic regression on {_FEATURES[dataset.spec.kind]}",
-                accuracy=wilson(int((guessed == labels).sum()), len(labels)),
-            ),
-        },
-        without_views=None if single is None else wilson(int((single.argmax(1) == labels).sum()), len(labels)),
+def _evaluation(dataset: Dataset, model: Model, part: Split, judged: _Judged, linear: LinearModel) -> Evaluation:
+    task, labels = model.header.task, judged.labels
+    evaluation = Evaluation(
+        rows=len(labels),
+        metrics={},
+        headline=HEADLINES[dataset.spec.question],
+        baselines=_baselines(dataset, part, labels, linear),
     )
+    change: dict[str, Any]
+    if isinstance(task, Classify):
+        scores = score(judged.answers, labels, model.classes)
+        change = {"metrics": scores.metrics, "classes": scores.classes, "confusion": scores.confusion}
+        if task.views != "none":
+            change["without_views"] = wilson(int((judged.single.argmax(1) == labels).sum()), len(labels))
+    elif isinstance(task, Tag):
+        metrics, of_labels = score_labels(judged.answers, task.given(judged.answers), labels, task.classes)
+        change = {"metrics": metrics, "classes": of_labels}
+    else:
+        chosen = np.unique(np.linspace(0, len(labels) - 1, min(len(labels), _MOST_POINTS)).astype(int))
+        pairs = np.stack((labels[chosen, 0], judged.answers[chosen, 0]), axis=1)
+        change = {
+            "metrics": score_values(judged.answers, labels, task.classes),
+            "points": tuple((float(true), float(said)) for true, said in pairs),
+        }
+    return msgspec.structs.replace(evaluation, **change)
+
+
+def _baselines(dataset: Dataset, part: Split, labels: NDArray[Any], linear: LinearModel) -> dict[str, Baseline]:
+    spec = dataset.spec
+    what = f"{_METHODS[spec.question]} {_FEATURES[spec.kind]}"
+    said = linear.outputs(features_of(dataset.encoded, dataset.parts[part]).flatten(1))
+    if spec.question == "classify":
+        commonest = int(np.argmax(spec.train_counts))
+        return {
+            "majority": Baseline(
+                what=f"always {spec.classes[commonest]!r}, the commonest class in training",
+                score=wilson(int((labels == commonest).sum()), len(labels)),
+            ),
+            "linear": Baseline(what=what, score=wilson(int((said.argmax(1) == labels).sum()), len(labels))),
+        }
+    if spec.question == "tag":
+        usual = np.array(spec.train_counts) * 2 > spec.num_train
+        everywhere = np.broadcast_to(usual, labels.shape)
+        return {
+            "majority": Baseline(
+                what="the labels that more than half of the training rows have", score=micro_f1(everywhere, labels)
+            ),
+            "linear": Baseline(what=what, score=micro_f1(said > 0, labels)),
+        }
+    constant = np.full(len(labels), spec.mean[0])
+    return {
+        "mean": Baseline(what=f"always {spec.mean[0]:.4g}, the mean in training", score=r2_of(constant, labels[:, 0])),
+        "linear": Baseline(what=what, score=r2_of(said[:, 0].astype(np.float64), labels[:, 0])),
+    }
 
 
 def _fit_baseline(dataset: Dataset, seed: int) -> LinearModel:
     order = chance.permutation(seed, "baseline", 0, len(dataset.parts["train"]))[:MOST_ROWS]
     rows = np.sort(dataset.parts["train"][order])
     features = features_of(dataset.encoded, rows).flatten(1)
+    if dataset.spec.question == "regress":
+        return fit_ridge(features, dataset.labels[rows])
+    if dataset.spec.question == "tag":
+        return fit_separately(features, dataset.labels[rows])
     return fit_linear(features, dataset.labels[rows], len(dataset.spec.classes))
 
 
-def _predictions(dataset: Dataset, model: Model, predicted: dict[Split, NDArray[np.float32]]) -> bytes:
-    """A Parquet table: one line for each row of validation and test, with the probability of every class."""
-    rows = np.concatenate([dataset.parts[part] for part in predicted])
-    matrix = np.concatenate(list(predicted.values()))
-    best = matrix.argmax(axis=1)
-    names = np.array(model.classes, dtype=object)
+def _predictions(dataset: Dataset, model: Model, judged: dict[Split, _Judged]) -> bytes:
+    """A Parquet table: one line for each row of validation and test, with all that the model says of it."""
+    rows = np.concatenate([dataset.parts[part] for part in judged])
+    matrix = np.concatenate([block.answers for block in judged.values()])
     columns: dict[str, Any] = {
         "row": rows,
         "key": [dataset.rows[row].key for row in rows],
-        "split": [part for part, block in predicted.items() for _ in range(len(block))],
-        "label": names[dataset.labels[rows]],
-        "predicted": names[best],
-        "confidence": matrix[np.arange(len(rows)), best],
+        "split": [part for part, block in judged.items() for _ in range(len(block.labels))],
+        "label": [dataset.rows[row].label for row in rows],
     }
-    columns |= {f"p:{name}": matrix[:, index] for index, name in enumerate(model.classes)}
+    task = model.header.task
+    if isinstance(task, Classify):
+        best = matrix.argmax(axis=1)
+        columns["predicted"] = np.array(model.classes, dtype=object)[best]
+        columns["confidence"] = matrix[np.arange(len(rows)), best]
+    elif isinstance(task, Tag):
+        columns["predicted"] = [";".join(answer.labels) for answer in task.answers(matrix)]
+    prefix = "value:" if isinstance(task, Regress) else "p:"
+    columns |= {f"{prefix}{name}": matrix[:, index] for index, name in enumerate(model.classes)}
     sink = io.BytesIO()
     pyarrow.parquet.write_table(pyarrow.table(columns), sink, compression="zstd")
     return sink.getvalue()
 
 
-def _mistakes(dataset: Dataset, model: Model, matrix: NDArray[np.float32]) -> list[Mistake]:
-    """The wrong answers given with the greatest confidence, first the most confident."""
-    rows = dataset.parts["test"]
-    best, labels = matrix.argmax(axis=1), dataset.labels[rows]
-    wrong = np.flatnonzero(best != labels)
-    confidence = matrix[np.arange(len(rows)), best]
-    chosen = wrong[np.argsort(-confidence[wrong], kind="stable")][:MOST_MISTAKES]
+def _mistakes(dataset: Dataset, model: Model, judged: _Judged) -> list[Mistake]:
+    """The worst first: wrong answers of the greatest confidence, values that are farthest off."""
+    rows, badness = dataset.parts["test"], _badness(model, judged)
+    chosen = np.argsort(-badness, kind="stable")[: min(MOST_MISTAKES, int((badness > 0).sum()))]
     previews = [preview(dataset.encoder, dataset.encoded.take(rows[index : index + 1])[0]) for index in chosen]
+    answers: list[Any] = [*model.header.task.answers(judged.answers[chosen])]
     return [
         Mistake(
             key=dataset.rows[rows[index]].key,
-            label=model.classes[labels[index]],
-            predicted=model.classes[best[index]],
-            confidence=float(confidence[index]),
+            label=dataset.rows[rows[index]].label,
+            predicted=answer.told() if not isinstance(model.header.task, Classify) else answer.label,
+            confidence=float(badness[index]),
             thumbnail=seen.png,
             text=seen.text,
         )
-        for index, seen in zip(chosen, previews, strict=True)
+        for index, seen, answer in zip(chosen, previews, answers, strict=True)
     ]
+
+
+def _badness(model: Model, judged: _Judged) -> NDArray[np.float64]:
+    """How wrong the answer to each row is, `(N,)`; 0 for a right one."""
+    task, answers, labels = model.header.task, judged.answers, judged.labels
+    if isinstance(task, Classify):
+        best = answers.argmax(axis=1)
+        return np.where(best != labels, answers[np.arange(len(labels)), best], 0.0).astype(np.float64)
+    if isinstance(task, Tag):
+        wrong = task.given(answers) != (labels > 0.5)
+        return np.where(wrong.any(axis=1), np.abs(answers - labels).max(axis=1), 0.0).astype(np.float64)
+    off: NDArray[np.float64] = np.abs(answers - labels).max(axis=1).astype(np.float64)
+    return off

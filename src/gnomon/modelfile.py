@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from .encoders import Encoder, ImageEncoder, has_statistics, kind_of, padded_length, quiet_decoding
 from .errors import ModelFileError, RowError
 from .models import Cnn, Imported, ModelSpec, channels_last
-from .tasks import Answer, Task
+from .tasks import Classify, Regress, Tag, Task
 from .tasks.classify import outputs, with_views
 from .types import Metric, Raw, Value
 
@@ -77,8 +77,8 @@ class Model:
         """The names of the classes."""
         return self.header.task.classes
 
-    def predict(self, inputs: Sequence[Raw | Path] | Raw | Path, *, top: int = 1) -> list[Answer]:
-        """One answer a row.
+    def predict(self, inputs: Sequence[Raw | Path] | Raw | Path, *, top: int = 1) -> list[Any]:
+        """One answer a row: an `Answer`, or `Tags`, or an `Estimate`, by the model's task.
 
         Args:
             inputs: one row or several: paths, or bytes of files; arrays `(H, W)` or `(H, W, C)` for pictures, `(T,)` or
@@ -88,10 +88,11 @@ class Model:
         Raises:
             RowError: a row can't be read; the message names it.
         """
-        return self.header.task.answers(self.probabilities(inputs), top=top)
+        answers: list[Any] = [*self.header.task.answers(self.probabilities(inputs), top=top)]
+        return answers
 
     def probabilities(self, inputs: Sequence[Raw | Path] | Raw | Path) -> NDArray[np.float32]:
-        """`(N, K)` probabilities of the classes. Arguments and errors as for `predict`."""
+        """`(N, K)` probabilities of the classes or labels, or values in their unit. Arguments as for `predict`."""
         rows = [inputs] if isinstance(inputs, (bytes, str, Path, np.ndarray)) else inputs
         with quiet_decoding():
             encoded = [_encode(self.header.encoder, row) for row in rows]
@@ -109,8 +110,9 @@ class Model:
         for chosen, steps in _chunks(self.header.encoder, encoded):
             inputs = self._inputs(encoded[chosen] if steps is None else encoded[chosen, :steps])
             alone = outputs(self.network, inputs)
-            averaged[chosen] = self._averaged(inputs, alone, len(chosen)).softmax(1)[: len(chosen)].cpu().numpy()
-            single[chosen] = alone.softmax(1)[: len(chosen)].cpu().numpy()
+            read = self.header.task.activated
+            averaged[chosen] = read(self._averaged(inputs, alone, len(chosen)))[: len(chosen)].cpu().numpy()
+            single[chosen] = read(alone)[: len(chosen)].cpu().numpy()
         return averaged, single
 
     def _inputs(self, encoded: NDArray[Any]) -> Tensor:
@@ -123,8 +125,10 @@ class Model:
     def _averaged(self, inputs: Tensor, alone: Tensor, rows: int) -> Tensor:
         """Outputs with the other views of the rows whose first one leaves a doubt."""
         task = self.header.task
+        if not isinstance(task, Classify) or task.views == "none":
+            return alone
         unsure = (alone[:rows].softmax(1).amax(1) <= task.sure).nonzero()[:, 0]
-        if task.views == "none" or not len(unsure):
+        if not len(unsure):
             return alone
         filled = unsure.new_zeros(self._chunk_of(len(unsure)))
         filled[: len(unsure)] = unsure
@@ -233,8 +237,16 @@ def _check(header: Header, path: Path) -> None:
         raise _damaged(path, f"its input has the impossible shape {encoder.shape}")
     if not has_statistics(encoder):
         raise _damaged(path, "its normalisation does not fit its channels")
-    if len(task.classes) < 2 or len(set(task.classes)) != len(task.classes):
+    if len(task.classes) < (2 if isinstance(task, Classify) else 1) or len(set(task.classes)) != len(task.classes):
         raise _damaged(path, "its classes are fewer than two or not unique")
+    if isinstance(task, Regress) and not (
+        len(task.mean) == len(task.scale) == len(task.classes)
+        and len(task.margin) in (0, len(task.classes))
+        and all(math.isfinite(number) for number in (*task.mean, *task.scale, *task.margin))
+    ):
+        raise _damaged(path, "its targets have no possible mean and scale")
+    if isinstance(task, Tag) and len(task.thresholds) not in (0, len(task.classes)):
+        raise _damaged(path, "its labels and their thresholds are not equally many")
 
 
 def _empty_network(header: Header, path: Path) -> nn.Module:

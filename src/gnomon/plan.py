@@ -191,7 +191,7 @@ def make_plan(
     batch, batch_decision = _choose_batch(spec, training, optimizer)
     textbook = isinstance(model, Plain)
     chosen, speed, number_format, decisions = _choose_model(spec, hardware, deadline, model, training, probe, batch)
-    views, views_decision = _choose_views(training, symmetry, speed, num_validation + num_test, deadline)
+    views, views_decision = _choose_views(spec, training, symmetry, speed, num_validation + num_test, deadline)
     finish_s = _finish_s(speed, num_validation, num_test, views, deadline)
     validation_s = num_validation / speed.rows_per_s
     thrift = _choose_thrift(spec, deadline, training, chosen, speed)
@@ -211,7 +211,7 @@ def make_plan(
         device=hardware.device,
         threads=hardware.threads,
         class_weights=weights,
-        label_smoothing=_smoothing(training, textbook),
+        label_smoothing=_smoothing(spec, training, textbook),
         views=views,
         skip_easy=thrift.skip_easy,
         skip_between=SKIP_BETWEEN,
@@ -236,8 +236,9 @@ def make_plan(
     )
 
 
-def _smoothing(training: TrainingSpec, textbook: bool) -> float:
-    return training.label_smoothing if training.label_smoothing is not None else 0.0 if textbook else 0.1
+def _smoothing(spec: DataSpec, training: TrainingSpec, textbook: bool) -> float:
+    usual = 0.0 if textbook or spec.question != "classify" else 0.1
+    return usual if training.label_smoothing is None else training.label_smoothing
 
 
 def _with_dropout(model: ModelSpec, dropout: float) -> ModelSpec:
@@ -405,9 +406,11 @@ def _passes(views: Views) -> float:
 
 
 def _choose_views(
-    training: TrainingSpec, symmetry: tuple[float, float], speed: Speed, rows: int, deadline: Deadline
+    spec: DataSpec, training: TrainingSpec, symmetry: tuple[float, float], speed: Speed, rows: int, deadline: Deadline
 ) -> tuple[Views, Decision]:
     doubtful = f"of the {DOUBTFUL_SHARE:.0%} that the first one leaves most doubt about"
+    if spec.kind != "image" or spec.question != "classify":
+        return "none", Decision(name="views", value="none", reason="views are of pictures, and for classes")
     if training.views != "auto":
         return training.views, Decision(name="views", value=training.views, reason="asked for")
     if symmetry[1] < 0.9 * symmetry[0] or training.augment == "none":
@@ -431,6 +434,8 @@ def _choose_augmentation(
 
 def _class_weights(spec: DataSpec, training: TrainingSpec) -> tuple[tuple[float, ...], Decision]:
     """Inverse of the class's rows, to the power 1/2 under auto, scaled to mean 1 over the rows."""
+    if spec.question != "classify":
+        return (), Decision(name="class weights", value="none", reason="there are no classes")
     ratio = max(spec.train_counts) / max(1, min(spec.train_counts))
     if training.balance == "none" or (training.balance == "auto" and ratio < 3):
         return (), Decision(name="class weights", value="equal", reason=f"largest class {ratio:.1f} times the smallest")

@@ -22,7 +22,8 @@ from .modelfile import Model, load
 from .sources.archives import archive_kind, open_files
 from .sources.files import Files, read_path, size_problem
 from .sources.layout import EXTENSIONS, extension_of
-from .tasks import Answer
+from .sources.questions import number_of
+from .tasks import Answered, Task
 from .types import NOUNS, Kind, plural
 
 MODEL_FILE: Final = "model.safetensors"
@@ -33,7 +34,7 @@ _BLOCK_ROWS, _LONGEST_NAME = 256, 60
 class Writes(Protocol):
     """Puts one answer, or the reason why there is none, on the terminal."""
 
-    def __call__(self, name: str, answer: Answer | str) -> None: ...
+    def __call__(self, name: str, answer: Answered | str) -> None: ...
 
 
 def print_predictions(
@@ -46,7 +47,7 @@ def print_predictions(
         files: of the kind that the model was trained on; folders and archives stand for such files inside, and `-`,
             for a model of texts, for the lines of the standard input.
         texts: given in place.
-        top: classes a line.
+        top: classes or labels a line.
         as_csv: a table with a head.
     """
     path = Path(model)
@@ -56,7 +57,7 @@ def print_predictions(
             remedy=f"If it is a run that was stopped, write one: gnomon report {model}",
         )
     loaded = load(path / MODEL_FILE if path.is_dir() else path)
-    write = _csv_writer(top) if as_csv else _line_writer(top)
+    write = _csv_writer(loaded.header.task, top) if as_csv else _line_writer()
     failed = total = 0
     for names, answers in predict_files(loaded, files, texts=texts, top=top):
         for name, answer in zip(names, answers, strict=True):
@@ -70,7 +71,7 @@ def print_predictions(
 
 def predict_files(
     model: Model, files: Sequence[str], *, texts: Sequence[str] = (), top: int = 1
-) -> Iterator[tuple[list[str], list[Answer | str]]]:
+) -> Iterator[tuple[list[str], list[Answered | str]]]:
     """Names and answers, a block at a time; in place of an answer the reason why a file has none.
 
     Raises:
@@ -98,11 +99,11 @@ def predict_files(
             yield names, _answers(model, encoded, top)
 
 
-def _answers(model: Model, encoded: Sequence[NDArray[np.generic] | str], top: int) -> list[Answer | str]:
+def _answers(model: Model, encoded: Sequence[NDArray[np.generic] | str], top: int) -> list[Answered | str]:
     arrays = [row for row in encoded if not isinstance(row, str)]
-    found: Iterator[Answer] = iter(())
+    found: Iterator[Answered] = iter(())
     if arrays:
-        found = iter(model.header.task.answers(model.probabilities_of_encoded(np.stack(arrays)), top=top))
+        found = iter([*model.header.task.answers(model.probabilities_of_encoded(np.stack(arrays)), top=top)])
     return [row if isinstance(row, str) else next(found) for row in encoded]
 
 
@@ -168,34 +169,29 @@ def _read_inside(inside: Files, name: str) -> bytes | str:
         return error.reason
 
 
-def _line_writer(top: int) -> Writes:
-    def write(name: str, answer: Answer | str) -> None:
+def _line_writer() -> Writes:
+    def write(name: str, answer: Answered | str) -> None:
         if isinstance(answer, str):
             sys.stderr.write(f"{_inert(name)}: {answer}\n")
             return
-        said = ", ".join(f"{_inert(label)} {share:.1%}" for label, share in answer.top[:top])
-        sys.stdout.write(f"{_inert(name)}: {said}\n")
+        sys.stdout.write(f"{_inert(name)}: {_inert(answer.told())}\n")
 
     return write
 
 
-def _csv_writer(top: int) -> Writes:
+def _csv_writer(task: Task, top: int) -> Writes:
     table = csv.writer(sys.stdout, lineterminator="\n")
-    head = [column for rank in range(1, top + 1) for column in _columns(rank)]
-    table.writerow(["file", *head, "problem"])
+    head = task.columns(top)
+    table.writerow(["file", *map(_cell, head), "problem"])
 
-    def write(name: str, answer: Answer | str) -> None:
+    def write(name: str, answer: Answered | str) -> None:
         if isinstance(answer, str):
             table.writerow([_cell(name), *[""] * len(head), answer])
             return
-        cells = [cell for label, share in answer.top for cell in (_cell(label), f"{share:.6f}")]
+        cells = [cell if number_of(cell) is not None else _cell(cell) for cell in answer.cells()]
         table.writerow([_cell(name), *cells, *[""] * (len(head) - len(cells)), ""])
 
     return write
-
-
-def _columns(rank: int) -> tuple[str, str]:
-    return ("label", "confidence") if rank == 1 else (f"label{rank}", f"confidence{rank}")
 
 
 def _inert(text: str) -> str:

@@ -37,9 +37,12 @@ from .probing import measure_speed, try_out
 from .report import write_model_card, write_report
 from .run import DATA, ENVIRONMENT, MODEL, NETWORK, PLAN, RECIPE, SPLIT, Run
 from .sources import Source, SourceSpec, open_source
-from .tasks import Classify, Task
+from .targets import as_classes
+from .tasks import Classify, Regress, Tag, Task, Views
+from .tasks.regress import margins
+from .tasks.tag import best_thresholds
 from .training import build_model, final_weights, position_of, train
-from .types import Decoded, Event, Finished, Noted, Phased, Planned, Stopped, Validated, Value, plural
+from .types import DataSpec, Decoded, Event, Finished, Noted, Phased, Planned, Stopped, Validated, Value, plural
 from .version import VERSION
 
 T = TypeVar("T")
@@ -253,23 +256,37 @@ def final_model(run: Run, dataset: Dataset, plan: Plan, *, module: nn.Module | N
         raise RunError(f"{str(run.path)!r} has no whole checkpoint", remedy="Train it first: gnomon resume.")
     task = _task(dataset, plan)
     made = {"gnomon": VERSION, "data": dataset.summary.name}
-    header = Header(encoder=dataset.encoder, model=plan.model, task=msgspec.structs.replace(task, sure=0.0), made=made)
+    header = Header(encoder=dataset.encoder, model=plan.model, task=task, made=made)
     network = plan.model.build(dataset.spec.input_shape, task.num_outputs) if module is None else module
     network.load_state_dict(final_weights(checkpoint))
     network = channels_last(network.requires_grad_(False).to(plan.device))
-    return _with_doubt(Model(header, network.eval()), dataset)
+    return _with_validated(Model(header, network.eval()), dataset)
 
 
-def _with_doubt(model: Model, dataset: Dataset) -> Model:
-    """Other views are for the doubtful rows alone: on the validation part, the fifth of least confidence."""
-    if model.header.task.views == "none":
+def _with_validated(model: Model, dataset: Dataset) -> Model:
+    """With what the validation part tells of the task.
+
+    Of classes: which rows are doubtful, the fifth of least confidence, since other views are for them alone. Of labels:
+    from which probability on each is given. Of values: how far they are off.
+    """
+    task, rows = model.header.task, dataset.parts["validation"]
+    if isinstance(task, Classify) and task.views == "none":
         return model
-    confidences = [
-        model.with_and_without_views(block)[1].max(axis=1)
-        for _, block in dataset.encoded.blocks(dataset.parts["validation"])
-    ]
-    sure = min(_SURE, float(np.quantile(np.concatenate(confidences), DOUBTFUL_SHARE)))
-    task = msgspec.structs.replace(model.header.task, sure=sure)
+    # By single views: nothing is doubtful where everything is sure.
+    header = (
+        msgspec.structs.replace(model.header, task=msgspec.structs.replace(task, sure=0.0))
+        if isinstance(task, Classify)
+        else model.header
+    )
+    alone = Model(header, model.network)
+    answers = np.concatenate([alone.probabilities_of_encoded(block) for _, block in dataset.encoded.blocks(rows)])
+    if isinstance(task, Classify):
+        sure = min(_SURE, float(np.quantile(answers.max(axis=1), DOUBTFUL_SHARE)))
+        task = msgspec.structs.replace(task, sure=sure)
+    elif isinstance(task, Tag):
+        task = msgspec.structs.replace(task, thresholds=tuple(best_thresholds(answers, dataset.labels[rows])))
+    else:
+        task = msgspec.structs.replace(task, margin=tuple(margins(answers, dataset.labels[rows])))
     return Model(msgspec.structs.replace(model.header, task=task), model.network)
 
 
@@ -442,16 +459,24 @@ def _open_parts(dataset: Dataset, hardware: Hardware) -> tuple[Rows, Rows]:
 
 
 def _task(dataset: Dataset, plan: Plan) -> Task:
-    return Classify(
-        classes=dataset.spec.classes,
-        class_weights=plan.class_weights,
-        label_smoothing=plan.label_smoothing,
-        views=plan.views,
+    return _asked(
+        dataset.spec, class_weights=plan.class_weights, label_smoothing=plan.label_smoothing, views=plan.views
     )
 
 
+def _asked(
+    spec: DataSpec, *, class_weights: tuple[float, ...] = (), label_smoothing: float = 0.0, views: Views = "none"
+) -> Task:
+    """What the data ask, as a task bound to them."""
+    if spec.question == "tag":
+        return Tag(classes=spec.classes, label_smoothing=label_smoothing)
+    if spec.question == "regress":
+        return Regress(classes=spec.classes, mean=spec.mean, scale=spec.scale)
+    return Classify(classes=spec.classes, class_weights=class_weights, label_smoothing=label_smoothing, views=views)
+
+
 def _probe(rows: Rows, hardware: Hardware, module: nn.Module | None) -> Callable[[ModelSpec, int, Format], Speed]:
-    task = Classify(classes=rows.dataset.spec.classes)
+    task = _asked(rows.dataset.spec)
 
     def probe(model: ModelSpec, batch: int, number_format: Format) -> Speed:
         made = build_model(model, rows, seed=0, device=hardware.device, module=module)
@@ -468,7 +493,7 @@ def _symmetry(dataset: Dataset, seed: int) -> tuple[float, float]:
     rows = dataset.parts["train"][chance.permutation(seed, "symmetry", 0, len(dataset.parts["train"]))[:_SYMMETRY_ROWS]]
     if len(rows) < 16 or dataset.spec.input_shape[2] < 2:
         return 1.0, 0.0
-    return mirror_symmetry(features_of(dataset.encoded, rows), dataset.labels[rows])
+    return mirror_symmetry(features_of(dataset.encoded, rows), as_classes(dataset.labels[rows]))
 
 
 def _example(dataset: Dataset) -> torch.Tensor:

@@ -49,7 +49,7 @@ class Position(Value, frozen=True):
     history: tuple[Change, ...]
     validated_step: int
     best_step: int
-    best_accuracy: float
+    best_score: float
     elapsed_s: float
 
 
@@ -65,7 +65,7 @@ class _State:
     step: int = 0
     validated_step: int = 0
     best_step: int = -1
-    best_accuracy: float = -1.0
+    best_score: float = -math.inf
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     saved_step: int = -1
     diverged: bool = False
@@ -135,7 +135,7 @@ def train(
             yield from _steps(state, task, rows, validation, plan, run, deadline)
     finally:
         if not state.diverged and state.saved_step != state.step:
-            _save_where_it_stopped(state, validation, plan, run, deadline)
+            _save_where_it_stopped(state, task, validation, plan, run, deadline)
 
 
 def final_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
@@ -228,47 +228,45 @@ def _judge(state: _State, task: Task, rows: Rows, plan: Plan, deadline: Deadline
     That of the planned end, its rate come down, is kept unless it is worse by more than a standard error: validated
     by single views on some hundred rows, an earlier one may seem better by chance.
     """
-    loss, accuracy = _validate(state.judged, rows, plan)
+    loss, score = _validate(state.judged, task, rows, plan)
     state.validated_step = state.step
     ended = state.step >= _steps_in_all(plan, state) and plan.optimizer.schedule != "constant"
-    best = accuracy >= state.best_accuracy - (_standard_error(accuracy, len(rows)) if ended else 0.0)
+    best = score >= state.best_score - (task.standard_error(score, len(rows)) if ended else 0.0)
     if best:
-        state.best_step, state.best_accuracy = state.step, accuracy
+        state.best_step, state.best_score = state.step, score
         state.best_weights = _copied(state.judged)
     return Validated(
         step=state.step,
         epoch=state.step * plan.batch / train_rows,
         loss=loss,
-        accuracy=accuracy,
+        score=score,
         elapsed_s=deadline.elapsed_s(),
         best=best,
+        measure=task.score_name,
     )
 
 
-def _standard_error(share: float, rows: int) -> float:
-    return math.sqrt(share * (1 - share) / rows)
-
-
 @torch.inference_mode()
-def _validate(model: nn.Module, rows: Rows, plan: Plan) -> tuple[float, float]:
-    """Loss (nats, unsmoothed, unweighted) and accuracy."""
+def _validate(model: nn.Module, task: Task, rows: Rows, plan: Plan) -> tuple[float, float]:
+    """Loss (as the task judges it, unsmoothed and unweighted) and score."""
     model.eval()
-    loss = hits = 0.0
-    for inputs, labels in in_order(rows, size=min(_JUDGING_BATCH, max(16, plan.batch))):
+    outputs, labels = [], []
+    for inputs, true in in_order(rows, size=min(_JUDGING_BATCH, max(16, plan.batch))):
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=plan.format == "bfloat16"):
-            logits = model(inputs).float()
-        loss += float(nn.functional.cross_entropy(logits, labels, reduction="sum"))
-        hits += float((logits.argmax(1) == labels).sum())
-    return loss / len(rows), hits / len(rows)
+            outputs.append(model(inputs).float())
+        labels.append(true)
+    return task.judged(torch.cat(outputs), torch.cat(labels))
 
 
-def _save_where_it_stopped(state: _State, validation: Rows, plan: Plan, run: Run, deadline: Deadline) -> None:
+def _save_where_it_stopped(
+    state: _State, task: Task, validation: Rows, plan: Plan, run: Run, deadline: Deadline
+) -> None:
     """Stopped between two validations, the network of now may be better than the best validated one.
 
     It is then what the run predicts with. But going on must not know of it: the run that was never stopped did not
     validate here. So the best one is kept beside it.
     """
-    now_better = _validate(state.judged, validation, plan)[1] >= state.best_accuracy
+    now_better = _validate(state.judged, task, validation, plan)[1] >= state.best_score
     _save(state, run, deadline, instead=_copied(state.judged) if now_better else None)
 
 
@@ -285,7 +283,7 @@ def _save(state: _State, run: Run, deadline: Deadline, *, instead: dict[str, Ten
         history=tuple(state.history),
         validated_step=state.validated_step,
         best_step=state.best_step,
-        best_accuracy=state.best_accuracy,
+        best_score=state.best_score,
         elapsed_s=deadline.elapsed_s(),
     )
     tensors = {f"model/{name}": tensor for name, tensor in state.model.state_dict().items()}
@@ -316,7 +314,7 @@ def _restore(state: _State, checkpoint: Checkpoint) -> None:
     state.history = list(position.history)
     state.step = state.saved_step = position.step
     state.validated_step = position.validated_step
-    state.best_step, state.best_accuracy = position.best_step, position.best_accuracy
+    state.best_step, state.best_score = position.best_step, position.best_score
     if position.best_step >= 0:
         state.best_weights = _below(tensors, "best/") or final_weights(checkpoint)
 

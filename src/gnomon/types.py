@@ -30,6 +30,9 @@ NOUNS: Final[dict[Kind, tuple[str, str]]] = {
 }
 """What people call one row of a kind, and several."""
 
+Question: TypeAlias = Literal["classify", "tag", "regress"]
+"""What is asked of each row: one class, any number of labels, or numbers."""
+
 Split: TypeAlias = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
@@ -50,7 +53,7 @@ class Row:
 
     Attributes:
         key: its name inside the source (`cats/007.jpg`); a name, never used as a path outside of the source.
-        label: its class, as written in the data.
+        label: its class, labels or number, as written in the data.
         split: the part that the data itself puts it in, if any.
         group: rows of one group never stand in different parts.
     """
@@ -76,7 +79,10 @@ class DataSpec(Value, frozen=True):
         input_shape: shape of one row as a network takes it: `(C, H, W)` for images; `(T, C + 1)` for sound and series,
             the last channel telling steps from padding; `(T, V)` for texts, T of V tokens.
         classes: the names of the classes, in the order of the model's outputs.
-        train_counts: training rows per class, in the same order.
+        train_counts: training rows per class or label, in the same order.
+        train_rows: training rows, where they are not the sum of these.
+        question: what is asked of each row.
+        mean, scale: of each value to be estimated; empty for classes and labels.
         given_split: whether the data came with its own train and test parts.
     """
 
@@ -85,10 +91,14 @@ class DataSpec(Value, frozen=True):
     classes: tuple[str, ...]
     train_counts: tuple[int, ...]
     given_split: bool = False
+    train_rows: int = 0
+    question: Question = "classify"
+    mean: tuple[float, ...] = ()
+    scale: tuple[float, ...] = ()
 
     @property
     def num_train(self) -> int:
-        return sum(self.train_counts)
+        return self.train_rows or sum(self.train_counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,14 +177,15 @@ class Stepped(Value, tag="step", tag_field="event", frozen=True):
 
 
 class Validated(Value, tag="validation", tag_field="event", frozen=True):
-    """The network was judged on the validation part."""
+    """The network was judged on the validation part; `measure` names the score that the training goes by."""
 
     step: int
     epoch: float
     loss: float
-    accuracy: float
+    score: float
     elapsed_s: float
     best: bool
+    measure: str = "accuracy"
 
 
 class Replanned(Value, tag="replan", tag_field="event", frozen=True):

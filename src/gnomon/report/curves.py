@@ -71,12 +71,12 @@ def _fall(curve: Curve) -> str:
 
 
 def _accuracy(judged: Sequence[Validated], best: Validated | None) -> Chart | None:
-    curve = Curve("validation", "validation", [(event.step, event.accuracy) for event in judged], marked=True)
+    curve = Curve("validation", "validation", [(event.step, event.score) for event in judged], marked=True)
     summary = "Accuracy on the validation part over the steps of training."
     if judged:
-        summary = f"{summary[:-1]}: first {percent(judged[0].accuracy)}, last {percent(judged[-1].accuracy)}."
+        summary = f"{summary[:-1]}: first {percent(judged[0].score)}, last {percent(judged[-1].score)}."
     if best is not None:
-        summary += f" The best, {percent(best.accuracy)}, was at step {best.step:,}."
+        summary += f" The best, {percent(best.score)}, was at step {best.step:,}."
     return draw(
         "Accuracy",
         (curve,),
@@ -89,7 +89,7 @@ def _accuracy(judged: Sequence[Validated], best: Validated | None) -> Chart | No
 
 def _digits(judged: Sequence[Validated]) -> int:
     """One digit after the point where the figures lie close together."""
-    accuracies = [event.accuracy for event in judged if math.isfinite(event.accuracy)]
+    accuracies = [event.score for event in judged if math.isfinite(event.score)]
     return 1 if accuracies and max(accuracies) - min(accuracies) < 0.05 else 0
 
 

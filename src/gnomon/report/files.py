@@ -63,6 +63,7 @@ class Data:
     name: str
     classes: tuple[str, ...]
     kind: str = "image"
+    question: str = "classify"
     counts: dict[str, tuple[int, ...]] = field(default_factory=dict)
     split_origin: str = ""
     notes: tuple[str, ...] = ()
@@ -106,12 +107,20 @@ class ClassScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """What a simple rule gets on the same rows; `what`, `description` or its one `answer` tell what it does."""
+    """What a simple rule gets on the same rows; `what`, `description` or its one `answer` tell what it does.
 
+    `score` is of the headline's metric; older runs have `accuracy` in its place.
+    """
+
+    score: Measured | None = None
     accuracy: Measured = Measured()
     what: str | None = ""
     answer: str | None = ""
     description: str | None = ""
+
+    @property
+    def measured(self) -> Measured:
+        return self.score or self.accuracy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +143,8 @@ class Evaluation:
 
     rows: int
     metrics: dict[str, Measured]
+    headline: str = "accuracy"
+    points: tuple[tuple[float, float], ...] = ()
     classes: tuple[ClassScore, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
     baselines: dict[str, Baseline] = field(default_factory=dict)
@@ -280,6 +291,7 @@ def _parsed(lines: list[str], unreadable: list[int]) -> Iterator[Event]:
         try:
             fields = json.loads(line)
             # JSON has no NaN: a loss that is not a number is written as null.
-            yield msgspec.convert({k: math.nan if v is None else v for k, v in fields.items()}, Event)
+            known = {"score" if k == "accuracy" else k: math.nan if v is None else v for k, v in fields.items()}
+            yield msgspec.convert(known, Event)
         except (ValueError, msgspec.ValidationError, AttributeError, RecursionError):
             unreadable.append(number)

@@ -18,6 +18,7 @@ from .attention import Item, attention
 from .confusion import Cell, Confused, Pair, matrix, pairs, worst
 from .curves import Course, course
 from .files import Change, ClassScore, Evaluation, Measured, Mistake, RunFiles
+from .scatter import Scatter, scatter
 from .verdict import Verdict, judged, noun, nouns, verdict
 
 MOST_CLASSES: Final = 300
@@ -29,6 +30,13 @@ SHARES: Final = {
     "macro_precision": "Precision, mean of classes",
     "macro_recall": "Recall, mean of classes",
     "macro_f1": "F1, mean of classes",
+    "micro_f1": "F1, all labels together",
+    "micro_precision": "Precision, all labels together",
+    "micro_recall": "Recall, all labels together",
+    "mean_average_precision": "Average precision, mean of labels",
+    "subset_accuracy": "All labels of a row right",
+    "hamming_loss": "Wrong labels",
+    "r2": "R², variance explained",
 }
 """Metrics that are shares from 0 to 1; any other is shown as it stands."""
 MEANINGS: Final = {
@@ -38,6 +46,15 @@ MEANINGS: Final = {
     "macro_recall": "of a class, how much it finds",
     "macro_f1": "precision and recall in one number",
     "log_loss": "lower is better; punishes being wrong and sure of it",
+    "micro_f1": "precision and recall of every label of every row in one number",
+    "micro_precision": "of the labels that it gives, how many are right",
+    "micro_recall": "of the labels that are right, how many it gives",
+    "mean_average_precision": "how well the rows with a label stand before those without, at any threshold",
+    "hamming_loss": "share of all yes-or-no answers that are wrong; lower is better",
+    "r2": "0 for always answering the mean, 100 % for no error",
+    "rmse": "root of the mean squared error, in the value’s unit; lower is better",
+    "mae": "mean absolute error, in the value’s unit; lower is better",
+    "median_absolute_error": "half of all answers are off by less",
 }
 AXES: Final = {"text": "tokens × vocabulary", "sound": "steps × bands, and one", "series": "steps × channels, and one"}
 """What the numbers of an input's shape stand for; of pictures, channels × height × width."""
@@ -83,6 +100,7 @@ class Page:
     run: RunFiles
     noun: str
     nouns: str
+    of_each: str
     axes: str
     verdict: Verdict
     date: str
@@ -95,6 +113,7 @@ class Page:
     baselines: tuple[str, ...]
     judged: Evaluation | None
     judged_part: str
+    scatter: Scatter | None
     confused: tuple[Confused, ...]
     matrix: tuple[tuple[ClassScore, tuple[Cell, ...]], ...]
     pairs: tuple[Pair, ...]
@@ -113,6 +132,7 @@ def build_page(run: RunFiles) -> Page:
         run=run,
         noun=noun(run),
         nouns=nouns(run),
+        of_each="label" if run.data and run.data.question == "tag" else "class",
         axes=AXES.get(run.data.kind if run.data else "", "channels × height × width"),
         verdict=finding,
         date=_date(run),
@@ -125,6 +145,7 @@ def build_page(run: RunFiles) -> Page:
         baselines=tuple((run.test or NOTHING).baselines),
         judged=evaluation,
         judged_part="test" if run.test else "validation",
+        scatter=scatter(evaluation.points) if evaluation else None,
         confused=worst(evaluation) if evaluation else (),
         matrix=matrix(evaluation) if evaluation else (),
         pairs=pairs(evaluation) if evaluation else (),
@@ -155,7 +176,7 @@ def _date(run: RunFiles) -> str:
 
 def _metrics(run: RunFiles) -> tuple[MetricLine, ...]:
     test, validation = run.test or NOTHING, run.validation or NOTHING
-    names = dict.fromkeys((*SHARES, "log_loss", *test.metrics, *validation.metrics))
+    names = dict.fromkeys((test.headline, *SHARES, "log_loss", *test.metrics, *validation.metrics))
     present = [name for name in names if name in test.metrics or name in validation.metrics]
     lines = [
         MetricLine(
@@ -164,7 +185,7 @@ def _metrics(run: RunFiles) -> tuple[MetricLine, ...]:
             share=name in SHARES,
             test=test.metrics.get(name),
             validation=validation.metrics.get(name),
-            baselines=tuple(line.accuracy if name == "accuracy" else None for line in test.baselines.values()),
+            baselines=tuple(line.measured if name == test.headline else None for line in test.baselines.values()),
         )
         for name in present
     ]

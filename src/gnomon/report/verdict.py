@@ -12,7 +12,11 @@ from .files import Evaluation, Measured, RunFiles
 
 Level = Literal["ahead", "unclear", "behind", "unjudged"]
 
-LABELS: Final = {"majority": "always answering the commonest class", "linear": "a linear model"}
+LABELS: Final = {
+    "majority": "always answering the commonest",
+    "linear": "a linear model",
+    "mean": "always answering the mean",
+}
 
 UNJUDGED: Final = "The run ended before its evaluation was written; what there is of it stands below."
 
@@ -73,7 +77,7 @@ def judged(run: RunFiles) -> Evaluation | None:
 def verdict(run: RunFiles) -> Verdict:
     """The verdict on the test part; on validation, said so, where the test part was not reached."""
     evaluation = judged(run)
-    accuracy = evaluation.metrics.get("accuracy") if evaluation else None
+    accuracy = evaluation.metrics.get(evaluation.headline) if evaluation else None
     if evaluation is None or accuracy is None or accuracy.value is None or not known(accuracy.value):
         return Verdict("unjudged", "This network has not been judged yet.", "", UNJUDGED, ())
     rivals = _rivals(evaluation)
@@ -94,10 +98,10 @@ def _rivals(evaluation: Evaluation) -> list[Rival]:
             name,
             LABELS.get(name, name),
             baseline.what or baseline.answer or baseline.description or "",
-            baseline.accuracy,
+            baseline.measured,
         )
         for name, baseline in evaluation.baselines.items()
-        if known(baseline.accuracy.value)
+        if known(baseline.measured.value)
     ]
     return sorted(found, key=lambda rival: rival.accuracy.value or 0.0, reverse=True)
 
@@ -114,6 +118,9 @@ def _level(accuracy: Measured, best: Rival | None) -> Level:
 
 
 def _sentence(run: RunFiles, accuracy: Measured, value: float, rivals: list[Rival], level: Level) -> str:
+    evaluation = judged(run)
+    if evaluation is not None and evaluation.headline != "accuracy":
+        return _sentence_of_others(run, evaluation, value, rivals, level)
     of = 100 if 0.03 <= value <= 0.97 else 1000
     right = f"all {of:,}" if value == 1 else "none" if value == 0 else f"about {_count(value, of)}"
     text = f"Of {of:,} new {nouns(run)} like these, it names {right} right"
@@ -125,6 +132,18 @@ def _sentence(run: RunFiles, accuracy: Measured, value: float, rivals: list[Riva
     listed = ", ".join(f"{label} {score}" for label, score in zip(against, scores, strict=True))
     joint = "; but " if level == "behind" else "; "
     return f"{text}{joint if listed else ''}{listed}."
+
+
+def _sentence_of_others(run: RunFiles, evaluation: Evaluation, value: float, rivals: list[Rival], level: Level) -> str:
+    """Of labels and of values, in plain words."""
+    off = evaluation.metrics.get("mae")
+    if evaluation.headline == "r2":
+        far = f" and is off by {off.value:.3g} on the mean" if off and off.value is not None else ""
+        text = f"For new {nouns(run)} like these, its estimate explains {max(0.0, value):.0%} of what differs{far}"
+    else:
+        text = f"Of the labels that it gives new {nouns(run)} like these and of those it should give, {value:.0%} agree"
+    listed = ", ".join(f"{rival.label} {max(0.0, rival.accuracy.value or 0.0):.0%}" for rival in rivals)
+    return f"{text}{('; but ' if level == 'behind' else '; ') if listed else ''}{listed}."
 
 
 def _count(share: float, of: int) -> str:

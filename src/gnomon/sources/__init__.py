@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Sequence
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from ..errors import DataError, RecipeError, nearest
-from ..types import Kind, Raw, Row, SetAside, Value
+from ..types import Kind, Question, Raw, Row, SetAside, Value
+from .questions import Asked
 
 TABLE_EXTENSIONS: Final = (".csv", ".tsv", ".jsonl", ".parquet")
 BUILT_IN: Final = ("cifar10", "digits", "mnist")
@@ -30,6 +31,7 @@ class Source(Protocol):
         rows: all rows that listing found usable, in storage order: reading them in this order is the fast way.
         set_aside: what listing refused, with the reason.
         notes: sentences that say what was understood, for the user.
+        question: what is asked of each row.
         fingerprint: changes whenever a row, a label or a file's content may have changed.
         content_hints: one value per row; rows of the same content have equal hints (the converse need not hold);
             None where that is impossible (arrays in memory).
@@ -39,6 +41,8 @@ class Source(Protocol):
     def name(self) -> str: ...
     @property
     def kind(self) -> Kind: ...
+    @property
+    def question(self) -> Question: ...
     @property
     def rows(self) -> Sequence[Row]: ...
     @property
@@ -70,6 +74,8 @@ class SourceSpec(Value, frozen=True):
         location: a path, or the name of a built-in set.
         input: the column that names the files, for tables; guessed and said when obvious.
         target: the column of labels.
+        task: what is asked of each row; auto tells numbers from classes by the labels.
+        separator: between the labels of a row, where it has several.
         group: the column of groups, for tables; or a regular expression on the row's key, whose first group counts.
     """
 
@@ -77,6 +83,13 @@ class SourceSpec(Value, frozen=True):
     input: str | None = None
     target: str | None = None
     group: str | None = None
+    task: Literal["auto"] | Question = "auto"
+    separator: str | None = None
+
+    @property
+    def asked(self) -> Asked:
+        """What the user says of the labels."""
+        return Asked(task=self.task, separator=self.separator)
 
 
 def open_source(spec: SourceSpec) -> Source:

@@ -20,10 +20,12 @@ from numpy.lib import format as npy
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError, RecipeError, nearest
-from ..types import Row, SetAside, Split, plural
+from ..types import Question, Row, SetAside, Split, plural
 from .files import digest
-from .layout import SPLIT_WORDS, label_text, settle
+from .labels import label_text, settle
+from .layout import SPLIT_WORDS
 from .pictures import rows_digest, short_name
+from .questions import AUTO, Asked
 
 Images: TypeAlias = NDArray[np.generic]
 """`(N, H, W)` or `(N, H, W, C)`, uint8, uint16 or float."""
@@ -55,6 +57,7 @@ class ArraySource:
     places: Sequence[tuple[int, int]]
     """For each row: which of the arrays, and where in it."""
     kind: Literal["image"] = "image"
+    question: Question = "classify"
 
     def read(self, index: int) -> NDArray[np.generic]:
         """The row's image, `(H, W)` or `(H, W, C)`: a view, not to be written to."""
@@ -80,23 +83,32 @@ class Part:
     split: Split | None = None
 
 
-def array_source(inputs: ArrayLike, targets: ArrayLike | Sequence[object], *, name: str = "arrays") -> ArraySource:
+def array_source(
+    inputs: ArrayLike, targets: ArrayLike | Sequence[object], *, name: str = "arrays", asked: Asked = AUTO
+) -> ArraySource:
     """Arrays in memory as a source.
 
     Args:
         inputs: `(N, H, W)`, `(N, H, W, C)` or `(N, C, H, W)` with 1, 3 or 4 channels; whole numbers or floats.
         targets: N labels of any kind, or one-hot `(N, K)`.
         name: a word for the run directory's name.
+        asked: what the user says of the labels.
 
     Raises:
         DataError: shapes or types that are no images, numbers of rows that differ, fewer than two classes.
     """
     labels = targets if isinstance(targets, (list, tuple)) else np.asarray(targets)
-    return source_of_parts([Part(np.asarray(inputs), labels)], name=short_name(name), where=name)
+    return source_of_parts([Part(np.asarray(inputs), labels)], name=short_name(name), where=name, asked=asked)
 
 
 def source_of_parts(
-    parts: Sequence[Part], *, name: str, where: str, fingerprint: str | None = None, notes: Sequence[str] = ()
+    parts: Sequence[Part],
+    *,
+    name: str,
+    where: str,
+    fingerprint: str | None = None,
+    notes: Sequence[str] = (),
+    asked: Asked = AUTO,
 ) -> ArraySource:
     """A source over one array, or one for each part.
 
@@ -105,6 +117,7 @@ def source_of_parts(
         where: what the user named, for messages.
         fingerprint: stands for the images' content, where something cheaper than hashing it is known.
         notes: sentences to begin with.
+        asked: what the user says of the labels.
 
     Raises:
         DataError: as `array_source`.
@@ -114,7 +127,9 @@ def source_of_parts(
     rows, set_aside = _rows(parts, images, where, told)
     if not rows:
         raise DataError(f"{where!r} holds no labelled images", remedy=_SHAPES)
-    settled = settle(rows, where=where, giver="the arrays give", remedy="A classifier needs images of two classes.")
+    settled = settle(
+        rows, where=where, giver="the arrays give", remedy="A classifier needs images of two classes.", asked=asked
+    )
     place_of = dict(_keys(parts, images))
     places = [place_of[row.key] for row in settled.rows]
     hints = _hints(images, places)
@@ -128,6 +143,7 @@ def source_of_parts(
         content_hints=hints,
         images=images,
         places=places,
+        question=settled.question,
     )
 
 

@@ -6,18 +6,16 @@ same rules for classes.
 
 from __future__ import annotations
 
-import math
 import re
-import unicodedata
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from ..errors import DataError
-from ..types import SPLITS, Kind, Row, SetAside, Split, listed, plural
+from ..types import Kind, Row, SetAside, Split, listed, plural
 from . import TABLE_EXTENSIONS
-from .files import printable
+from .labels import Listing, settle
 
 SPLIT_WORDS: Final[Mapping[str, Split]] = {
     "train": "train",
@@ -50,15 +48,6 @@ _WHOLE_FLOAT: Final = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0+")
 
 Folder: TypeAlias = tuple[str, ...]
 """A folder's name in parts; the root is ()."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """Rows, what was refused, and sentences about both."""
-
-    rows: Sequence[Row]
-    set_aside: Sequence[SetAside]
-    notes: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,93 +273,3 @@ def _only_loose(images: Sequence[str]) -> str:
 def _loose_remedy(names: Sequence[str]) -> str:
     tables = [name for name in names if extension_of(name) in TABLE_EXTENSIONS]
     return f"{EXAMPLE} If {tables[0]!r} says the labels, give that file instead." if tables else EXAMPLE
-
-
-# --- Parts and classes, whatever named them --------------------------------------------------------------------------
-
-
-def settle(rows: Sequence[Row], *, where: str, giver: str, remedy: str) -> Listing:
-    """The rows that can be used together: every class has rows to learn from, and there are at least two classes.
-
-    Where there is a train part alone, it is everything, and no row has a part.
-
-    Args:
-        rows: at least one; either all have a part or none has.
-        where: the location, for messages.
-        giver: who names the parts, as a sentence begins: `the folders give`.
-        remedy: what to do where there is one class only.
-
-    Raises:
-        DataError: fewer than two classes.
-    """
-    notes: list[str] = []
-    similar = similar_notes({row.label for row in rows})
-    kept, set_aside, lost = _learnable(rows)
-    if {row.split for row in kept} == {"train"}:
-        kept = [replace(row, split=None) for row in kept]
-        notes.append(f"{giver} a train part only: the other parts are taken from it")
-    classes = {row.label for row in kept}
-    if len(classes) < 2:
-        what = f"only one class, {next(iter(classes))!r}" if classes else "no training images"
-        raise DataError([f"{where!r} holds {what} ({plural(len(kept), 'image')})", *lost], remedy=remedy)
-    return Listing(kept, set_aside, [_summary(kept, len(classes), giver), *notes, *lost, *similar])
-
-
-def _learnable(rows: Sequence[Row]) -> tuple[Sequence[Row], list[SetAside], list[str]]:
-    """Without the rows of classes that have no training rows."""
-    learnt = {row.label for row in rows if row.split in (None, "train")}
-    unknown = Counter(row.label for row in rows if row.label not in learnt)
-    if not unknown:
-        return rows, [], []
-    set_aside = [
-        SetAside(key=row.key, reason=f"its class {row.label!r} has no training images")
-        for row in rows
-        if row.label in unknown
-    ]
-    names = listed([repr(label) for label in sorted(unknown)], 6)
-    subject = "the class" if len(unknown) == 1 else "the classes"
-    note = f"{plural(len(set_aside), 'image')} set aside: no training images for {subject} {names}"
-    return [row for row in rows if row.label in learnt], set_aside, [note]
-
-
-def _summary(rows: Sequence[Row], num_classes: int, giver: str) -> str:
-    text = f"{plural(len(rows), 'image')} in {num_classes:,} classes"
-    counts = Counter(row.split for row in rows)
-    given = [split for split in SPLITS if counts[split]]
-    if not given:
-        return text
-    names = f"{', '.join(given[:-1])} and {given[-1]}"
-    return f"{text}; {giver} {names} parts ({' + '.join(f'{counts[split]:,}' for split in given)})"
-
-
-def similar_notes(labels: Iterable[str]) -> list[str]:
-    """One sentence for each set of classes that differ only in case, white space or the encoding of accents."""
-    alike: defaultdict[str, list[str]] = defaultdict(list)
-    for label in sorted(labels):
-        alike[" ".join(unicodedata.normalize("NFKC", label).casefold().split())].append(label)
-    return [
-        f"the classes {', '.join(map(ascii, group))} differ only in case, white space or the encoding of accents:"
-        " they are kept apart; rename them if they are one"
-        for group in alike.values()
-        if len(group) > 1
-    ]
-
-
-def label_text(value: object) -> str | None:
-    """A label as text: `3` for 3 and 3.0; None where it is missing (None, NaN, blank)."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, bytes):
-        value = value.decode(errors="backslashreplace")
-    return printable(str(value)) if str(value).strip() else None
-
-
-def whole_numbers(labels: Sequence[str | None]) -> tuple[Sequence[str | None], bool]:
-    """`3` for `3.0` where all labels are whole numbers, some written so (a spreadsheet did it); whether it did."""
-    floats = {label for label in labels if label is not None and _WHOLE_FLOAT.fullmatch(label)}
-    others = {label for label in labels if label is not None} - floats
-    if not floats or not all(re.fullmatch(r"-?(?:0|[1-9][0-9]*)", label) for label in others):
-        return labels, False
-    return [label.partition(".")[0] if label in floats else label for label in labels], True

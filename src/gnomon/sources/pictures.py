@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from ..errors import DataError, RecipeError, RowError
-from ..types import Row, SetAside, plural
+from ..types import Question, Row, SetAside, plural
 from .archives import open_files
 from .files import Files, digest
-from .layout import Listing, looks_like_image, read_layout
+from .labels import Listing
+from .layout import looks_like_image, read_layout
 
 _SUFFIX: Final = re.compile(r"(\.tar)?\.[A-Za-z0-9]{1,7}$")
 _LONGEST_NAME: Final = 40
@@ -30,6 +31,7 @@ class PictureSource:
     content_hints: Sequence[Hashable]
     files: Files
     kind: Literal["image"] = "image"
+    question: Question = "classify"
 
     def read(self, index: int) -> bytes:
         """The bytes of the row's file."""

@@ -17,9 +17,10 @@ from typing import Any, Final, Literal
 import msgspec
 
 from ..errors import DataError, RecipeError, RowError, nearest
-from ..types import Row, SetAside, Split, listed, plural
+from ..types import Question, Row, SetAside, Split, listed, plural
 from .files import digest, printable, read_path, size_problem
-from .layout import SPLIT_WORDS, label_text, settle, whole_numbers
+from .labels import label_text, settle, whole_numbers
+from .layout import SPLIT_WORDS
 from .pictures import compile_group, group_by_key, rows_digest, short_name
 
 _LABEL_NAMES: Final = ("label", "labels", "class", "target", "category", "y", "class_name", "label_name")
@@ -45,6 +46,7 @@ class TableSource:
     stored_names: Mapping[str, str]
     """Only for names that can't be printed as they are."""
     kind: Literal["image"] = "image"
+    question: Question = "classify"
 
     def read(self, index: int) -> bytes:
         """The bytes of the row's file."""

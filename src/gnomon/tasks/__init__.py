@@ -1,16 +1,64 @@
 """What is asked of a model: loss, decoding of its outputs into answers, and scores.
 
 classify   one class out of several
+tag        any number of labels out of several
+regress    one or several numbers
 scores     the metrics of classification, with intervals; NumPy alone
+tag_scores, regression_scores   those of the others
 """
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
+
+from torch import Tensor
 
 from .classify import Answer, Classify, Views
+from .regress import Estimate, Regress
+from .tag import Tag, Tags
 
-Task: TypeAlias = Classify
-"""What a recipe binds and a model file holds; its tag field `task` will tell several apart."""
+Task: TypeAlias = Classify | Tag | Regress
+"""What a recipe binds and a model file holds; its tag field `task` tells several apart."""
+Answered: TypeAlias = Answer | Tags | Estimate
+"""What a model says of one row."""
 
-__all__ = ["Answer", "Classify", "Task", "Views"]
+
+class Asks(Protocol):
+    """What every task does."""
+
+    @property
+    def num_outputs(self) -> int:
+        """Numbers that a network gives for a row."""
+        ...
+
+    @property
+    def score_name(self) -> str:
+        """The one score that training goes by, as people call it; the greater the better, at most 1."""
+        ...
+
+    def targets(self, labels: Tensor) -> Tensor:
+        """Labels as the data set holds them → `(N, num_outputs)` float32, which may be mixed linearly."""
+        ...
+
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """`(N,)`; their mean is the loss of the batch."""
+        ...
+
+    def activated(self, outputs: Tensor) -> Tensor:
+        """Outputs of the network → what people read: probabilities, or values in their unit."""
+        ...
+
+    def judged(self, outputs: Tensor, labels: Tensor) -> tuple[float, float]:
+        """Loss and score of all rows together."""
+        ...
+
+    def standard_error(self, score: float, rows: int) -> float:
+        """How far a score of so many rows may be off by chance."""
+        ...
+
+    def columns(self, top: int) -> list[str]:
+        """Names of the cells of an answer in a table."""
+        ...
+
+
+__all__ = ["Answer", "Answered", "Asks", "Classify", "Estimate", "Regress", "Tag", "Tags", "Task", "Views"]

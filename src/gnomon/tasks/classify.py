@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, Literal, TypeAlias
 
@@ -29,6 +30,14 @@ class Answer(Value, frozen=True):
     label: str
     confidence: float
     top: tuple[tuple[str, float], ...]
+
+    def told(self) -> str:
+        """For people: `cat 97.1%, dog 2.0%`."""
+        return ", ".join(f"{label} {share:.1%}" for label, share in self.top)
+
+    def cells(self) -> list[str]:
+        """For a table, in the order of the task's `columns`."""
+        return [cell for label, share in self.top for cell in (label, f"{share:.6f}")]
 
 
 class Classify(Value, tag="classify", tag_field="task", frozen=True):
@@ -71,6 +80,29 @@ class Classify(Value, tag="classify", tag_field="task", frozen=True):
     def targets(self, labels: Tensor) -> Tensor:
         """`(N,)` class indices → `(N, K)` float32 distributions."""
         return nn.functional.one_hot(labels, self.num_outputs).float()
+
+    @property
+    def score_name(self) -> str:
+        """The share of the rows that are named rightly."""
+        return "accuracy"
+
+    def activated(self, outputs: Tensor) -> Tensor:
+        """`(N, K)` logits → probabilities."""
+        return outputs.softmax(1)
+
+    def judged(self, outputs: Tensor, labels: Tensor) -> tuple[float, float]:
+        """Cross-entropy (nats, unsmoothed, unweighted) and accuracy."""
+        loss = nn.functional.cross_entropy(outputs, labels)
+        return float(loss), float((outputs.argmax(1) == labels).double().mean())
+
+    def standard_error(self, score: float, rows: int) -> float:
+        """Of a share of independent rows."""
+        return math.sqrt(score * (1 - score) / rows)
+
+    def columns(self, top: int) -> list[str]:
+        """`label`, `confidence`, `label2`, `confidence2`, …"""
+        ranks = range(1, top + 1)
+        return [f"{name}{'' if rank == 1 else rank}" for rank in ranks for name in ("label", "confidence")]
 
     def answers(self, probabilities: NDArray[np.float32], *, top: int = 1) -> list[Answer]:
         """`(N, K)` probabilities → one answer a row. Of equal probabilities the first class counts."""
