@@ -105,7 +105,7 @@ def test_npz_with_parts(tmp_path: Path, keys: tuple[str, str, str, str]) -> None
         ("train/2", "1", "train"),
         ("test/0", "1", "test"),
     ]
-    assert reasons(source) == {"test/1": "its class '5' has no training images"}
+    assert reasons(source) == {"test/1": "its class '5' has no training rows"}
     assert int(np.max(source.read(3))) == 1
     assert source.name == "set"
 

@@ -24,7 +24,7 @@ PREDICT: Final = (
 TRAIN: Final = (
     *("decoding", "cache", "splits", "fitting", "targets", "dataset", "baseline", "augment", "batches"),
     *("optim", "hardware", "ladder", "progress", "plan", "run", "training", "probing", "forecast"),
-    *("previews", "evaluate", "doctor", "explain", "report"),
+    *("previews", "evaluate", "final", "doctor", "explain", "report"),
     *("recipe", "tune", "cluster"),
     *("display", "api", "estimator", "options", "cli"),
 )

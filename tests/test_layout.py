@@ -27,7 +27,7 @@ def lay_out(*names: str) -> Listing:
 def test_folders_are_classes_below_any_common_folder(prefix: str) -> None:
     listing = lay_out(f"{prefix}cat/1.jpg", f"{prefix}dog/1.PNG")
     assert labels(listing) == {f"{prefix}cat/1.jpg": "cat", f"{prefix}dog/1.PNG": "dog"}
-    assert listing.notes == ["2 images in 2 classes"]
+    assert listing.notes == ["2 rows in 2 classes"]
     assert all(row.split is None for row in listing.rows)
 
 
@@ -53,7 +53,7 @@ def test_the_words_for_parts(folder: str, split: str) -> None:
 
 def test_parts_are_counted_in_the_note() -> None:
     listing = lay_out("train/a/1.jpg", "train/b/1.jpg", "train/b/2.jpg", "test/a/3.jpg", "val/a/4.jpg")
-    assert listing.notes[0] == ("5 images in 2 classes; the folders give train, validation and test parts (3 + 1 + 1)")
+    assert listing.notes[0] == ("5 rows in 2 classes; the folders give train, validation and test parts (3 + 1 + 1)")
 
 
 def test_a_class_may_be_named_train() -> None:
@@ -76,7 +76,7 @@ def test_folders_beside_the_parts_are_set_aside_with_the_reason() -> None:
 
 
 def test_parts_without_a_train_part_are_refused() -> None:
-    with pytest.raises(DataError, match="no training images"):
+    with pytest.raises(DataError, match="no training rows"):
         lay_out("val/a/1.jpg", "val/b/1.jpg", "test/a/1.jpg", "test/b/1.jpg")
 
 
@@ -121,9 +121,9 @@ def test_one_class_and_nothing_are_errors() -> None:
 
 def test_a_class_without_training_images_is_set_aside() -> None:
     listing = lay_out("train/a/1.jpg", "train/b/1.jpg", "test/a/1.jpg", "test/B/1.jpg")
-    assert reasons(listing) == {"test/B/1.jpg": "its class 'B' has no training images"}
+    assert reasons(listing) == {"test/B/1.jpg": "its class 'B' has no training rows"}
     assert any("'B', 'b' differ only in case" in note for note in listing.notes)
-    assert any("no training images for the class 'B'" in note for note in listing.notes)
+    assert any("no training rows for the class 'B'" in note for note in listing.notes)
 
 
 @pytest.mark.parametrize("pair", [("Cat", "cat"), ("cat ", "cat"), ("caf\u00e9", "cafe\u0301")])

@@ -242,7 +242,7 @@ def test_early_stopping_keeps_the_best(tmp_path: Path, given: InMemory) -> None:
     assert checkpoint.step == stopped.step
     best = json.loads(checkpoint.read("state.json"))
     assert best["best_step"] == judged[-PATIENCE - 1].step
-    assert best["best_accuracy"] == max(event.score for event in judged)
+    assert best["best_score"] == max(event.score for event in judged)
 
 
 @pytest.mark.parametrize("before", [0, 1])

@@ -232,7 +232,7 @@ def test_importing_sources_imports_nothing_heavy() -> None:
 
 def test_cifar10_as_jpeg(shared_data: SharedData) -> None:
     source = opened(shared_data("cifar10-jpeg.zip"))
-    assert source.notes == ["60,000 images in 10 classes; the folders give train and test parts (50,000 + 10,000)"]
+    assert source.notes == ["60,000 rows in 10 classes; the folders give train and test parts (50,000 + 10,000)"]
     assert not source.set_aside
     assert len({row.label for row in source.rows}) == 10
     assert all(source.read(index)[:3] == JPEG[:3] for index in range(0, 60_000, 997))
@@ -240,6 +240,6 @@ def test_cifar10_as_jpeg(shared_data: SharedData) -> None:
 
 def test_sign_language_digits(shared_data: SharedData) -> None:
     source = opened(shared_data("sign-language-digits.zip"))
-    assert source.notes == ["2,062 images in 10 classes"]
+    assert source.notes == ["2,062 rows in 10 classes"]
     assert {row.label for row in source.rows} == set("0123456789")
     assert source.rows[0].split is None

@@ -16,10 +16,11 @@ from sklearn.utils.validation import check_is_fitted, check_random_state, valida
 from .dataset import DatasetSpec
 from .deadline import parse_deadline
 from .errors import InputError
+from .final import final_model
 from .models import ModelSpec, model_named
 from .optim import OptimizerName, OptimizerSpec
 from .plan import TrainingSpec
-from .recipe import InMemory, Recipe, final_model, fit
+from .recipe import InMemory, Recipe, fit
 from .run import create_run
 from .sources import SourceSpec
 from .sources.arrays import array_source

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import msgspec
-import numpy as np
 import tomli_w
 import torch
 from torch import nn
@@ -26,23 +25,22 @@ from .deadline import Deadline, spoken
 from .encoders import Encoder
 from .errors import DeadlineError, RecipeError, RunError
 from .evaluate import evaluate
+from .final import final_model, task_of
 from .forecast import Forecast, Trial, forecast
 from .hardware import Format, Hardware, describe_environment, kept_memory, measure_hardware, usable_cores
 from .ladder import Speed, ladder
-from .modelfile import Header, Model, to_bytes
-from .models import ModelSpec, channels_last, describe_network
+from .modelfile import to_bytes
+from .models import ModelSpec, describe_network
 from .optim import OptimizerSpec
-from .plan import DOUBTFUL_SHARE, Plan, TrainingSpec, make_plan
+from .plan import Plan, TrainingSpec, make_plan
 from .probing import measure_speed, try_out
 from .report import write_model_card, write_report
 from .run import DATA, ENVIRONMENT, MODEL, NETWORK, PLAN, RECIPE, SPLIT, Run
 from .sources import Source, SourceSpec, open_source
 from .targets import as_classes
-from .tasks import Classify, Regress, Tag, Task, Views
-from .tasks.regress import margins
-from .tasks.tag import best_thresholds
-from .training import build_model, final_weights, position_of, train
-from .types import DataSpec, Decoded, Event, Finished, Noted, Phased, Planned, Stopped, Validated, Value, plural
+from .tasks import Task, bind
+from .training import build_model, position_of, train
+from .types import Decoded, Event, Finished, Noted, Phased, Planned, Stopped, Validated, Value, plural
 from .version import VERSION
 
 T = TypeVar("T")
@@ -55,7 +53,6 @@ _DECODING_SHARE: Final = 0.6
 _DECODING_WATCHED: Final = 0.05
 _SECONDS_BETWEEN_EVENTS: Final = 0.5
 _TRIAL_SHARE: Final = 0.04
-_SURE: Final = 0.98
 
 
 class Recipe(Value, frozen=True):
@@ -180,7 +177,7 @@ def prepare(recipe: Recipe, deadline: Deadline, *, given: InMemory = NOTHING) ->
             seed=recipe.seed,
         )
     plan = msgspec.structs.replace(plan, decisions=(*dataset.decisions, *plan.decisions))
-    return Prepared(dataset, _task(dataset, plan), plan, rows, validation)
+    return Prepared(dataset, task_of(dataset, plan), plan, rows, validation)
 
 
 def look_ahead(recipe: Recipe, deadline: Deadline) -> Generator[Event, None, Forecast]:
@@ -245,51 +242,6 @@ def finish(
     yield from _recorded(run, _finish(run, deadline, dataset, given))
 
 
-def final_model(run: Run, dataset: Dataset, plan: Plan, *, module: nn.Module | None = None) -> Model:
-    """The network with the best validated weights, in the form in which a model file gives it back.
-
-    Raises:
-        RunError: the run has no whole checkpoint.
-    """
-    checkpoint = run.latest_checkpoint()
-    if checkpoint is None:
-        raise RunError(f"{str(run.path)!r} has no whole checkpoint", remedy="Train it first: gnomon resume.")
-    task = _task(dataset, plan)
-    made = {"gnomon": VERSION, "data": dataset.summary.name}
-    header = Header(encoder=dataset.encoder, model=plan.model, task=task, made=made)
-    network = plan.model.build(dataset.spec.input_shape, task.num_outputs) if module is None else module
-    network.load_state_dict(final_weights(checkpoint))
-    network = channels_last(network.requires_grad_(False).to(plan.device))
-    return _with_validated(Model(header, network.eval()), dataset)
-
-
-def _with_validated(model: Model, dataset: Dataset) -> Model:
-    """With what the validation part tells of the task.
-
-    Of classes: which rows are doubtful, the fifth of least confidence, since other views are for them alone. Of labels:
-    from which probability on each is given. Of values: how far they are off.
-    """
-    task, rows = model.header.task, dataset.parts["validation"]
-    if isinstance(task, Classify) and task.views == "none":
-        return model
-    # By single views: nothing is doubtful where everything is sure.
-    header = (
-        msgspec.structs.replace(model.header, task=msgspec.structs.replace(task, sure=0.0))
-        if isinstance(task, Classify)
-        else model.header
-    )
-    alone = Model(header, model.network)
-    answers = np.concatenate([alone.probabilities_of_encoded(block) for _, block in dataset.encoded.blocks(rows)])
-    if isinstance(task, Classify):
-        sure = min(_SURE, float(np.quantile(answers.max(axis=1), DOUBTFUL_SHARE)))
-        task = msgspec.structs.replace(task, sure=sure)
-    elif isinstance(task, Tag):
-        task = msgspec.structs.replace(task, thresholds=tuple(best_thresholds(answers, dataset.labels[rows])))
-    else:
-        task = msgspec.structs.replace(task, margin=tuple(margins(answers, dataset.labels[rows])))
-    return Model(msgspec.structs.replace(model.header, task=task), model.network)
-
-
 def _fit(recipe: Recipe, run: Run, deadline: Deadline, given: InMemory) -> Generator[Event, None, Prepared]:
     prepared = yield from prepare(recipe, deadline, given=given)
     plan, dataset = prepared.plan, prepared.dataset
@@ -312,7 +264,7 @@ def _resume(run: Run, deadline: Deadline, given: InMemory) -> Generator[Event, N
     yield Phased(name="reading", elapsed_s=deadline.elapsed_s())
     dataset = yield from _reopen_dataset(run, recipe, deadline, given)
     rows, validation = _open_parts(dataset, measure_hardware(device=plan.device, threads=plan.threads))
-    prepared = Prepared(dataset, _task(dataset, plan), plan, rows, validation)
+    prepared = Prepared(dataset, task_of(dataset, plan), plan, rows, validation)
     checkpoint = run.latest_checkpoint()
     if checkpoint is None:
         run.drop_events_after(0)
@@ -458,25 +410,8 @@ def _open_parts(dataset: Dataset, hardware: Hardware) -> tuple[Rows, Rows]:
     )
 
 
-def _task(dataset: Dataset, plan: Plan) -> Task:
-    return _asked(
-        dataset.spec, class_weights=plan.class_weights, label_smoothing=plan.label_smoothing, views=plan.views
-    )
-
-
-def _asked(
-    spec: DataSpec, *, class_weights: tuple[float, ...] = (), label_smoothing: float = 0.0, views: Views = "none"
-) -> Task:
-    """What the data ask, as a task bound to them."""
-    if spec.question == "tag":
-        return Tag(classes=spec.classes, label_smoothing=label_smoothing)
-    if spec.question == "regress":
-        return Regress(classes=spec.classes, mean=spec.mean, scale=spec.scale)
-    return Classify(classes=spec.classes, class_weights=class_weights, label_smoothing=label_smoothing, views=views)
-
-
 def _probe(rows: Rows, hardware: Hardware, module: nn.Module | None) -> Callable[[ModelSpec, int, Format], Speed]:
-    task = _asked(rows.dataset.spec)
+    task = bind(rows.dataset.spec)
 
     def probe(model: ModelSpec, batch: int, number_format: Format) -> Speed:
         made = build_model(model, rows, seed=0, device=hardware.device, module=module)

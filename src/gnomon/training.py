@@ -40,6 +40,7 @@ _SHORTEST_LOOK_S, _LOOK_SHARE = 0.5, 0.15
 _TOLERATED_LATE, _TOLERATED_EARLY, _TOLERATED_S = 0.01, 0.04, 0.2
 _AVERAGED_SHARE = 0.02
 _JUDGING_BATCH = 256
+_WORST = -1e9
 
 
 class Position(Value, frozen=True):
@@ -65,7 +66,7 @@ class _State:
     step: int = 0
     validated_step: int = 0
     best_step: int = -1
-    best_score: float = -math.inf
+    best_score: float = _WORST
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     saved_step: int = -1
     diverged: bool = False

@@ -13,7 +13,7 @@ from .files import Evaluation, Measured, RunFiles
 Level = Literal["ahead", "unclear", "behind", "unjudged"]
 
 LABELS: Final = {
-    "majority": "always answering the commonest",
+    "majority": "always answering the commonest class",
     "linear": "a linear model",
     "mean": "always answering the mean",
 }
@@ -142,7 +142,10 @@ def _sentence_of_others(run: RunFiles, evaluation: Evaluation, value: float, riv
         text = f"For new {nouns(run)} like these, its estimate explains {max(0.0, value):.0%} of what differs{far}"
     else:
         text = f"Of the labels that it gives new {nouns(run)} like these and of those it should give, {value:.0%} agree"
-    listed = ", ".join(f"{rival.label} {max(0.0, rival.accuracy.value or 0.0):.0%}" for rival in rivals)
+    names = {"majority": "always giving the commonest labels"}
+    listed = ", ".join(
+        f"{names.get(rival.name, rival.label)} {max(0.0, rival.accuracy.value or 0.0):.0%}" for rival in rivals
+    )
     return f"{text}{('; but ' if level == 'behind' else '; ') if listed else ''}{listed}."
 
 

@@ -13,6 +13,7 @@ from typing import Protocol, TypeAlias
 
 from torch import Tensor
 
+from ..types import DataSpec
 from .classify import Answer, Classify, Views
 from .regress import Estimate, Regress
 from .tag import Tag, Tags
@@ -61,4 +62,15 @@ class Asks(Protocol):
         ...
 
 
-__all__ = ["Answer", "Answered", "Asks", "Classify", "Estimate", "Regress", "Tag", "Tags", "Task", "Views"]
+def bind(
+    spec: DataSpec, *, class_weights: tuple[float, ...] = (), label_smoothing: float = 0.0, views: Views = "none"
+) -> Task:
+    """What the data ask, as a task bound to them; the other arguments are for classes and labels."""
+    if spec.question == "tag":
+        return Tag(classes=spec.classes, label_smoothing=label_smoothing)
+    if spec.question == "regress":
+        return Regress(classes=spec.classes, mean=spec.mean, scale=spec.scale)
+    return Classify(classes=spec.classes, class_weights=class_weights, label_smoothing=label_smoothing, views=views)
+
+
+__all__ = ["Answer", "Answered", "Asks", "Classify", "Estimate", "Regress", "Tag", "Tags", "Task", "Views", "bind"]
