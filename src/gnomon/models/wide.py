@@ -23,7 +23,6 @@ Deep: TypeAlias = TextCnn
 
 _PRIME: Final = 2**31 - 1
 _FACTOR: Final = 1_597_334_677
-_SMOOTHING: Final = 1.0
 
 
 class WideDeep(Value, tag="wide-deep", tag_field="model", frozen=True):
@@ -68,47 +67,32 @@ class WideNetwork(nn.Module):
             [ids, *(self._places(ids, tokens) for tokens in range(2, min(self.most_tokens, ids.shape[1]) + 1))], dim=1
         )
 
+    def number(self, ids: Tensor) -> Tensor:
+        """`(N, 1)`: by the root of it the sum of a row's weights is divided, so that long texts are not surer."""
+        return (ids != 0).sum(dim=1, keepdim=True).clamp_min(1).float()
+
     def wide(self, ids: Tensor) -> Tensor:
-        """Logits of the wide part, `(N, K)`: Σ of the groups' weights over the root of their number."""
-        places = self.groups(ids)
-        number = (places != 0).sum(dim=1, keepdim=True)
-        total: Tensor = self.weights(places).sum(dim=1)
-        return total * number.clamp_min(1).to(total.dtype).rsqrt() + self.bias
+        """Logits of the wide part, `(N, K)`: the sum of the groups' weights over the root of the tokens' number."""
+        total: Tensor = self.weights(self.groups(ids)).sum(dim=1)
+        return total * self.number(ids).to(total.dtype).rsqrt() + self.bias
 
     def forward(self, ids: Tensor) -> Tensor:
         logits = self.wide(ids)
         return logits if self.deep is None else logits + self.deep(ids)
 
     def _places(self, ids: Tensor, tokens: int) -> Tensor:
-        """Polynomial hash modulo a Mersenne prime: whole numbers below 2⁶³ throughout, so alike on every device."""
-        steps = ids.shape[1] - tokens + 1
-        hashed = torch.full_like(ids[:, :steps], tokens)
+        """Polynomial hash modulo a Mersenne prime: whole numbers below 2⁶³ throughout, so alike on every device.
+
+        Both ends of a text count as a token of their own.
+        """
+        framed = nn.functional.pad(ids, (1, 1))
+        steps = framed.shape[1] - tokens + 1
+        hashed = torch.full_like(framed[:, :steps], tokens)
         for offset in range(tokens):
-            hashed = (hashed * _FACTOR + ids[:, offset : offset + steps] + 1) % _PRIME
+            hashed = (hashed * _FACTOR + framed[:, offset : offset + steps] + 1) % _PRIME
         hashed = hashed * _FACTOR % _PRIME
         places = self.num_tokens + (hashed >> 4) % self.buckets
-        return places.masked_fill(ids[:, tokens - 1 :] == 0, 0)
-
-
-@torch.no_grad()
-def start_from_counts(network: WideNetwork, ids: Tensor, labels: Tensor) -> None:
-    """Set the wide weights to naive-Bayes log-count ratios of the training rows.
-
-    For class k and group g: log (1 + rows of k with g) / Σ_g(...) minus the same of all other classes together.
-
-    Args:
-        ids: `(N, T)` of training rows.
-        labels: `(N,)` class indices.
-    """
-    counts = torch.zeros_like(network.weights.weight, dtype=torch.float32)
-    for start in range(0, len(ids), 1024):
-        places = network.groups(ids[start : start + 1024]).sort(dim=1).values
-        places[:, 1:][places[:, 1:] == places[:, :-1]] = 0
-        classes = labels[start : start + 1024, None].expand_as(places)
-        flat = places.flatten() * counts.shape[1] + classes.flatten()
-        counts.view(-1).index_add_(0, flat, torch.ones(len(flat)))
-    counts[0] = 0
-    seen = counts.sum(dim=1, keepdim=True)
-    inside, outside = counts + _SMOOTHING, seen - counts + _SMOOTHING
-    ratio = (inside / inside.sum(0)).log() - (outside / outside.sum(0)).log()
-    network.weights.weight.copy_(torch.where(seen > 0, ratio, 0.0))
+        ended = framed[:, tokens - 2 : tokens - 2 + steps] == 0
+        if tokens == 2:
+            ended[:, 0] = False
+        return places.masked_fill(ended, 0)
