@@ -16,7 +16,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from gnomon.hardware import kept_memory, usable_cores
-from gnomon.ladder import ladder
+from gnomon.ladder import networks_for_pictures
 from gnomon.models import Cnn, channels_last
 from gnomon.optim import OptimizerSpec, build_optimizer
 from gnomon.tasks import Classify
@@ -89,7 +89,7 @@ def main() -> None:
     torch.set_num_threads(usable_cores())
     print("| network | side | ms | GFLOP/s | peak | share | " + " | ".join((*KINDS, "rest")) + " |")
     print("|---" * (7 + len(KINDS)) + "|")
-    rungs = ladder((3, 32, 32))
+    rungs = networks_for_pictures((3, 32, 32))
     with kept_memory():
         for spec in (rungs[int(number)] for number in chosen.rungs.split(",")):
             whole = []

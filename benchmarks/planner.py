@@ -15,7 +15,7 @@ from typing import Any
 
 from runs import SHARED, Done, data_sets, train
 
-from gnomon.ladder import describe_model, ladder
+from gnomon.ladder import describe_model, networks_for_pictures
 from gnomon.models import Cnn
 from gnomon.recipe import Recipe
 from gnomon.sources import SourceSpec
@@ -30,7 +30,7 @@ PAIRS = (
 def try_rungs(name: str, data: str, by: str, reach: int, folder: Path, out: Path) -> None:
     chosen = train(data, "--by", by, cache=folder / "cache")
     channels, height, width = chosen.data["input_shape"]
-    rungs = ladder((channels, height, width))
+    rungs = networks_for_pictures((channels, height, width))
     taken = next(place for place, rung in enumerate(rungs) if describe_model(rung) == chosen.decided("network"))
     results = {taken: chosen}
     _note(out, name, by, taken, chosen, forced=False)

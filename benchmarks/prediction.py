@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from gnomon.encoders import ImageEncoder
-from gnomon.ladder import ladder
+from gnomon.ladder import networks_for_pictures
 from gnomon.modelfile import Header, Model
 from gnomon.models import channels_last
 from gnomon.tasks import Classify
@@ -39,7 +39,7 @@ def main() -> None:
     parser.parse_args()
     print("| network | batch | Gnomon, pictures/s | plain PyTorch | ratio |\n|---|---|---|---|---|")
     encoder = ImageEncoder(height=32, width=32, channels=3, mean=(120.0,) * 3, std=(60.0,) * 3)
-    for spec in ladder((3, 32, 32))[2:5]:
+    for spec in networks_for_pictures((3, 32, 32))[2:5]:
         network = spec.build((3, 32, 32), len(CLASSES)).eval().requires_grad_(False)
         plain = spec.build((3, 32, 32), len(CLASSES)).eval()
         plain.load_state_dict(network.state_dict())

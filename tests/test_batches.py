@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from gnomon import chance
 from gnomon.augment import ImageAugment, choose_augment, mirror_symmetry, parse_augment
 from gnomon.baseline import simple_features
-from gnomon.batches import Passes, Rows, batch_at, in_order, open_rows, shrunk
+from gnomon.batches import Passes, Rows, batch_of, in_order, open_rows, shrunk
 from gnomon.dataset import Dataset, DatasetSpec, build_dataset
+from gnomon.encoders import ImageEncoder
 from gnomon.errors import RecipeError
 from gnomon.sources.arrays import array_source
 from gnomon.tasks import Classify
@@ -55,12 +56,16 @@ def rows(request: pytest.FixtureRequest, dataset: Dataset) -> Rows:
 
 def batch(rows: Rows, step: int, *, size: int = 16, seed: int = 0, augment: ImageAugment = NONE) -> Batch:
     task = Classify(classes=rows.dataset.spec.classes)
-    return batch_at(rows, step, size=size, seed=seed, task=task, augment=augment)
+    passes = Passes(len(rows), seed=seed)
+    for _ in range(step):
+        passes.take(size, 0.0)
+    return batch_of(rows, *passes.take(size, 0.0), seed=seed, task=task, augment=augment)
 
 
 def normalised(rows: Rows, indices: NDArray[np.int64]) -> NDArray[np.float64]:
     """`(N, C, H, W)`, straight from the file."""
     encoder, stored = rows.dataset.encoder, rows.dataset.encoded.take(indices).astype(np.float64)
+    assert isinstance(encoder, ImageEncoder)
     scaled: NDArray[np.float64] = (stored - np.array(encoder.mean)) / np.array(encoder.std)
     return scaled.transpose(0, 3, 1, 2)
 

@@ -19,7 +19,7 @@ def test_a_slow_start_is_not_taken_for_the_pace() -> None:
 
 
 def test_decoding_that_takes_most_of_the_time_is_given_up_with_a_remedy() -> None:
-    with pytest.raises(DeadlineError, match=r"decoding 60,000 pictures takes about 1 min 40 s(.|\n)*--by 260s"):
+    with pytest.raises(DeadlineError, match=r"decoding 60,000 rows takes about 1 min 40 s(.|\n)*--by 260s"):
         _check_decoding(expected_s=100, spent_s=10, rows=60_000, deadline=deadline(120))
 
 

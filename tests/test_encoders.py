@@ -403,7 +403,7 @@ def test_the_network_gets_mean_0_and_deviation_1() -> None:
 
     mean, std = RGB.reshape(-1, 3).mean(axis=0), RGB.reshape(-1, 3).std(axis=0)
     encoder = ImageEncoder(height=HEIGHT, width=WIDTH, channels=3, mean=tuple(mean), std=tuple(std))
-    inputs = encoder.normalise(torch.from_numpy(RGB.copy()).permute(2, 0, 1)[None])
+    inputs = encoder.inputs(torch.from_numpy(RGB.copy())[None])
     expected = ((RGB - mean) / std).transpose(2, 0, 1)[None]
     assert inputs.shape == (1, 3, HEIGHT, WIDTH)
     assert np.abs(inputs.numpy() - expected).max() < 1e-5

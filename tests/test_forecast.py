@@ -6,17 +6,18 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import torch
 
 from gnomon.cli import main
 from gnomon.forecast import Trial, expected_accuracy, forecast
-from gnomon.ladder import ladder, wanted_epochs
+from gnomon.ladder import networks_for_pictures, wanted_epochs
 from gnomon.models import Cnn, describe_network
 from gnomon.models.describe import NetworkSummary
 from test_plan import NOW, SPEC, planned
 
 
 def summary(model: Cnn) -> NetworkSummary:
-    return describe_network(model.build(SPEC.input_shape, 3), SPEC.input_shape, name="cnn")
+    return describe_network(model.build(SPEC.input_shape, 3), torch.zeros(2, *SPEC.input_shape), name="cnn")
 
 
 def test_more_time_never_promises_less() -> None:
@@ -38,7 +39,7 @@ def test_alternatives_are_dearer_networks_seen_often_enough(monkeypatch: pytest.
     assert said.outlook.epochs == pytest.approx(plan.steps * plan.batch / SPEC.num_train)
     lows = [said.outlook.accuracy_low, *(outlook.accuracy_low for outlook in said.more_time)]
     assert lows == sorted(lows)
-    names = [f"cnn {'-'.join(map(str, rung.widths))}" for rung in ladder(SPEC.input_shape)]
+    names = [f"cnn {'-'.join(map(str, rung.widths))}" for rung in networks_for_pictures(SPEC.input_shape)]
     for outlook in said.more_time:
         assert outlook.epochs >= wanted_epochs(names.index(outlook.network), SPEC.num_train)
     places = [names.index(outlook.network) for outlook in (said.outlook, *said.more_time)]
@@ -51,10 +52,11 @@ def test_alternatives_are_dearer_networks_seen_often_enough(monkeypatch: pytest.
 @pytest.mark.parametrize("side", [8, 16, 32, 64, 128, 224])
 def test_products_are_those_of_the_layers(side: int) -> None:
     """Counted from the shapes that the layers give: outputs times the weights that each of them takes."""
-    for rung in ladder((3, side, side))[:3]:
+    for rung in networks_for_pictures((3, side, side))[:3]:
         network = rung.build((3, side, side), 4)
         shapes = {
-            layer.name: layer.output_shape for layer in describe_network(network, (3, side, side), name="").layers
+            layer.name: layer.output_shape
+            for layer in describe_network(network, torch.zeros(2, 3, side, side), name="").layers
         }
         counted = 0
         for name, weight in network.named_parameters():
@@ -65,7 +67,10 @@ def test_products_are_those_of_the_layers(side: int) -> None:
 
 
 def test_fewer_rows_must_be_seen_more_often() -> None:
-    wanted = [[wanted_epochs(rung, rows) for rung in range(len(ladder((3, 32, 32))))] for rows in (10**6, 47_500, 5000)]
+    wanted = [
+        [wanted_epochs(rung, rows) for rung in range(len(networks_for_pictures((3, 32, 32))))]
+        for rows in (10**6, 47_500, 5000)
+    ]
     for few, more in zip(wanted[1:], wanted, strict=False):
         assert all(a >= b for a, b in zip(few, more, strict=True))
     assert all(row == sorted(row) for row in wanted)

@@ -22,11 +22,11 @@ PREDICT: Final = (
     *("sources", "encoders", "models", "tasks", "modelfile", "predict"),
 )
 TRAIN: Final = (
-    *("decoding", "cache", "splits", "dataset", "baseline", "augment", "batches"),
+    *("decoding", "cache", "splits", "fitting", "dataset", "baseline", "augment", "batches"),
     *("optim", "hardware", "ladder", "progress", "plan", "run", "training", "probing", "forecast"),
-    *("evaluate", "doctor", "explain", "report"),
+    *("previews", "evaluate", "doctor", "explain", "report"),
     *("recipe", "tune", "cluster"),
-    *("display", "api", "estimator", "cli"),
+    *("display", "api", "estimator", "options", "cli"),
 )
 ORDER: Final = (*PREDICT, *TRAIN, "__main__", "__init__")
 

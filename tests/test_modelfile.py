@@ -241,7 +241,7 @@ def _deep(outer: dict[str, Any]) -> None:
 
 
 DESCRIPTIONS: Final[dict[str, Change]] = {
-    "another version": lambda said: said.update(version=2),
+    "another version": lambda said: said.update(version=3),
     "another format": lambda said: said.update(format="gnomon-recipe"),
     "an unknown field": lambda said: said.update(surprise=1),
     "an unknown field inside": lambda said: said["task"].update(surprise=1),
@@ -415,3 +415,18 @@ def test_a_module_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         load(path, module=nn.Sequential(nn.Flatten(), nn.Linear(432, 5)))
     with pytest.raises(ModelFileError, match="tensors"):
         load(path, module=nn.Sequential(nn.Linear(432, 4)))
+
+
+def test_files_of_version_1_which_knew_pictures_alone_are_read(tmp_path: Path) -> None:
+    model, path = make_model(), tmp_path / "model.safetensors"
+    content = to_bytes(model.header, model.network.state_dict())
+    length = int.from_bytes(content[:8], "little")
+    outer = json.loads(content[8 : 8 + length])
+    described = json.loads(outer["__metadata__"]["gnomon"])
+    described["version"] = 1
+    del described["encoder"]["kind"]
+    outer["__metadata__"]["gnomon"] = json.dumps(described)
+    head = json.dumps(outer).encode()
+    head += b" " * (-len(head) % 8)
+    path.write_bytes(len(head).to_bytes(8, "little") + head + content[8 + length :])
+    assert load(path).header == model.header

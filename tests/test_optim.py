@@ -235,21 +235,24 @@ def test_schedules() -> None:
 
 def test_a_spec_is_completed_for_the_network() -> None:
     usual, textbook = (
-        OptimizerSpec(name="sgd").completed(batch=64, steps=100, textbook=flag) for flag in (False, True)
+        OptimizerSpec(name="sgd").completed("image", batch=64, steps=100, textbook=flag) for flag in (False, True)
     )
     assert (usual.schedule, usual.average) == ("linear", "ema")
     assert (textbook.schedule, textbook.average) == ("constant", "none")
     asked = OptimizerSpec(name="sgd", learning_rate=0.3, schedule="cosine", average="none")
-    assert asked.completed(batch=64, steps=100, textbook=False) == asked
+    assert asked.completed("image", batch=64, steps=100, textbook=False) == asked
 
 
 def test_muons_rate_falls_with_the_root_of_the_steps_between_bounds() -> None:
-    rates = [OptimizerSpec().completed(batch=512, steps=steps, textbook=False).peak for steps in (10, 400, 900, 10**6)]
+    rates = [
+        OptimizerSpec().completed("image", batch=512, steps=steps, textbook=False).peak
+        for steps in (10, 400, 900, 10**6)
+    ]
     assert rates[1:3] == pytest.approx([0.24, 0.16])
     assert rates == sorted(rates, reverse=True)
     assert rates[0] == pytest.approx(1.4 * rates[1])
     assert rates[3] == pytest.approx(0.6 * rates[1])
-    few = OptimizerSpec().completed(batch=128, steps=400, textbook=False)
+    few = OptimizerSpec().completed("image", batch=128, steps=400, textbook=False)
     assert few.peak == pytest.approx(0.12)
 
 

@@ -12,7 +12,7 @@ import pytest
 from gnomon.deadline import Deadline, parse_deadline
 from gnomon.errors import DeadlineError
 from gnomon.hardware import Format, Hardware
-from gnomon.ladder import Speed, ladder
+from gnomon.ladder import Speed, networks_for_pictures
 from gnomon.models import Cnn, ModelSpec, Plain
 from gnomon.optim import OptimizerSpec
 from gnomon.plan import Plan, TrainingSpec, make_plan
@@ -243,7 +243,7 @@ def test_class_weights() -> None:
 @pytest.mark.parametrize("side", [4, 8, 28, 32, 64, 96, 128, 192, 224, 512])
 def test_every_rung_of_the_ladder_can_be_built_and_is_dearer_than_the_one_before(side: int) -> None:
     sizes = []
-    for rung in ladder((3, side, side)):
+    for rung in networks_for_pictures((3, side, side)):
         network = rung.build((3, side, side), 5)
         sizes.append(sum(parameter.numel() for parameter in network.parameters()))
     assert sizes == sorted(sizes)

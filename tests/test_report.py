@@ -373,7 +373,7 @@ def test_pictures_are_pngs_or_nothing(run: Path) -> None:
     elements = parsed(write_report(run))
     pictures = [(attrs["src"], attrs["width"], attrs.get("class")) for tag, attrs in elements.found if tag == "img"]
     assert pictures == [(f"data:image/png;base64,{png(200)}", "12", "tiny")]
-    assert "".join(elements.text).count("no picture") == 3
+    assert "".join(elements.text).count("nothing to show") == 3
 
 
 JSON = ["data", "plan", "evaluation/test", "evaluation/validation", "evaluation/mistakes", "network"]

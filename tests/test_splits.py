@@ -95,7 +95,7 @@ def test_without_a_test_part() -> None:
 def test_too_few_rows_are_refused() -> None:
     with pytest.raises(DataError, match="too few to set a test part aside") as refused:
         split_rows(labelled({"a": 2, "b": 2}), (), USUAL, seed=0)
-    assert "4 labelled pictures" in refused.value.problems[0]
+    assert "4 labelled rows" in refused.value.problems[0]
     assert "at least 3" in refused.value.remedy
 
 

@@ -85,7 +85,7 @@ def train(
     by: str | float | None = None,
     epochs: float | None = None,
     model: str | ModelSpec | nn.Module | None = None,
-    optimizer: OptimizerName | OptimizerSpec = "muon",
+    optimizer: OptimizerName | OptimizerSpec | None = None,
     batch: int | None = None,
     augment: str = "auto",
     seed: int = 0,
@@ -100,7 +100,7 @@ def train(
         by: the deadline, counted from this call: `"90s"`, `"5m"`, `"18:30"`.
         epochs: how long, instead of a deadline; the result then does not depend on the clock.
         model: `"plain"`, `"cnn"`, `"package.module:Name"`, a spec, or a `torch.nn.Module` of your own.
-        optimizer: `"gradient-descent"`, `"sgd"`, `"adam"`, `"adamw"`, `"muon"`, or a spec.
+        optimizer: `"gradient-descent"`, `"sgd"`, `"adam"`, `"adamw"`, `"muon"`, or a spec; None: by the data.
         batch: rows of a step.
         augment: `"auto"`, `"none"`, or names: `"flip,shift=3,cutout,mixup"`.
         seed: of everything random.
@@ -121,12 +121,10 @@ def train(
         base,
         source=SourceSpec(location="(in memory)") if in_memory else _location(base.source, data),
         model=_model_spec(model) or base.model,
-        optimizer=OptimizerSpec(name=optimizer) if isinstance(optimizer, str) and recipe is None else base.optimizer,
+        optimizer=_optimizer(base.optimizer, optimizer),
         training=_training(base.training, epochs, batch, augment),
         seed=seed or base.seed,
     )
-    if isinstance(optimizer, OptimizerSpec):
-        made = msgspec.structs.replace(made, optimizer=optimizer)
     given = InMemory(source=array_source(*data) if isinstance(data, tuple) else None, module=module)
     run = create_run(
         None if out is None else Path(out),
@@ -150,6 +148,12 @@ def train(
 def _location(source: SourceSpec, data: str | os.PathLike[str] | tuple[ArrayLike, ArrayLike]) -> SourceSpec:
     assert not isinstance(data, tuple), "arrays have no location"
     return msgspec.structs.replace(source, location=os.fspath(data))
+
+
+def _optimizer(base: OptimizerSpec, asked: OptimizerName | OptimizerSpec | None) -> OptimizerSpec:
+    if isinstance(asked, str):
+        return msgspec.structs.replace(base, name=asked)
+    return base if asked is None else asked
 
 
 def _training(base: TrainingSpec, epochs: float | None, batch: int | None, augment: str) -> TrainingSpec:

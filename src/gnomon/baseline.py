@@ -40,14 +40,32 @@ def simple_features(pictures: NDArray[Any]) -> Tensor:
     return nn.functional.adaptive_avg_pool2d(maps, (min(_SIDE, maps.shape[2]), min(_SIDE, maps.shape[3])))
 
 
+def simple_features_of_sequences(sequences: NDArray[Any]) -> Tensor:
+    """`(N, T, C)`, padded with NaN, → `(N, 13 C + 1)` float32: means of twelve parts of the time, spread, length."""
+    there = ~np.isnan(sequences).all(axis=2)
+    lengths = np.maximum(1, there.sum(axis=1))
+    values = np.nan_to_num(sequences.astype(np.float64))
+    sums = np.concatenate((np.zeros_like(values[:, :1]), values.cumsum(axis=1)), axis=1)
+    edges = np.arange(_SIDE + 1)[None] * lengths[:, None] / _SIDE
+    first = np.floor(edges[:, :-1]).astype(int)
+    last = np.maximum(first + 1, np.ceil(edges[:, 1:]).astype(int))
+    rows = np.arange(len(values))[:, None]
+    means = (sums[rows, last] - sums[rows, first]) / (last - first)[:, :, None]
+    centre = sums[:, -1] / lengths[:, None]
+    spread = np.sqrt(((values - centre[:, None]) ** 2 * there[:, :, None]).sum(axis=1) / lengths[:, None])
+    features = np.concatenate((means.reshape(len(values), -1), spread, np.log(lengths)[:, None]), axis=1)
+    return torch.from_numpy(features.astype(np.float32))
+
+
 def features_of(encoded: EncodedRows, rows: NDArray[np.int64]) -> Tensor:
-    """Simple features of these rows, `(N, C, h, w)`, without holding the rows themselves."""
-    height, width, channels = encoded.shape
-    # One place for all of them: a small result kept behind each large block would leave the blocks' memory in pieces.
-    features = torch.empty(len(rows), channels, min(_SIDE, height), min(_SIDE, width))
-    start = 0
-    for chosen, pictures in encoded.blocks(rows):
-        features[start : start + len(chosen)] = simple_features(pictures)
+    """Simple features of these rows, without holding the rows themselves: `(N, C, h, w)` of pictures, else `(N, F)`."""
+    simple = simple_features if len(encoded.shape) == 3 else simple_features_of_sequences
+    blocks = ((chosen, simple(block)) for chosen, block in encoded.blocks(rows))
+    features, start = torch.empty(0), 0
+    for chosen, found in blocks:
+        # One place for all: a small result kept behind each large block would leave the blocks' memory in pieces.
+        features = features if start else torch.empty(len(rows), *found.shape[1:])
+        features[start : start + len(chosen)] = found
         start += len(chosen)
     return features
 

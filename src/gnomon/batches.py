@@ -1,8 +1,9 @@
 """A stream of batches of one fixed size: passes over the rows, each in its own random order, one behind the other.
 
-No shape changes, and a batch may reach over the end of a pass. A pass takes all rows, and then any step's batch follows
-from (seed, step) alone; or, late in the training, only those that cost most when they were last seen: what is known
-already is skipped. Then the order hangs on the losses, which `Passes` keeps and a checkpoint holds.
+A batch of pictures may reach over the end of a pass, so that no shape changes; one of sequences holds rows of similar
+length. A pass takes all rows, and then its order follows from (seed, number of the pass) alone; or, late in the
+training, only those that cost most when they were last seen: what is known already is skipped. Then the order hangs on
+the losses, which `Passes` keeps and a checkpoint holds.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from . import chance
-from .augment import ImageAugment
+from .augment import Augment
 from .dataset import Dataset
-from .encoders import ImageEncoder
+from .encoders import padded_length
 from .tasks import Task
 from .types import Batch, Split
 
@@ -29,6 +29,8 @@ RESIDENT_SHARE: Final = 0.25
 """Share of a GPU's free memory that encoded rows may take to lie there whole."""
 RESIDENT_BYTES: Final = 256 * 2**20
 """What encoded rows may take in the processor's memory; larger parts stay in the mapped file."""
+
+_SORTED_BATCHES: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +40,28 @@ class Rows:
     Attributes:
         indices: `(N,)`, into the data set.
         labels: `(N,)`, class indices.
-        resident: `(N, H, W, C)` in memory on the device, or None: then rows are read from the mapped file.
+        lengths: `(N,)`, steps of each; None where rows have none, or all about the same number.
+        resident: `(N, *shape)` as stored, in memory on the device; or None: then rows are read from the file.
     """
 
     dataset: Dataset
     indices: NDArray[np.int64]
     labels: Tensor
+    lengths: NDArray[np.int64] | None
     resident: Tensor | None
 
     def __len__(self) -> int:
         return len(self.indices)
 
-    def stored(self, positions: NDArray[np.int64]) -> Tensor:
-        """`(n, C, H, W)` in stored units, channels last."""
+    def inputs(self, positions: NDArray[np.int64]) -> Tensor:
+        """These rows as a network takes them; of sequences, no more padding than their longest calls for."""
         if self.resident is not None:
-            chosen = self.resident[torch.from_numpy(positions).to(self.resident.device)]
+            stored = self.resident[torch.from_numpy(positions).to(self.resident.device)]
         else:
-            chosen = torch.from_numpy(self.dataset.encoded.take(self.indices[positions])).to(self.labels.device)
-        return chosen.permute(0, 3, 1, 2)
+            stored = torch.from_numpy(self.dataset.encoded.take(self.indices[positions])).to(self.labels.device)
+        if self.lengths is not None:
+            stored = stored[:, : padded_length(int(self.lengths[positions].max()), stored.shape[1])]
+        return self.dataset.encoder.inputs(stored)
 
 
 def open_rows(dataset: Dataset, part: Split, *, device: torch.device, free_bytes: int) -> Rows:
@@ -64,7 +70,19 @@ def open_rows(dataset: Dataset, part: Split, *, device: torch.device, free_bytes
     needed = len(indices) * dataset.encoded.row_bytes
     most = RESIDENT_SHARE * free_bytes if device.type == "cuda" else min(RESIDENT_BYTES, RESIDENT_SHARE * free_bytes)
     resident = _read_all(dataset, indices).to(device) if needed <= most else None
-    return Rows(dataset, indices, torch.from_numpy(dataset.labels[indices]).to(device), resident)
+    labels = torch.from_numpy(dataset.labels[indices]).to(device)
+    return Rows(dataset, indices, labels, _lengths(dataset, indices), resident)
+
+
+def _lengths(dataset: Dataset, indices: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Steps of each row; None where rows have none, or all are stored without padding."""
+    encoder = dataset.encoder
+    if encoder.lengths(np.zeros((0, *encoder.shape), encoder.storage)) is None:
+        return None
+    found = [encoder.lengths(block) for _, block in dataset.encoded.blocks(indices)]
+    lengths = np.concatenate([part for part in found if part is not None])
+    most = encoder.shape[0]
+    return lengths if padded_length(int(lengths.min(initial=most)), most) < most else None
 
 
 class Passes:
@@ -78,23 +96,33 @@ class Passes:
         seed: of the order.
         skip: share of the rows that a late pass leaves out, the ones of least loss; 0 for none.
         between: shares of the training after which passes are late, and from which they are whole again.
+        lengths: `(rows,)`, where batches shall hold rows of similar length.
     """
 
-    def __init__(self, rows: int, *, seed: int, skip: float = 0.0, between: tuple[float, float] = (0.0, 1.0)) -> None:
-        self._rows, self._seed, self._skip, self._between = rows, seed, skip, between
+    def __init__(
+        self,
+        rows: int,
+        *,
+        seed: int,
+        skip: float = 0.0,
+        between: tuple[float, float] = (0.0, 1.0),
+        lengths: NDArray[np.int64] | None = None,
+    ) -> None:
+        self._rows, self._seed, self._skip, self._between, self._lengths = rows, seed, skip, between, lengths
+        self._order: NDArray[np.int64] | None = None
         self._losses = torch.full((rows,), math.inf)
         self._pool: NDArray[np.int64] | None = None
         self._number = self._taken = 0
 
     def take(self, size: int, progress: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The next batch: positions `(size,)` in the part, and the number of the pass that each belongs to."""
-        positions, passes = [], []
-        while size:
-            order = self._order()
-            chosen = order[self._taken : self._taken + size]
+        positions, passes, left = [], [], size
+        while left:
+            order = self._order = self._ordered(size) if self._order is None else self._order
+            chosen = order[self._taken : self._taken + left]
             positions.append(chosen)
             passes.append(np.full(len(chosen), self._number))
-            size -= len(chosen)
+            left -= len(chosen)
             self._taken += len(chosen)
             if self._taken == len(order):
                 self._begin_pass(progress)
@@ -116,28 +144,24 @@ class Passes:
         """Take a state that `state` gave."""
         self._number, self._taken, chosen = map(int, state["place"])
         self._pool = state["pool"].numpy() if chosen else None
-        self._losses = state.get("losses", self._losses)
+        self._losses, self._order = state.get("losses", self._losses), None
 
-    def _order(self) -> NDArray[np.int64]:
+    def _ordered(self, size: int) -> NDArray[np.int64]:
+        """The rows of this pass in their order."""
         if self._pool is None:
-            return _order(self._seed, self._number, self._rows)
-        return self._pool[_order(self._seed, self._number, len(self._pool))]
+            order = chance.permutation(self._seed, "order", self._number, self._rows)
+        else:
+            order = self._pool[chance.permutation(self._seed, "order", self._number, len(self._pool))]
+        if self._lengths is None:
+            return order
+        return _by_length(order, self._lengths, size, seed=self._seed, epoch=self._number)
 
     def _begin_pass(self, progress: float) -> None:
-        self._number, self._taken, self._pool = self._number + 1, 0, None
+        self._number, self._taken, self._pool, self._order = self._number + 1, 0, None, None
         if self._skip and self._between[0] <= progress < self._between[1]:
             kept = max(1, round((1 - self._skip) * self._rows))
             dearest = torch.sort(self._losses, descending=True, stable=True).indices[:kept]
             self._pool = np.sort(dearest.cpu().numpy())
-
-
-def batch_at(rows: Rows, step: int, *, size: int, seed: int, task: Task, augment: ImageAugment) -> Batch:
-    """The batch of one step where no rows are skipped, the same whenever and wherever it is asked for."""
-    epochs, within = np.divmod(np.arange(step * size, (step + 1) * size), len(rows))
-    positions = np.concatenate(
-        [_order(seed, int(epoch), len(rows))[within[epochs == epoch]] for epoch in np.unique(epochs)]
-    )
-    return batch_of(rows, positions, epochs, seed=seed, task=task, augment=augment)
 
 
 def batch_of(
@@ -147,7 +171,7 @@ def batch_of(
     *,
     seed: int,
     task: Task,
-    augment: ImageAugment,
+    augment: Augment,
     scale: float = 1.0,
 ) -> Batch:
     """These rows, normalised and augmented.
@@ -159,7 +183,7 @@ def batch_of(
         seed, task, augment: of the training.
         scale: of height and width, at most 1: small pictures cost less while the coarse is learnt.
     """
-    inputs = rows.dataset.encoder.normalise(rows.stored(positions))
+    inputs = rows.inputs(positions)
     targets = task.targets(rows.labels[torch.from_numpy(positions).to(rows.labels.device)])
     indices = rows.indices[positions]
     inputs, targets = augment.apply(inputs, targets, seed=seed, epochs=passes, rows=indices)
@@ -181,12 +205,11 @@ def shrunk_side(side: int, scale: float) -> int:
 
 
 def in_order(rows: Rows, *, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """All rows once, unaugmented: inputs `(n, C, H, W)` and labels `(n,)`; the last batch is smaller."""
-    encoder: ImageEncoder = rows.dataset.encoder
+    """All rows once, unaugmented, the shortest first: inputs and labels `(n,)`; the last batch is smaller."""
+    order = np.arange(len(rows)) if rows.lengths is None else np.argsort(rows.lengths, kind="stable")
     for start in range(0, len(rows), size):
-        positions = np.arange(start, min(start + size, len(rows)))
-        inputs = encoder.normalise(rows.stored(positions)).contiguous(memory_format=torch.channels_last)
-        yield inputs, rows.labels[start : start + size]
+        positions = order[start : start + size]
+        yield rows.inputs(positions), rows.labels[torch.from_numpy(positions).to(rows.labels.device)]
 
 
 def _read_all(dataset: Dataset, indices: NDArray[np.int64]) -> Tensor:
@@ -198,6 +221,20 @@ def _read_all(dataset: Dataset, indices: NDArray[np.int64]) -> Tensor:
     return torch.from_numpy(whole)
 
 
-@lru_cache(maxsize=4)
-def _order(seed: int, epoch: int, size: int) -> NDArray[np.int64]:
-    return chance.permutation(seed, "order", epoch, size)
+def _by_length(
+    order: NDArray[np.int64], lengths: NDArray[np.int64], size: int, *, seed: int, epoch: int
+) -> NDArray[np.int64]:
+    """The same order but for this: batches hold rows of similar length, and follow one another at random.
+
+    Rows are sorted within stretches of some batches, so that each pass mixes them anew. A pass ends with its last whole
+    batch; which rows are then left out changes from pass to pass.
+    """
+    whole = len(order) // size * size
+    if not whole:
+        return order
+    stretches = [order[start : start + _SORTED_BATCHES * size] for start in range(0, whole, _SORTED_BATCHES * size)]
+    stretches[-1] = stretches[-1][: whole - (len(stretches) - 1) * _SORTED_BATCHES * size]
+    by_length = [part[np.argsort(lengths[part], kind="stable")] for part in stretches]
+    batches = np.concatenate(by_length).reshape(-1, size)
+    shuffled: NDArray[np.int64] = batches[chance.permutation(seed, "batches", epoch, len(batches))].reshape(-1)
+    return shuffled

@@ -1,4 +1,4 @@
-"""Encoded rows on disk: each picture is decoded once, and then lies in a file.
+"""Encoded rows on disk: each row is decoded once, and then lies in a file.
 
 An entry is a folder named by a key of the source's content and the encoder's geometry:
 
@@ -27,12 +27,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .decoding import Failures, write_rows
-from .encoders import ImageEncoder
+from .encoders import Encoder, geometry_key
 from .errors import DataError
 from .sources import Source
 from .types import SetAside, Value
 
-VERSION: Final = 1
+VERSION: Final = 2
 DEFAULT_LIMIT_BYTES: Final = 20 * 10**9
 
 _BLOCK_BYTES = 8 * 2**20
@@ -48,12 +48,12 @@ class Index(Value, frozen=True):
 
 
 class EncodedRows:
-    """N encoded rows `(H, W, C)` in a file. Reading any of them is O(1), and keeps nothing of the file in memory.
+    """N encoded rows of one shape in a file. Reading any of them is O(1), and keeps nothing of the file in memory.
 
     A mapped file would count as the process's memory, page by page and with what the system maps around each.
     """
 
-    def __init__(self, path: Path, encoder: ImageEncoder, index: Index) -> None:
+    def __init__(self, path: Path, encoder: Encoder, index: Index) -> None:
         self.shape = encoder.shape
         self.storage = np.dtype(encoder.storage)
         self.index = index
@@ -69,7 +69,7 @@ class EncodedRows:
         return int(np.prod(self.shape)) * self.storage.itemsize
 
     def take(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """A copy of these rows, `(N, H, W, C)`; rows that stand behind one another are read at once."""
+        """A copy of these rows, `(N, *shape)`; rows that stand behind one another are read at once."""
         taken: NDArray[Any] = np.empty((len(rows), *self.shape), self.storage)
         if len(rows):
             view, size = taken.reshape(-1).view(np.uint8).data, self.row_bytes
@@ -79,7 +79,7 @@ class EncodedRows:
         return taken
 
     def blocks(self, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
-        """These rows in order, a bounded number of bytes at a time: their indices, and a copy `(n, H, W, C)`."""
+        """These rows in order, a bounded number of bytes at a time: their indices, and a copy `(n, *shape)`."""
         size = max(1, _BLOCK_BYTES // self.row_bytes)
         for start in range(0, len(rows), size):
             yield rows[start : start + size], self.take(rows[start : start + size])
@@ -89,7 +89,7 @@ class EncodedRows:
             count = os.preadv(self._file, [view], offset)
             if not count:
                 raise DataError(
-                    "the cache of encoded pictures was cut off while it was read", remedy="Start the run again."
+                    "the cache of encoded rows was cut off while it was read", remedy="Start the run again."
                 )
             view, offset = view[count:], offset + count
 
@@ -112,7 +112,7 @@ def cache_limit_bytes() -> int:
 
 def encode_rows(
     source: Source,
-    encoder: ImageEncoder,
+    encoder: Encoder,
     *,
     threads: int,
     root: Path | None = None,
@@ -154,12 +154,12 @@ def set_aside_rows(source: Source, encoded: EncodedRows) -> list[SetAside]:
     return [SetAside(key=source.rows[row].key, reason=why) for row, why in sorted(encoded.index.set_aside.items())]
 
 
-def _key(source: Source, encoder: ImageEncoder) -> str:
-    geometry = (encoder.shape, encoder.fit, encoder.storage)
+def _key(source: Source, encoder: Encoder) -> str:
+    geometry = geometry_key(encoder)
     return hashlib.blake2b(f"{VERSION}/{source.fingerprint}/{geometry}".encode(), digest_size=16).hexdigest()
 
 
-def _read_index(entry: Path, rows: int, encoder: ImageEncoder) -> Index | None:
+def _read_index(entry: Path, rows: int, encoder: Encoder) -> Index | None:
     try:
         index = msgspec.json.decode((entry / "index.json").read_bytes(), type=Index)
         size = (entry / "rows.bin").stat().st_size
@@ -169,7 +169,7 @@ def _read_index(entry: Path, rows: int, encoder: ImageEncoder) -> Index | None:
     return index if (index.version, index.rows, size) == (VERSION, rows, whole) else None
 
 
-def _write_entry(entry: Path, source: Source, encoder: ImageEncoder, threads: int) -> Generator[int, None, Index]:
+def _write_entry(entry: Path, source: Source, encoder: Encoder, threads: int) -> Generator[int, None, Index]:
     """Encode into a folder of another name, and rename it when it is whole: a reader never sees half an entry."""
     started = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix=".making-", dir=entry.parent))
@@ -194,7 +194,7 @@ def _make_room(entries: Path, needed: int) -> None:
         shutil.rmtree(kept.pop(0), ignore_errors=True)
     if _free_bytes(entries) < needed * 1.02 + 2**20:
         raise DataError(
-            f"the encoded pictures need {needed / 1e6:,.0f} MB, and {str(entries)!r} has "
+            f"the encoded rows need {needed / 1e6:,.0f} MB, and {str(entries)!r} has "
             f"{_free_bytes(entries) / 1e6:,.0f} MB free",
             remedy="Free disk space, set GNOMON_CACHE to a folder on a larger disk, or give a smaller --size.",
         )

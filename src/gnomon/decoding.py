@@ -1,8 +1,8 @@
 """Rows of a source → rows of a file, on all cores.
 
-A small picture is decoded in less time than Python's threads take to hand over the interpreter, so pictures are decoded
+A small file is decoded in less time than Python's threads take to hand over the interpreter, so files are decoded
 by processes: each is sent the bytes of a block, and writes the decoded rows to their place in the file. Starting them
-takes a few tenths of a second, so what is quickly done is done here. A picture that crashes its decoder costs one such
+takes a few tenths of a second, so what is quickly done is done here. A file that crashes its decoder costs one such
 process and is set aside like any other that can't be read.
 """
 
@@ -25,7 +25,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from .encoders import ImageEncoder, quiet_decoding
+from .encoders import Encoder, quiet_decoding
 from .errors import RowError
 from .sources import Source
 from .types import Raw
@@ -43,14 +43,14 @@ _Block: TypeAlias = tuple[int, Sequence[Raw | None]]
 
 
 def write_rows(
-    path: Path, source: Source, encoder: ImageEncoder, *, threads: int, failures: Failures
+    path: Path, source: Source, encoder: Encoder, *, threads: int, failures: Failures
 ) -> Generator[int, None, None]:
     """Encode all rows of the source into a file, in order. Yields how many are done, now and then.
 
     Args:
         path: of the file, which must not exist; it is filled with N rows of the encoder's shape and type.
         source: read in order, from this thread alone.
-        encoder: picture → array.
+        encoder: raw row → array.
         threads: cores to decode on.
         failures: takes the rows that can't be used; in the file they are zeros.
     """
@@ -113,7 +113,7 @@ def _in_parallel(
 class _Decoder:
     """Writes blocks of rows into the file: in a process of its own, or here where none can be started."""
 
-    def __init__(self, path: Path, encoder: ImageEncoder, *, apart: bool) -> None:
+    def __init__(self, path: Path, encoder: Encoder, *, apart: bool) -> None:
         self._path, self._encoder, self._apart = path, encoder, apart
         self._process: subprocess.Popen[bytes] | None = None
         self._crashed = 0
@@ -188,7 +188,7 @@ class _Decoder:
             self._process = None
 
 
-def _raw_blocks(source: Source, encoder: ImageEncoder, failures: Failures) -> Iterator[_Block]:
+def _raw_blocks(source: Source, encoder: Encoder, failures: Failures) -> Iterator[_Block]:
     """Rows as read, a bounded number of bytes at a time, raw and encoded."""
     most_rows = max(1, min(_BLOCK_ROWS, _BLOCK_BYTES // encoder.row_bytes))
     start, size, block = 0, 0, list[Raw | None]()
@@ -206,7 +206,7 @@ def _raw_blocks(source: Source, encoder: ImageEncoder, failures: Failures) -> It
         yield start, block
 
 
-def _encode_block(file: IO[bytes], encoder: ImageEncoder, block: _Block) -> Failures:
+def _encode_block(file: IO[bytes], encoder: Encoder, block: _Block) -> Failures:
     start, rows = block
     encoded: NDArray[Any] = np.zeros((len(rows), *encoder.shape), encoder.storage)
     failures: Failures = {}
@@ -254,7 +254,7 @@ def _serve(path: str) -> None:
     first = _receive(incoming)
     if first is None:
         return
-    encoder = msgspec.msgpack.decode(first, type=ImageEncoder)
+    encoder = msgspec.msgpack.decode(first, type=Encoder)
     _send(outgoing, True)
     with quiet_decoding(), open(path, "r+b", buffering=0) as file:
         while (content := _receive(incoming)) is not None:

@@ -70,7 +70,7 @@ def summary(finished: Finished, baselines: dict[str, Metric]) -> str:
     lines = [f"{'Test accuracy':<15} {percent(accuracy)}   (95 % interval)"]
     lines += [f"  {name:<13} {percent(metric)}" for name, metric in baselines.items()]
     if any(accuracy.value <= metric.value for metric in baselines.values()):
-        lines.append("The network does not beat the baselines: more pictures or more time may help.")
+        lines.append("The network does not beat the baselines: more data or more time may help.")
     used = f"Used {spoken(finished.used_s)}"
     lines.append(f"{used} of {spoken(finished.planned_s)}." if finished.planned_s else f"{used}.")
     lines += [
@@ -144,7 +144,7 @@ def _line(event: Event) -> str:
         case Stepped():
             return (
                 f"  step {event.step:,} of {event.steps:,}, epoch {event.epoch:.1f}, loss {event.loss:.4f}, "
-                f"{event.rows_per_s:,.0f} images/s"
+                f"{event.rows_per_s:,.0f} rows/s"
             )
         case Validated():
             return (
@@ -210,7 +210,7 @@ class _PanelState:
             return
         yield "step", f"{self.step.step:,} of {self.step.steps:,}, epoch {self.step.epoch:.1f}"
         yield "loss", f"{self.step.loss:.4f}, learning rate {self.step.learning_rate:.3g}"
-        yield "speed", f"{self.step.rows_per_s:,.0f} images/s"
+        yield "speed", f"{self.step.rows_per_s:,.0f} rows/s"
         if self.validated is not None:
             yield "accuracy", f"{self.validated.accuracy:.1%} on validation  {_sparkline(self.accuracies)}"
 

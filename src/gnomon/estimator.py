@@ -39,7 +39,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         by: time for `fit`, such as `"30s"`; the result then depends on the machine's speed.
         epochs: instead of `by`; the result is then the same at every fit. 20 where neither is given.
         model: `"cnn"`, `"plain"`, `"package.module:Name"`, or a spec.
-        optimizer: its name.
+        optimizer: its name; None: by the data.
         image_shape: `(H, W)` or `(H, W, C)` of flat rows.
         augment: `"auto"`, `"none"`, or names.
         random_state: of everything random; an integer, or a generator that one is drawn from.
@@ -56,7 +56,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         *,
         epochs: float | None = None,
         model: str | ModelSpec = "cnn",
-        optimizer: OptimizerName = "muon",
+        optimizer: OptimizerName | None = None,
         image_shape: tuple[int, ...] | None = None,
         augment: str = "auto",
         random_state: int | np.random.RandomState | None = 0,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from typing import Any, Final
 
@@ -10,19 +9,23 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 from numpy.typing import NDArray
-from PIL import Image
 
 from . import chance
 from .baseline import MOST_ROWS, LinearModel, features_of, fit_linear
 from .dataset import Dataset
 from .modelfile import Model
+from .previews import preview
 from .run import MISTAKES, PREDICTIONS, TEST, VALIDATION, Run
 from .tasks.scores import ClassScores, Scores, score, wilson
-from .types import Metric, Split, Value
+from .types import Kind, Metric, Split, Value
 
 MOST_MISTAKES: Final = 24
-
-_THUMBNAIL_SIDE = 128
+_FEATURES: Final[dict[Kind, str]] = {
+    "image": "the picture averaged down to 12×12",
+    "text": "the weights (TF-IDF) of its words and word pairs",
+    "sound": "the loudness of each band, averaged over twelve parts of the time",
+    "series": "each channel, averaged over twelve parts of the time",
+}
 
 
 class Baseline(Value, frozen=True):
@@ -50,13 +53,14 @@ class Evaluation(Value, frozen=True):
 
 
 class Mistake(Value, frozen=True):
-    """A test row that the network names wrongly; `thumbnail` is a PNG in base64."""
+    """A test row that the network names wrongly, with a `Preview` of it: a PNG in base64, or a text."""
 
     key: str
     label: str
     predicted: str
     confidence: float
     thumbnail: str
+    text: str = ""
 
 
 def evaluate(run: Run, dataset: Dataset, model: Model, *, seed: int) -> Evaluation:
@@ -108,7 +112,7 @@ def _evaluation(
                 accuracy=wilson(int((labels == commonest).sum()), len(labels)),
             ),
             "linear": Baseline(
-                what="logistic regression on the picture averaged down to 12×12",
+                what=f"logistic regression on {_FEATURES[dataset.spec.kind]}",
                 accuracy=wilson(int((guessed == labels).sum()), len(labels)),
             ),
         },
@@ -150,26 +154,15 @@ def _mistakes(dataset: Dataset, model: Model, matrix: NDArray[np.float32]) -> li
     wrong = np.flatnonzero(best != labels)
     confidence = matrix[np.arange(len(rows)), best]
     chosen = wrong[np.argsort(-confidence[wrong], kind="stable")][:MOST_MISTAKES]
+    previews = [preview(dataset.encoder, dataset.encoded.take(rows[index : index + 1])[0]) for index in chosen]
     return [
         Mistake(
             key=dataset.rows[rows[index]].key,
             label=model.classes[labels[index]],
             predicted=model.classes[best[index]],
             confidence=float(confidence[index]),
-            thumbnail=_thumbnail(dataset.encoded.take(rows[index : index + 1])[0]),
+            thumbnail=seen.png,
+            text=seen.text,
         )
-        for index in chosen
+        for index, seen in zip(chosen, previews, strict=True)
     ]
-
-
-def _thumbnail(picture: NDArray[Any]) -> str:
-    """As the network sees it, at most 128 pixels wide; one channel or the first three."""
-    if picture.dtype != np.uint8:
-        low, high = float(picture.min()), float(picture.max())
-        picture = ((picture - low) / max(high - low, 1e-9) * 255).astype(np.uint8)
-    shown = picture[:, :, 0] if picture.shape[2] < 3 else picture[:, :, :3]
-    image = Image.fromarray(np.ascontiguousarray(shown))
-    image.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE))
-    sink = io.BytesIO()
-    image.save(sink, "PNG")
-    return base64.b64encode(sink.getvalue()).decode()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from .ladder import describe_model, ladder, wanted_epochs
+from .ladder import describe_model, ladder
 from .models import Cnn, NetworkSummary
 from .plan import Plan
 from .types import DataSpec, Decision, Value
@@ -135,8 +135,8 @@ def _with_more_time(plan: Plan, spec: DataSpec, trial: Trial, train_s: float, ti
     epochs = chosen = plan.steps * times * plan.batch / spec.num_train
     if isinstance(plan.model, Cnn):
         products = epochs * plan.model.products(spec.input_shape)
-        for position, rung in enumerate(ladder(spec.input_shape)):
-            affordable = products / rung.products(spec.input_shape)
-            if affordable < epochs and affordable >= wanted_epochs(position, spec.num_train):
-                name, chosen = describe_model(rung), affordable
+        for rung in ladder(spec):
+            affordable = products / rung.model.products(spec.input_shape)
+            if affordable < epochs and affordable >= rung.passes:
+                name, chosen = describe_model(rung.model), affordable
     return _outlook(name, seconds, chosen, trial)

@@ -48,10 +48,27 @@ Probe: TypeAlias = Callable[[ModelSpec, int, Format], Speed]
 """(model, batch, format) → its speed on this machine."""
 
 
-def ladder(input_shape: tuple[int, int, int]) -> list[Cnn]:
-    """Networks of growing cost for this input, smallest first.
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One network of the ladder.
 
-    Large pictures enter through a stem that strides; stages halve what is left until about 4×4. A single stage has
+    Attributes:
+        model: the network.
+        passes: over the training rows, from which on it is better than the rung below.
+    """
+
+    model: Cnn
+    passes: float
+
+
+def ladder(spec: DataSpec) -> list[Rung]:
+    """Networks of growing cost for this data, smallest first."""
+    networks = networks_for_pictures(spec.input_shape)
+    return [Rung(model, wanted_epochs(position, spec.num_train)) for position, model in enumerate(networks)]
+
+
+def networks_for_pictures(input_shape: tuple[int, ...]) -> list[Cnn]:
+    """Large pictures enter through a stem that strides; stages halve what is left until about 4×4. A single stage has
     three convolutions, so that the last of them sees the whole of a tiny picture.
     """
     side = min(input_shape[1:])
@@ -85,7 +102,7 @@ def climb(
         batch: rows of a step.
         most_s: seconds after which no further network is measured.
     """
-    began_s, rungs = time.monotonic(), ladder(spec.input_shape)
+    began_s, rungs = time.monotonic(), ladder(spec)
 
     def passes(speed: Speed) -> float:
         """Over all rows in the time that is left, of the cost that they have on the mean."""
@@ -94,17 +111,17 @@ def climb(
 
     place, speed = _first_rung(spec, rungs, probe, passes)
     for position, rung in enumerate(rungs[place + 1 :], place + 1):
-        best, wanted, name = rungs[position - 1], wanted_epochs(position, spec.num_train), describe_model(rung)
+        best, wanted, name = rungs[position - 1].model, rung.passes, describe_model(rung.model)
         if passes(speed) < wanted:  # a dearer one is not even tried
             return best, speed, f"the next larger one, {name}, needs {wanted:.1f} passes and more time"
         if time.monotonic() - began_s > most_s:
             return best, speed, f"the largest that could be measured in {most_s:.1f} s"
-        next_speed = probe(rung)
+        next_speed = probe(rung.model)
         if passes(next_speed) < wanted and next_speed.step_s > _HARDLY_MORE * speed.step_s:
             reason = f"{name} is better from {wanted:.1f} passes on, and there is time for {passes(next_speed):.1f}"
             return best, speed, f"the next larger one, {reason}"
         speed = next_speed
-    return rungs[-1], speed, "the largest of the ladder"
+    return rungs[-1].model, speed, "the largest of the ladder"
 
 
 def describe_model(model: ModelSpec) -> str:
@@ -113,21 +130,21 @@ def describe_model(model: ModelSpec) -> str:
 
 
 def _first_rung(
-    spec: DataSpec, rungs: Sequence[Cnn], probe: Callable[[Cnn], Speed], passes: Callable[[Speed], float]
+    spec: DataSpec, rungs: Sequence[Rung], probe: Callable[[Cnn], Speed], passes: Callable[[Speed], float]
 ) -> tuple[int, Speed]:
     """Where to begin: the highest rung that is worth it even if its products cost as much as those of the lowest.
 
     They cost less in larger networks, so that what is skipped would have been climbed over.
     """
-    speed = probe(rungs[0])
-    products = [rung.products(spec.input_shape) for rung in rungs]
+    speed = probe(rungs[0].model)
+    products = [rung.model.products(spec.input_shape) for rung in rungs]
     worth = [
         position
         for position in range(1, len(rungs))
-        if passes(speed) * products[0] / products[position] >= wanted_epochs(position, spec.num_train)
+        if passes(speed) * products[0] / products[position] >= rungs[position].passes
     ]
     if worth:
-        higher = probe(rungs[worth[-1]])
-        if passes(higher) >= wanted_epochs(worth[-1], spec.num_train):
+        higher = probe(rungs[worth[-1]].model)
+        if passes(higher) >= rungs[worth[-1]].passes:
             return worth[-1], higher
     return 0, speed

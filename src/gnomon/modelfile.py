@@ -7,6 +7,7 @@ and each tensor's name, shape and type is compared with it before anything is al
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
-from .encoders import ImageEncoder, quiet_decoding
+from .encoders import Encoder, ImageEncoder, has_statistics, kind_of, padded_length, quiet_decoding
 from .errors import ModelFileError, RowError
 from .models import Cnn, Imported, ModelSpec, channels_last
 from .tasks import Answer, Task
@@ -28,14 +29,14 @@ from .tasks.classify import outputs, with_views
 from .types import Metric, Raw, Value
 
 FORMAT: Final = "gnomon-model"
-VERSION: Final = 1
+VERSION: Final = 2
 CHUNKS: Final = (16, 32, 64, 128)
 """Sizes of a forward pass in every prediction; what is left over is filled up to the next. Below 16 rows a large matrix
 product takes other kernels and rounds differently, so that a row's answer would depend on its neighbours."""
 SMALL_CHUNKS: Final = (2, 4, 8)
 """Further sizes, for the networks whose one product is so small that it rounds alike from two rows on."""
 
-_CHUNK_PIXELS = 2**21
+_CHUNK_PIXELS, _STEP_PIXELS = 2**21, 64
 _MAX_HEADER_BYTES = 16 * 2**20
 _MAX_PARAMETERS = 2_000_000_000
 _MAX_LAYERS = 1000
@@ -50,18 +51,18 @@ class Header(Value, frozen=True):
         made: who made it: version of Gnomon, date, data; for people.
     """
 
-    encoder: ImageEncoder
+    encoder: Encoder
     model: ModelSpec
     task: Task
     metrics: dict[str, Metric] = msgspec.field(default_factory=dict)
     made: dict[str, str] = msgspec.field(default_factory=dict)
     format: Literal["gnomon-model"] = FORMAT
-    version: Literal[1] = VERSION
+    version: Literal[2] = VERSION
 
     @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """`(C, H, W)`."""
-        return self.encoder.channels, self.encoder.height, self.encoder.width
+    def input_shape(self) -> tuple[int, ...]:
+        """Of one row as the network takes it."""
+        return self.encoder.input_shape
 
 
 class Model:
@@ -77,14 +78,15 @@ class Model:
         return self.header.task.classes
 
     def predict(self, inputs: Sequence[Raw | Path] | Raw | Path, *, top: int = 1) -> list[Answer]:
-        """One answer a picture.
+        """One answer a row.
 
         Args:
-            inputs: paths, bytes of image files or arrays `(H, W)`, `(H, W, C)`; one of them or a sequence.
+            inputs: one row or several: paths, or bytes of files; arrays `(H, W)` or `(H, W, C)` for pictures, `(T,)` or
+                `(T, C)` for series; for texts the text itself.
             top: how many classes an answer names.
 
         Raises:
-            RowError: a picture can't be read; the message names it.
+            RowError: a row can't be read; the message names it.
         """
         return self.header.task.answers(self.probabilities(inputs), top=top)
 
@@ -98,27 +100,25 @@ class Model:
         return self.probabilities_of_encoded(np.stack(encoded))
 
     def probabilities_of_encoded(self, encoded: NDArray[Any]) -> NDArray[np.float32]:
-        """`(N, H, W, C)` as the encoder stores them → `(N, K)`. Evaluation and prediction both end here."""
+        """`(N, *shape)` as the encoder stores them → `(N, K)`. Evaluation and prediction both end here."""
         return self.with_and_without_views(encoded)[0]
 
     def with_and_without_views(self, encoded: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Probabilities `(N, K)` as predicted, and those of each picture alone, which cost nothing more."""
+        """Probabilities `(N, K)` as predicted, and those of each row's single view, which cost nothing more."""
         averaged, single = (np.empty((len(encoded), len(self.classes)), np.float32) for _ in range(2))
-        most = chunk_rows(self.header.encoder)
-        for start in range(0, len(encoded), most):
-            inputs, rows = self._inputs(encoded[start : start + most]), min(most, len(encoded) - start)
+        for chosen, steps in _chunks(self.header.encoder, encoded):
+            inputs = self._inputs(encoded[chosen] if steps is None else encoded[chosen, :steps])
             alone = outputs(self.network, inputs)
-            averaged[start : start + rows] = self._averaged(inputs, alone, rows).softmax(1)[:rows].cpu().numpy()
-            single[start : start + rows] = alone.softmax(1)[:rows].cpu().numpy()
+            averaged[chosen] = self._averaged(inputs, alone, len(chosen)).softmax(1)[: len(chosen)].cpu().numpy()
+            single[chosen] = alone.softmax(1)[: len(chosen)].cpu().numpy()
         return averaged, single
 
     def _inputs(self, encoded: NDArray[Any]) -> Tensor:
-        """Normalised, and filled up to the next size of `CHUNKS`."""
-        filled = np.zeros((self._chunk_of(len(encoded)), *encoded.shape[1:]), encoded.dtype)
+        """As the network takes them, and filled up to the next size of `CHUNKS` by repeating the first."""
+        filled = np.broadcast_to(encoded[:1], (self._chunk_of(len(encoded)), *encoded.shape[1:])).copy()
         filled[: len(encoded)] = encoded
         device = next((parameter.device for parameter in self.network.parameters()), torch.device("cpu"))
-        stored = torch.from_numpy(filled).permute(0, 3, 1, 2).to(device)
-        return self.header.encoder.normalise(stored).contiguous(memory_format=torch.channels_last)
+        return self.header.encoder.inputs(torch.from_numpy(filled).to(device))
 
     def _averaged(self, inputs: Tensor, alone: Tensor, rows: int) -> Tensor:
         """Outputs with the other views of the rows whose first one leaves a doubt."""
@@ -138,10 +138,27 @@ class Model:
         return next(size for size in sizes if size >= rows)
 
 
-def chunk_rows(encoder: ImageEncoder) -> int:
-    """Rows of the largest forward pass in a prediction: 128, or fewer of large pictures, at least 16."""
-    pixels = encoder.height * encoder.width
-    return max(size for size in CHUNKS if size == CHUNKS[0] or size * pixels <= _CHUNK_PIXELS)
+def chunk_rows(encoder: Encoder, steps: int | None = None) -> int:
+    """Rows of the largest forward pass in a prediction: 128, or fewer of large rows, at least 16."""
+    if isinstance(encoder, ImageEncoder):
+        positions = encoder.height * encoder.width
+    else:
+        positions = _STEP_PIXELS * (steps or encoder.shape[0])
+    return max(size for size in CHUNKS if size == CHUNKS[0] or size * positions <= _CHUNK_PIXELS)
+
+
+def _chunks(encoder: Encoder, encoded: NDArray[Any]) -> Iterator[tuple[NDArray[np.int64], int | None]]:
+    """Which rows go through the network together, and of sequences how many steps of them: those of its own length.
+
+    So a row's padding, too, does not depend on its neighbours.
+    """
+    lengths = encoder.lengths(encoded)
+    padded = None if lengths is None else np.array([padded_length(int(n), encoded.shape[1]) for n in lengths])
+    for steps in (None,) if padded is None else np.unique(padded).tolist():
+        rows = np.arange(len(encoded)) if padded is None else np.flatnonzero(padded == steps)
+        size = chunk_rows(encoder, steps)
+        for start in range(0, len(rows), size):
+            yield rows[start : start + size], steps
 
 
 def to_bytes(header: Header, weights: dict[str, Tensor]) -> bytes:
@@ -190,32 +207,31 @@ def read_header(path: Path) -> Header:
             f"{str(path)!r} holds weights, but no description by Gnomon", remedy="Give a file that Gnomon wrote."
         ) from None
     try:
-        _check_version(text, path)
-        header = msgspec.json.decode(text, type=Header)
+        header = msgspec.convert(_upgraded(msgspec.json.decode(text), path), Header)
     except (msgspec.DecodeError, RecursionError, TypeError) as error:
         raise _damaged(path, f"its description is not valid: {error}") from None
     _check(header, path)
     return header
 
 
-def _check_version(text: str, path: Path) -> None:
-    described = msgspec.json.decode(text)
+def _upgraded(described: Any, path: Path) -> Any:
+    """What an older Gnomon wrote, in today's terms: version 1 knew pictures alone."""
     version = described.get("version") if isinstance(described, dict) else None
     if isinstance(version, int) and version > VERSION:
         raise ModelFileError(
             f"{str(path)!r} is a model file of version {version}, and this Gnomon reads version {VERSION}",
             remedy="Update Gnomon.",
         )
+    if version == 1 and isinstance(described.get("encoder"), dict):
+        return described | {"version": VERSION, "encoder": {"kind": "image"} | described["encoder"]}
+    return described
 
 
 def _check(header: Header, path: Path) -> None:
     encoder, task = header.encoder, header.task
-    sides = (encoder.height, encoder.width, encoder.channels)
-    if not all(1 <= side <= 65536 for side in sides) or encoder.height * encoder.width * encoder.channels > 2**28:
-        raise _damaged(path, f"its input has the impossible shape {sides}")
-    if not len(encoder.mean) == len(encoder.std) == encoder.channels or not all(
-        abs(mean) < 1e30 and 1e-30 < std < 1e30 for mean, std in zip(encoder.mean, encoder.std, strict=True)
-    ):
+    if not all(1 <= side <= 65536 for side in encoder.shape) or math.prod(encoder.shape) > 2**28:
+        raise _damaged(path, f"its input has the impossible shape {encoder.shape}")
+    if not has_statistics(encoder):
         raise _damaged(path, "its normalisation does not fit its channels")
     if len(task.classes) < 2 or len(set(task.classes)) != len(task.classes):
         raise _damaged(path, "its classes are fewer than two or not unique")
@@ -277,14 +293,16 @@ def _read_tensors(path: Path, network: nn.Module) -> dict[str, Tensor]:
     return tensors
 
 
-def _encode(encoder: ImageEncoder, row: Raw | Path) -> NDArray[Any]:
+def _encode(encoder: Encoder, row: Raw | Path) -> NDArray[Any]:
+    is_text = isinstance(row, str) and kind_of(encoder) == "text"
     try:
-        raw = Path(row).read_bytes() if isinstance(row, (str, Path)) else row
+        raw = Path(row).read_bytes() if isinstance(row, (str, Path)) and not is_text else row
+        assert not isinstance(raw, Path), "paths are read"
         return encoder.encode(raw)
     except OSError as error:
         raise RowError(f"{str(row)!r} can't be read: {error.strerror}") from None
     except RowError as error:
-        raise RowError(f"{str(row)!r} {error.reason}" if isinstance(row, (str, Path)) else error.reason) from None
+        raise RowError(f"{str(row)!r:.200} {error.reason}" if isinstance(row, (str, Path)) else error.reason) from None
 
 
 def _damaged(path: Path, why: str) -> ModelFileError:

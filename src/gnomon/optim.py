@@ -17,7 +17,7 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
-from .types import Positive, Share, Value
+from .types import Kind, Positive, Share, Value
 
 OptimizerName: TypeAlias = Literal["gradient-descent", "sgd", "adam", "adamw", "muon"]
 Schedule: TypeAlias = Literal["constant", "linear", "cosine"]
@@ -32,6 +32,9 @@ LEARNING_RATES: dict[OptimizerName, float] = {
 }
 """Learning rate where none is given, the highest of the schedule; of muon for 400 batches of 512 rows."""
 
+USUAL: dict[Kind, OptimizerName] = {"image": "muon", "text": "adam", "sound": "adam", "series": "adam"}
+"""The optimizer where none is asked for."""
+
 _MUON_MOMENTUM = 0.6
 _MUON_SGD_RATE = 0.25
 _MUON_STEPS, _MUON_LONG = 400, (0.6, 1.4)
@@ -42,7 +45,7 @@ class OptimizerSpec(Value, frozen=True):
     """How weights are changed.
 
     Attributes:
-        name: the method.
+        name: the method. None: muon for pictures, adam for sequences.
         learning_rate: the highest of the schedule; None takes the method's own.
         weight_decay: decoupled for adamw, an L2 term else; never on biases and norms, nor on filters under muon,
             whose norm is held.
@@ -54,7 +57,7 @@ class OptimizerSpec(Value, frozen=True):
             textbook's network.
     """
 
-    name: OptimizerName = "muon"
+    name: OptimizerName | None = None
     learning_rate: Positive | None = None
     weight_decay: Annotated[float, msgspec.Meta(ge=0, le=1e3)] = 0.0
     momentum: Share = 0.9
@@ -65,23 +68,25 @@ class OptimizerSpec(Value, frozen=True):
     @property
     def peak(self) -> float:
         """The highest learning rate."""
-        return LEARNING_RATES[self.name] if self.learning_rate is None else self.learning_rate
+        return LEARNING_RATES[self.name or USUAL["image"]] if self.learning_rate is None else self.learning_rate
 
-    def completed(self, *, batch: int, steps: int, textbook: bool) -> OptimizerSpec:
+    def completed(self, kind: Kind, *, batch: int, steps: int, textbook: bool) -> OptimizerSpec:
         """With every field decided.
 
         Args:
+            kind: of the rows.
             batch: rows of a step; Muon's rate follows its root, since the noise of a step does.
             steps: of the training; Muon's rate falls with their root, between bounds: more steps reach as far.
             textbook: train as the textbook does: constant rate, no averaging.
         """
-        scale = 1.0
-        if self.name == "muon":
+        name, scale = self.name or USUAL[kind], 1.0
+        if name == "muon":
             least, most = _MUON_LONG
             scale = min(1.0, (batch / 512) ** 0.5) * min(most, max(least, (_MUON_STEPS / steps) ** 0.5))
         return msgspec.structs.replace(
             self,
-            learning_rate=scale * self.peak if self.learning_rate is None else self.learning_rate,
+            name=name,
+            learning_rate=scale * LEARNING_RATES[name] if self.learning_rate is None else self.learning_rate,
             schedule=self.schedule or ("constant" if textbook else "linear"),
             average=self.average or ("none" if textbook else "ema"),
         )
@@ -222,7 +227,7 @@ def build_optimizer(model: nn.Module, spec: OptimizerSpec, *, products: torch.dt
             return Optimizer([(torch.optim.Adam(groups, lr=spec.peak, fused=True), 1.0)])
         case "adamw":
             return Optimizer([(torch.optim.AdamW(groups, lr=spec.peak, fused=True), 1.0)])
-        case "muon":
+        case _:
             return _with_muon(trained, spec, products)
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from .augment import ImageAugment, choose_augment, parse_augment
+from .augment import Augment, ImageAugment, choose_augment, parse_augment
 from .batches import shrunk_side
 from .deadline import Deadline, spoken
 from .errors import DeadlineError
@@ -41,7 +41,7 @@ SKIP_BETWEEN: Final = (0.3, 0.85)
 the dear ones alone to its end forgets what the others are like."""
 
 _SKIP_EASY, _SMALL_UNTIL, _SMALLEST_SHRUNK = 0.6, 0.6, 24
-_MOST_BATCH_PIXELS = 2**21
+_MOST_BATCH_PIXELS, _MOST_BATCH_STEPS = 2**21, 2**15
 _VALIDATION_SHARE = 0.02
 _PROBING_SHARE = 0.05
 _VIEWS_SHARE = 0.12
@@ -99,7 +99,7 @@ class Plan(Value, frozen=True):
 
     model: ModelSpec
     optimizer: OptimizerSpec
-    augment: ImageAugment
+    augment: Augment
     batch: int
     steps: int
     format: Format
@@ -196,14 +196,14 @@ def make_plan(
     validation_s = num_validation / speed.rows_per_s
     thrift = _choose_thrift(spec, deadline, training, chosen, speed)
     length = _length(spec, deadline, training, speed, batch, finish_s, thrift.mean_cost)
-    optimizer = optimizer.completed(batch=batch, steps=length.steps, textbook=textbook)
+    completed = optimizer.completed(spec.kind, batch=batch, steps=length.steps, textbook=textbook)
     epochs = length.steps * batch / spec.num_train
     augment, augment_decision = _choose_augmentation(spec, training, symmetry, epochs)
     weights, weights_decision = _class_weights(spec, training)
     validations = _validations(length, validation_s, epochs if not deadline.is_set else None)
     return Plan(
         model=_with_dropout(chosen, training.dropout),
-        optimizer=optimizer,
+        optimizer=completed,
         augment=augment,
         batch=batch,
         steps=length.steps,
@@ -227,7 +227,7 @@ def make_plan(
             *decisions,
             batch_decision,
             Decision(name="length", value=f"{length.steps:,} steps, {epochs:.1f} epochs", reason=length.reason),
-            _describe_optimizer(optimizer),
+            _describe_optimizer(completed, asked=optimizer.name is not None),
             augment_decision,
             weights_decision,
             views_decision,
@@ -247,14 +247,21 @@ def _with_dropout(model: ModelSpec, dropout: float) -> ModelSpec:
 
 
 def _choose_batch(spec: DataSpec, training: TrainingSpec, optimizer: OptimizerSpec) -> tuple[int, Decision]:
-    """About 24 steps an epoch, from 16 to 256 rows and at most 2 million pixels, a power of two."""
+    """A power of two from 16 to 256 rows.
+
+    Of pictures about 24 steps an epoch and at most 2 million pixels; of sequences, which are fewer and learn by smaller
+    steps, about 96 and at most 32,000 steps of time.
+    """
     if training.batch:
         return training.batch, Decision(name="batch", value=str(training.batch), reason="asked for")
     reason = plural(spec.num_train, "training row")
     if optimizer.name == "gradient-descent":
         return spec.num_train, Decision(name="batch", value=str(spec.num_train), reason=reason)
-    by_pixels = int(math.log2(_MOST_BATCH_PIXELS / math.prod(spec.input_shape[1:])))
-    batch = 1 << max(4, min(8, by_pixels, round(math.log2(max(1, spec.num_train / 24)))))
+    if spec.kind == "image":
+        steps, by_size = 24, int(math.log2(_MOST_BATCH_PIXELS / math.prod(spec.input_shape[1:])))
+    else:
+        steps, by_size = 96, int(math.log2(_MOST_BATCH_STEPS / spec.input_shape[0]))
+    batch = 1 << max(4, min(8, by_size, round(math.log2(max(1, spec.num_train / steps)))))
     return batch, Decision(name="batch", value=str(batch), reason=reason)
 
 
@@ -272,7 +279,7 @@ def _choose_model(
     if model is not None:
         chosen, speed, reason = model, probe(model, batch, number_format), "asked for"
     elif not deadline.is_set:
-        chosen = ladder(spec.input_shape)[2]
+        chosen = ladder(spec)[2].model
         speed, reason = probe(chosen, batch, number_format), "the third size of the ladder, since no deadline is given"
     else:
         left_s = deadline.remaining_s() - RESERVE_FIXED_S - RESERVE_SHARE * deadline.total_s
@@ -286,7 +293,7 @@ def _choose_model(
     if training.format == "auto" and not deadline.is_set:
         why = "by the input's size and the machine's kind, since no deadline is given"
     elif training.format == "auto" and len(hardware.formats) > 1:
-        speed, number_format, why = _choose_format(chosen, speed, hardware.formats, probe, batch)
+        speed, number_format, why = _choose_format(chosen, speed, number_format, hardware.formats, probe, batch)
     else:
         why = "asked for" if training.format != "auto" else "this machine multiplies no shorter numbers quickly"
     return (
@@ -304,18 +311,23 @@ def _choose_model(
 
 
 def _usual_format(spec: DataSpec, hardware: Hardware) -> Format:
-    """The shorter format where the machine has it, but for tiny inputs, where converting costs more than it saves."""
-    return hardware.formats[-1] if min(spec.input_shape[1:]) >= 16 else "float32"
+    """The shorter format where the machine has it; but where converting often costs more than it saves, the longer: for
+    tiny pictures and for sequences.
+    """
+    large = spec.kind == "image" and min(spec.input_shape[1:]) >= 16
+    return hardware.formats[-1] if large else "float32"
 
 
 def _choose_format(
-    model: ModelSpec, speed: Speed, formats: Sequence[Format], probe: Probe, batch: int
+    model: ModelSpec, speed: Speed, tried: Format, formats: Sequence[Format], probe: Probe, batch: int
 ) -> tuple[Speed, Format, str]:
-    wide = probe(model, batch, "float32")
-    ratio = wide.step_s / speed.step_s
+    """The quicker one; `speed` is that of the format which was tried already."""
+    short = formats[-1]
+    speeds = {tried: speed} | {other: probe(model, batch, other) for other in ("float32", short) if other != tried}
+    ratio = speeds["float32"].step_s / speeds[short].step_s
     if ratio > 1.03:
-        return speed, formats[-1], f"measured {ratio:.2f} times as fast as float32; weights stay float32"
-    return wide, "float32", f"{formats[-1]} measured no faster ({ratio:.2f} times)"
+        return speeds[short], short, f"measured {ratio:.2f} times as fast as float32; weights stay float32"
+    return speeds["float32"], "float32", f"{short} measured no faster ({ratio:.2f} times)"
 
 
 def _choose_thrift(
@@ -341,9 +353,10 @@ def _choose_thrift(
         ),
         (f"3/4 of the sides in the first {small:.0%}" if small else "whole", training.small_until, small),
     ]
+    names = ("rows", "pictures") if spec.kind == "image" else ("rows",)
     decisions = tuple(
         Decision(name=name, value=value, reason=reasons[0 if asked is not None else 1 if share else 2])
-        for name, (value, asked, share) in zip(("rows", "pictures"), chosen, strict=True)
+        for name, (value, asked, share) in zip(names, chosen, strict=False)
     )
     return _Thrift(skip, small, cost, decisions)
 
@@ -437,7 +450,7 @@ def _validations(length: _Length, validation_s: float, epochs: float | None) -> 
     return max(1, min(_MOST_VALIDATIONS, max(4, affordable), length.steps))
 
 
-def _describe_optimizer(optimizer: OptimizerSpec) -> Decision:
+def _describe_optimizer(optimizer: OptimizerSpec, *, asked: bool) -> Decision:
     how = f"{optimizer.name}, learning rate {optimizer.peak:.3g}, {optimizer.schedule}"
-    reason = "filters as matrices learn in the fewest epochs" if optimizer.name == "muon" else "asked for"
-    return Decision(name="optimizer", value=how, reason=reason)
+    why = {"muon": "filters as matrices learn in the fewest epochs", "adam": "each weight learns at its own pace"}
+    return Decision(name="optimizer", value=how, reason="asked for" if asked else why[optimizer.name or "muon"])

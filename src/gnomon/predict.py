@@ -1,4 +1,4 @@
-"""Files → answers on the terminal: reads pictures, folders and archives in bounded blocks, and says what it sees.
+"""Files → answers on the terminal: reads files, folders and archives in bounded blocks, and says what is in them.
 
 Needs the predicting half alone.
 """
@@ -9,24 +9,25 @@ import csv
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .encoders import quiet_decoding
+from .encoders import kind_of, quiet_decoding
 from .errors import DataError, ModelFileError, RowError
 from .modelfile import Model, load
 from .sources.archives import archive_kind, open_files
 from .sources.files import Files, read_path, size_problem
-from .sources.layout import IMAGE_EXTENSIONS, extension_of
+from .sources.layout import EXTENSIONS, extension_of
 from .tasks import Answer
-from .types import plural
+from .types import NOUNS, Kind, plural
 
 MODEL_FILE: Final = "model.safetensors"
 
-_BLOCK_ROWS = 256
+_BLOCK_ROWS, _LONGEST_NAME = 256, 60
 
 
 class Writes(Protocol):
@@ -35,12 +36,16 @@ class Writes(Protocol):
     def __call__(self, name: str, answer: Answer | str) -> None: ...
 
 
-def print_predictions(model: str, files: Sequence[str], *, top: int, as_csv: bool) -> int:
-    """Predict each file and print a line a picture. Returns the exit code: 2 where a file could not be read.
+def print_predictions(
+    model: str, files: Sequence[str], *, texts: Sequence[str] = (), top: int = 1, as_csv: bool = False
+) -> int:
+    """Predict each row and print a line for it. Returns the exit code: 2 where one could not be read.
 
     Args:
         model: a model file, or a run directory that holds one.
-        files: pictures; folders and archives stand for the pictures inside.
+        files: of the kind that the model was trained on; folders and archives stand for such files inside, and `-`,
+            for a model of texts, for the lines of the standard input.
+        texts: given in place.
         top: classes a line.
         as_csv: a table with a head.
     """
@@ -53,7 +58,7 @@ def print_predictions(model: str, files: Sequence[str], *, top: int, as_csv: boo
     loaded = load(path / MODEL_FILE if path.is_dir() else path)
     write = _csv_writer(top) if as_csv else _line_writer(top)
     failed = total = 0
-    for names, answers in predict_files(loaded, files, top=top):
+    for names, answers in predict_files(loaded, files, texts=texts, top=top):
         for name, answer in zip(names, answers, strict=True):
             write(name, answer)
             failed += isinstance(answer, str)
@@ -64,17 +69,23 @@ def print_predictions(model: str, files: Sequence[str], *, top: int, as_csv: boo
 
 
 def predict_files(
-    model: Model, files: Sequence[str], *, top: int = 1
+    model: Model, files: Sequence[str], *, texts: Sequence[str] = (), top: int = 1
 ) -> Iterator[tuple[list[str], list[Answer | str]]]:
     """Names and answers, a block at a time; in place of an answer the reason why a file has none.
 
     Raises:
-        DataError: a path does not exist.
+        DataError: a path does not exist, or texts are given to a model of something else.
     """
+    kind = kind_of(model.header.encoder)
+    if kind != "text" and (texts or "-" in files):
+        raise DataError(
+            f"this model was trained on {NOUNS[kind][1]}, not on texts", remedy=f"Give files: {NOUNS[kind][1]}."
+        )
     names: list[str] = []
     encoded: list[NDArray[np.generic] | str] = []
+    rows = chain(((_shortened(text), text.encode()) for text in texts), _contents(files, kind))
     with quiet_decoding():
-        for name, raw in _contents(files):
+        for name, raw in rows:
             try:
                 encoded.append(raw if isinstance(raw, str) else model.header.encoder.encode(raw))
             except RowError as error:
@@ -95,35 +106,49 @@ def _answers(model: Model, encoded: Sequence[NDArray[np.generic] | str], top: in
     return [row if isinstance(row, str) else next(found) for row in encoded]
 
 
-def _contents(files: Sequence[str]) -> Iterator[tuple[str, bytes | str]]:
-    """Name and bytes of each picture; a text in place of the bytes is the reason why they can't be read."""
+def _contents(files: Sequence[str], kind: Kind) -> Iterator[tuple[str, bytes | str]]:
+    """Name and bytes of each row; a text in place of the bytes is the reason why they can't be read."""
     for path in files:
+        if path == "-":
+            yield from ((_shortened(line.decode(errors="replace")), line) for line in _lines())
+            continue
         if not os.path.exists(path):
-            raise DataError(f"there is no file {path!r}", remedy="Give pictures, folders or archives of them.")
+            raise DataError(f"there is no file {path!r}", remedy=f"Give {NOUNS[kind][1]}, folders or archives of them.")
         if not os.path.isdir(path) and not os.path.isfile(path):
             yield path, "not a regular file"
         elif os.path.isdir(path) or archive_kind(path) is not None:
             inside = open_files(path)
             try:
-                yield from _contents_inside(inside, path)
+                yield from _contents_inside(inside, path, kind)
             finally:
                 inside.close()
         else:
             yield path, _read_file(path)
 
 
-def _contents_inside(files: Files, path: str) -> Iterator[tuple[str, bytes | str]]:
-    pictures = [name for name in files.names if extension_of(name) in IMAGE_EXTENSIONS]
-    refused = [row for row in files.set_aside if extension_of(row.key) in IMAGE_EXTENSIONS or row.key.endswith("/")]
-    if not pictures and not refused:
+def _contents_inside(files: Files, path: str, kind: Kind) -> Iterator[tuple[str, bytes | str]]:
+    extensions, nouns = EXTENSIONS[kind], NOUNS[kind][1]
+    wanted = [name for name in files.names if extension_of(name) in extensions]
+    refused = [row for row in files.set_aside if extension_of(row.key) in extensions or row.key.endswith("/")]
+    if not wanted and not refused:
         raise DataError(
-            f"there are no pictures in {path!r} (of {plural(len(files.names), 'file')})",
-            remedy="Pictures inside folders and archives are told by their extensions, such as .jpg and .png.",
+            f"there are no {nouns} in {path!r} (of {plural(len(files.names), 'file')})",
+            remedy=f"{nouns.capitalize()} inside folders and archives are told by their extensions: "
+            f"{', '.join(sorted(extensions))}.",
         )
-    for name in pictures:
+    for name in wanted:
         yield f"{path.rstrip(os.sep)}{os.sep}{name}", _read_inside(files, name)
     for row in refused:
         yield f"{path.rstrip(os.sep)}{os.sep}{row.key}", row.reason
+
+
+def _lines() -> Iterator[bytes]:
+    """The lines of the standard input that hold something."""
+    return (line.strip() for line in sys.stdin.buffer if line.strip())
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 1]}…"
 
 
 def _read_file(path: str) -> bytes | str:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import time
 
 import torch
 from torch import Tensor, nn
 
-from .augment import ImageAugment
-from .batches import Rows, batch_at, in_order
+from .augment import Augment
+from .batches import Passes, Rows, batch_of, in_order
 from .hardware import Format
 from .ladder import Speed
 from .modelfile import chunk_rows
 from .models import ModelSpec
-from .optim import Optimizer, OptimizerSpec, build_optimizer
+from .optim import USUAL, Optimizer, OptimizerSpec, build_optimizer
 from .tasks import Task
 from .training import build_model, products_of, train_step
 
@@ -23,26 +22,34 @@ _PROBED_ROWS = 128
 _JUDGED_ROWS = 2000
 
 
-def measure_speed(model: nn.Module, rows: Rows, task: Task, *, batch: int, number_format: Format) -> Speed:
+def measure_speed(
+    model: nn.Module, rows: Rows, task: Task, *, batch: int, number_format: Format, augment: Augment
+) -> Speed:
     """Time real steps of a model, augmentation included, and its forward pass in float32. Changes the model.
 
     On a processor a few rows tell the time of many, so no more than 128 are taken; the optimizer's share, which does
     not grow with the rows, is timed for itself.
     """
     device = next(model.parameters()).device
-    size = min(batch, _PROBED_ROWS) if device.type == "cpu" else batch
-    optimizer = _Timed(build_optimizer(model, OptimizerSpec(), products=products_of(number_format)), device)
-    augment = ImageAugment(flip=True, shift=1)
+    pictures = rows.dataset.spec.kind == "image"
+    size = min(batch, _PROBED_ROWS) if device.type == "cpu" and pictures else batch
+    optimizer = _Timed(build_optimizer(model, _usual(rows), products=products_of(number_format)), device)
+    passes = Passes(len(rows), seed=0, lengths=rows.lengths)
     times: list[float] = []
+    steps: list[float] = []
     model.train()
     while len(times) < _WARM_UP + 3 or (len(times) < _WARM_UP + 12 and sum(times) < 0.15):
         began = time.perf_counter()
-        made = batch_at(rows, len(times), size=size, seed=0, task=task, augment=augment)
+        positions, numbers = passes.take(size, 0.0)
+        made = batch_of(rows, positions, numbers, seed=0, task=task, augment=augment)
         losses = train_step(model, task, optimizer, made, learning_rate=1e-3, number_format=number_format)
         float(losses.sum())
         times.append(time.perf_counter() - began - optimizer.seconds[-1])
-    # What disturbs a step only makes it longer: the quick ones tell what it costs.
-    compute_s, optimizer_s = _quick(times[_WARM_UP:]) * batch / size, _quick(optimizer.seconds[_WARM_UP:])
+        steps.append(1.0 if pictures else made.inputs.shape[1])
+    # What disturbs a step only makes it longer: the quick ones tell what it costs. Longer rows cost more.
+    of_length = [seconds / length for seconds, length in zip(times, steps, strict=True)]
+    compute_s = _quick(of_length[_WARM_UP:]) * sum(steps) / len(steps) * batch / size
+    optimizer_s = _quick(optimizer.seconds[_WARM_UP:])
     return Speed(compute_s + optimizer_s, _forward_rate(model, made.inputs, rows), optimizer_s)
 
 
@@ -70,7 +77,8 @@ def _forward_rate(model: nn.Module, inputs: Tensor, rows: Rows) -> float:
     """Rows a second of a prediction's forward pass."""
     model.eval()
     size = chunk_rows(rows.dataset.encoder)
-    chunk = inputs.repeat(math.ceil(size / len(inputs)), 1, 1, 1)[:size].contiguous(memory_format=torch.channels_last)
+    chunk = inputs[torch.arange(size) % len(inputs)]
+    chunk = chunk.contiguous(memory_format=torch.channels_last) if chunk.ndim == 4 else chunk
     times = []
     for _ in range(3):
         began = time.perf_counter()
@@ -79,13 +87,25 @@ def _forward_rate(model: nn.Module, inputs: Tensor, rows: Rows) -> float:
     return size / min(times[1:])
 
 
+def _usual(rows: Rows) -> OptimizerSpec:
+    return OptimizerSpec(name=USUAL[rows.dataset.spec.kind])
+
+
 def _quick(times: list[float]) -> float:
     """The lower quartile."""
     return sorted(times)[len(times) // 4]
 
 
 def try_out(
-    spec: ModelSpec, rows: Rows, validation: Rows, task: Task, *, batch: int, number_format: Format, seconds: float
+    spec: ModelSpec,
+    rows: Rows,
+    validation: Rows,
+    task: Task,
+    *,
+    batch: int,
+    number_format: Format,
+    augment: Augment,
+    seconds: float,
 ) -> tuple[float, float]:
     """Train a network for some seconds, its rate falling to 0, and judge it. Changes nothing of the run.
 
@@ -93,14 +113,14 @@ def try_out(
         Share of validation rows, at most 2,000 of them, that it names wrongly; and the seconds it trained.
     """
     model = build_model(spec, rows, seed=0, device=str(rows.labels.device))
-    optimizer = build_optimizer(model, OptimizerSpec(), products=products_of(number_format))
-    peak = OptimizerSpec().completed(batch=batch, steps=100, textbook=False)
-    began, done, step = time.perf_counter(), 0.0, 0
+    optimizer = build_optimizer(model, _usual(rows), products=products_of(number_format))
+    peak = OptimizerSpec().completed(rows.dataset.spec.kind, batch=batch, steps=100, textbook=False)
+    began, done, passes = time.perf_counter(), 0.0, Passes(len(rows), seed=0, lengths=rows.lengths)
     model.train()
     while done < 1:
-        made = batch_at(rows, step, size=batch, seed=0, task=task, augment=ImageAugment(shift=1))
+        positions, numbers = passes.take(batch, 0.0)
+        made = batch_of(rows, positions, numbers, seed=0, task=task, augment=augment)
         train_step(model, task, optimizer, made, learning_rate=peak.rate(done), number_format=number_format)
-        step += 1
         done = (time.perf_counter() - began) / seconds
     trained_s = time.perf_counter() - began
     return _error(model, validation), trained_s

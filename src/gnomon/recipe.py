@@ -18,12 +18,12 @@ import torch
 from torch import nn
 
 from . import chance
-from .augment import mirror_symmetry
+from .augment import PROBED, mirror_symmetry
 from .baseline import features_of
 from .batches import Rows, open_rows
 from .dataset import Dataset, DatasetSpec, DataSummary, build_dataset, dataset_notes, split_table
 from .deadline import Deadline, spoken
-from .encoders import ImageEncoder
+from .encoders import Encoder
 from .errors import DeadlineError, RecipeError, RunError
 from .evaluate import evaluate
 from .forecast import Forecast, Trial, forecast
@@ -176,7 +176,7 @@ def prepare(recipe: Recipe, deadline: Deadline, *, given: InMemory = NOTHING) ->
             num_test=len(dataset.parts["test"]),
             seed=recipe.seed,
         )
-    plan = msgspec.structs.replace(plan, decisions=(dataset.input_decision, *plan.decisions))
+    plan = msgspec.structs.replace(plan, decisions=(*dataset.decisions, *plan.decisions))
     return Prepared(dataset, _task(dataset, plan), plan, rows, validation)
 
 
@@ -195,19 +195,20 @@ def look_ahead(recipe: Recipe, deadline: Deadline) -> Generator[Event, None, For
     yield Phased(name="trying the smallest network", elapsed_s=deadline.elapsed_s())
     with kept_memory():
         error, seconds = try_out(
-            ladder(dataset.spec.input_shape)[0],
+            ladder(dataset.spec)[0].model,
             prepared.rows,
             prepared.validation,
             prepared.task,
             batch=plan.batch,
             number_format=plan.format,
+            augment=plan.augment,
             seconds=_TRIAL_SHARE * deadline.total_s,
         )
     network = plan.model.build(dataset.spec.input_shape, prepared.task.num_outputs)
     return forecast(
         plan,
         dataset.spec,
-        describe_network(network, dataset.spec.input_shape, name=plan.value_of("network")),
+        describe_network(network, _example(dataset), name=plan.value_of("network")),
         Trial(error=error, seconds=seconds),
         train_s=train_s,
         total_s=deadline.total_s,
@@ -280,7 +281,7 @@ def _fit(recipe: Recipe, run: Run, deadline: Deadline, given: InMemory) -> Gener
     run.write_json(PLAN, plan)
     run.write_json(DATA, dataset.summary)
     run.write_json(ENVIRONMENT, describe_environment(hardware, version=VERSION, seed=recipe.seed))
-    run.write_json(NETWORK, describe_network(model, dataset.spec.input_shape, name=plan.value_of("network")))
+    run.write_json(NETWORK, describe_network(model, _example(dataset), name=plan.value_of("network")))
     run.write(SPLIT, split_table(dataset))
     yield Planned(decisions=plan.decisions, steps=plan.steps, planned_s=plan.planned_s)
     yield Phased(name="training", elapsed_s=deadline.elapsed_s())
@@ -372,7 +373,7 @@ def _stopped_early(events: Generator[Event, None, None], patience: int, *, worse
 
 
 def _build_dataset(
-    source: Source, recipe: Recipe, deadline: Deadline, geometry: ImageEncoder | None = None
+    source: Source, recipe: Recipe, deadline: Deadline, geometry: Encoder | None = None
 ) -> Generator[Event, None, Dataset]:
     decoding = build_dataset(
         source,
@@ -403,7 +404,7 @@ def _check_decoding(expected_s: float, spent_s: float, rows: int, deadline: Dead
         return
     if deadline.is_set and deadline.elapsed_s() - spent_s + expected_s > _DECODING_SHARE * deadline.total_s:
         raise DeadlineError(
-            f"decoding {plural(rows, 'picture')} takes about {spoken(expected_s)} of {spoken(deadline.total_s)}",
+            f"decoding {plural(rows, 'row')} takes about {spoken(expected_s)} of {spoken(deadline.total_s)}",
             remedy=f"Give at least --by {int(2.5 * expected_s) + 10}s; a second run starts from the cache.",
         )
 
@@ -454,17 +455,25 @@ def _probe(rows: Rows, hardware: Hardware, module: nn.Module | None) -> Callable
 
     def probe(model: ModelSpec, batch: int, number_format: Format) -> Speed:
         made = build_model(model, rows, seed=0, device=hardware.device, module=module)
-        return measure_speed(made, rows, task, batch=batch, number_format=number_format)
+        augment = PROBED[rows.dataset.spec.kind]
+        return measure_speed(made, rows, task, batch=batch, number_format=number_format, augment=augment)
 
     return probe
 
 
 def _symmetry(dataset: Dataset, seed: int) -> tuple[float, float]:
     """Accuracy of a linear model on pictures as they are and mirrored; too few rows are taken as asymmetric."""
+    if dataset.spec.kind != "image":
+        return 1.0, 0.0
     rows = dataset.parts["train"][chance.permutation(seed, "symmetry", 0, len(dataset.parts["train"]))[:_SYMMETRY_ROWS]]
     if len(rows) < 16 or dataset.spec.input_shape[2] < 2:
         return 1.0, 0.0
     return mirror_symmetry(features_of(dataset.encoded, rows), dataset.labels[rows])
+
+
+def _example(dataset: Dataset) -> torch.Tensor:
+    """Two rows as a network takes them."""
+    return dataset.encoder.inputs(torch.from_numpy(dataset.encoded.take(dataset.parts["train"][:2])))
 
 
 def _without_none(value: object) -> dict[str, object]:

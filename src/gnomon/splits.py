@@ -1,4 +1,4 @@
-"""Which rows train, which validate, which test; and which are the same picture twice.
+"""Which rows train, which validate, which test; and which are the same row twice.
 
 Splits given by the data are respected. Else rows are drawn by a hash of (seed, name), so that the part of a row does
 not depend on the order of the others; classes keep their shares; rows of one group, and rows of identical content,
@@ -88,13 +88,13 @@ def split_rows(
     for part in ("test", "validation"):
         if not parts[part] and (part in wanted or parts["test"]):
             raise DataError(
-                f"{plural(len(drawable), 'labelled picture')}{_held_together(rows, drawable, duplicates)} "
+                f"{plural(len(drawable), 'labelled row')}{_held_together(rows, drawable, duplicates)} "
                 f"are too few to set a {part} part aside",
-                remedy=f"Give at least {FEWEST_OF_A_CLASS} pictures of two classes, better 50; with --group, 3 groups.",
+                remedy=f"Give at least {FEWEST_OF_A_CLASS} rows of two classes, better 50; with --group, 3 groups.",
             )
     if not parts["train"]:
         raise DataError(
-            f"the shares for test ({spec.test:g}) and validation ({spec.validation:g}) leave no picture to train on",
+            f"the shares for test ({spec.test:g}) and validation ({spec.validation:g}) leave no row to train on",
             remedy="Give smaller ones with --test and --validation; usual are 0.15 and 0.1.",
         )
     origin = _origin(given, wanted, grouped=any(row.group is not None for row in rows))

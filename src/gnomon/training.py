@@ -24,7 +24,7 @@ from .batches import Passes, Rows, batch_of, in_order
 from .deadline import Deadline
 from .errors import RecipeError
 from .hardware import Format, kept_memory
-from .models import ModelSpec, Network, channels_last, whiten
+from .models import ModelSpec, channels_last, rows_to_start_from, start_from
 from .optim import MovingAverage, Optimizer, Steps, build_optimizer
 from .plan import SMALL_SCALE, Plan
 from .progress import Change, progress
@@ -39,7 +39,6 @@ _SECONDS_BETWEEN_CHECKPOINTS = 10.0
 _SHORTEST_LOOK_S, _LOOK_SHARE = 0.5, 0.15
 _TOLERATED_LATE, _TOLERATED_EARLY, _TOLERATED_S = 0.01, 0.04, 0.2
 _AVERAGED_SHARE = 0.02
-_WHITENING_ROWS, _WHITENING_PIXELS = 512, 2**19
 _JUDGING_BATCH = 256
 
 
@@ -90,17 +89,17 @@ def train_step(
 
 
 def build_model(spec: ModelSpec, rows: Rows, *, seed: int, device: str, module: nn.Module | None = None) -> nn.Module:
-    """The network before its first step: random weights from the seed, the stem whitened on training rows.
+    """The network before its first step: random weights from the seed, and what begins from training rows.
 
     A module that is given is copied instead of building one.
     """
-    encoder, data = rows.dataset.encoder, rows.dataset.spec
+    data = rows.dataset.spec
     torch.manual_seed(chance.key(seed, "weights"))
     model = spec.build(data.input_shape, len(data.classes)) if module is None else copy.deepcopy(module)
-    if isinstance(model, Network):
-        count = min(_WHITENING_ROWS, max(16, _WHITENING_PIXELS // (encoder.height * encoder.width)))
+    count = rows_to_start_from(model, data.input_shape)
+    if count:
         chosen = chance.permutation(seed, "whitening", 0, len(rows))[:count]
-        whiten(model, encoder.normalise(rows.stored(chosen)).cpu())
+        start_from(model, rows.inputs(chosen).cpu(), rows.labels[torch.from_numpy(chosen)].cpu())
     return channels_last(model.to(device))
 
 
@@ -130,7 +129,7 @@ def train(
         RecipeError: the loss is no longer a number, and no validated network is there to fall back to.
         RunError: a checkpoint can't be written.
     """
-    state = _begin(model, plan, len(rows), checkpoint)
+    state = _begin(model, plan, rows, checkpoint)
     try:
         with kept_memory():
             yield from _steps(state, task, rows, validation, plan, run, deadline)
@@ -149,12 +148,12 @@ def position_of(checkpoint: Checkpoint) -> Position:
     return msgspec.json.decode(checkpoint.read(_POSITION), type=Position)
 
 
-def _begin(model: nn.Module, plan: Plan, rows: int, checkpoint: Checkpoint | None) -> _State:
+def _begin(model: nn.Module, plan: Plan, rows: Rows, checkpoint: Checkpoint | None) -> _State:
     average = None
     if plan.optimizer.average == "ema":
         average = MovingAverage(copy.deepcopy(model), decay=1 - 1 / (1 + _AVERAGED_SHARE * plan.steps))
     optimizer = build_optimizer(model, plan.optimizer, products=products_of(plan.format))
-    passes = Passes(rows, seed=plan.seed, skip=plan.skip_easy, between=plan.skip_between)
+    passes = Passes(len(rows), seed=plan.seed, skip=plan.skip_easy, between=plan.skip_between, lengths=rows.lengths)
     state = _State(model, optimizer, average, list(plan.history), passes)
     if checkpoint is not None:
         _restore(state, checkpoint)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
 import msgspec
 import numpy as np
@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 
 Raw: TypeAlias = bytes | str | NDArray[np.generic]
 """One row as its source gives it: the bytes of a file, a text, or an array."""
+
+Kind: TypeAlias = Literal["image", "text", "sound", "series"]
+"""What a row is. All but images are sequences: steps, of which rows have different numbers."""
+NOUNS: Final[dict[Kind, tuple[str, str]]] = {
+    "image": ("picture", "pictures"),
+    "text": ("text", "texts"),
+    "sound": ("recording", "recordings"),
+    "series": ("series", "series"),
+}
+"""What people call one row of a kind, and several."""
 
 Split: TypeAlias = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -63,14 +73,15 @@ class DataSpec(Value, frozen=True):
 
     Attributes:
         kind: what a row is.
-        input_shape: shape of one encoded row, `(C, H, W)` for images.
+        input_shape: shape of one row as a network takes it: `(C, H, W)` for images; `(T, C + 1)` for sound and series,
+            the last channel telling steps from padding; `(T, V)` for texts, T of V tokens.
         classes: the names of the classes, in the order of the model's outputs.
         train_counts: training rows per class, in the same order.
         given_split: whether the data came with its own train and test parts.
     """
 
-    kind: Literal["image"]
-    input_shape: tuple[int, int, int]
+    kind: Kind
+    input_shape: tuple[int, ...]
     classes: tuple[str, ...]
     train_counts: tuple[int, ...]
     given_split: bool = False
@@ -85,7 +96,7 @@ class Batch:
     """One step's rows on the device.
 
     Attributes:
-        inputs: `(N, C, H, W)` float, normalised and augmented.
+        inputs: `(N, C, H, W)` or `(N, T, C + 1)` float, normalised and augmented; or `(N, T)` tokens.
         targets: `(N, K)` float, the probability of each class (rows mixed by mixup have two).
         rows: `(N,)` int64, indices into the data set, so that errors and explanations can point back.
     """
@@ -209,6 +220,11 @@ Event: TypeAlias = Phased | Noted | Decoded | Planned | Stepped | Validated | Re
 def plural(count: int, noun: str, many: str = "") -> str:
     """`1 image`, `60,000 images`; `many` where the plural is not noun + s."""
     return f"{count:,} {noun if count == 1 else many or noun + 's'}"
+
+
+def counted(count: int, kind: Kind) -> str:
+    """`1 picture`, `3,000 recordings`."""
+    return plural(count, *NOUNS[kind])
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:

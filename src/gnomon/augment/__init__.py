@@ -3,6 +3,15 @@
 Each row's random numbers are a pure function of (seed, epoch, row), whatever batch it stands in.
 """
 
+from typing import Final, TypeAlias
+
+from ..types import Kind
 from .image import ImageAugment, choose_augment, mirror_symmetry, parse_augment
 
-__all__ = ["ImageAugment", "choose_augment", "mirror_symmetry", "parse_augment"]
+Augment: TypeAlias = ImageAugment
+"""What a plan holds; its tag field `augment` tells several apart."""
+
+PROBED: Final[dict[Kind, Augment]] = {"image": ImageAugment(flip=True, shift=1)}
+"""What a training step is timed with."""
+
+__all__ = ["PROBED", "Augment", "ImageAugment", "choose_augment", "mirror_symmetry", "parse_augment"]

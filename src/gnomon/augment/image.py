@@ -25,7 +25,7 @@ _LONG_TRAINING_EPOCHS: Final = 30
 _KINDS = ("flip", "shift", "cutout", "mixup")
 
 
-class ImageAugment(Value, frozen=True):
+class ImageAugment(Value, tag="image", tag_field="augment", frozen=True):
     """What is done to a training batch.
 
     Attributes:
@@ -71,7 +71,7 @@ class ImageAugment(Value, frozen=True):
         return inputs.contiguous(memory_format=torch.channels_last), targets
 
 
-def parse_augment(text: str, shape: tuple[int, int, int]) -> ImageAugment:
+def parse_augment(text: str, shape: tuple[int, ...]) -> ImageAugment:
     """What `--augment` says: `none`, or names out of flip, shift, cutout, mixup, separated by commas.
 
     Args:
@@ -112,7 +112,7 @@ def _strength(part: str, number: str, most: int) -> float:
 
 
 def choose_augment(
-    shape: tuple[int, int, int], symmetry: tuple[float, float], epochs: float
+    shape: tuple[int, ...], symmetry: tuple[float, float], epochs: float
 ) -> tuple[ImageAugment, Decision]:
     """What this data and this many epochs call for, and why.
 
@@ -150,7 +150,7 @@ def mirror_symmetry(features: Tensor, labels: NDArray[np.int64]) -> tuple[float,
     return float(as_is.mean()), float(mirrored.mean())
 
 
-def _usual(shape: tuple[int, int, int]) -> dict[str, float]:
+def _usual(shape: tuple[int, ...]) -> dict[str, float]:
     """Usual strengths: a shift of 1/16 of the shorter side, a cut-out of 3/8 of it, and 0.2 for mixup."""
     side = min(shape[1:])
     return {

@@ -56,7 +56,7 @@ class Header:
     whole_numbers: bool = True
 
 
-class ImageEncoder(Value, frozen=True):
+class ImageEncoder(Value, tag="image", tag_field="kind", frozen=True):
     """Picture → `(H, W, C)` array; batch of such arrays → network input.
 
     Attributes:
@@ -80,6 +80,11 @@ class ImageEncoder(Value, frozen=True):
         return self.height, self.width, self.channels
 
     @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """`(C, H, W)`, as a network takes it."""
+        return self.channels, self.height, self.width
+
+    @property
     def row_bytes(self) -> int:
         """Bytes of one encoded picture."""
         return math.prod(self.shape) * np.dtype(self.storage).itemsize
@@ -94,11 +99,18 @@ class ImageEncoder(Value, frozen=True):
             return self._encode_array(raw)
         return self._encode_picture(_decode(raw, hint=(self.width, self.height), fit=self.fit))
 
-    def normalise(self, stored: torch.Tensor) -> torch.Tensor:
-        """`(N, C, H, W)` in stored units → float32 with mean 0 and deviation 1 per channel, same memory format."""
-        mean = stored.new_tensor(self.mean, dtype=_float32(stored)).view(1, -1, 1, 1)
-        scale = stored.new_tensor(self.std, dtype=_float32(stored)).reciprocal().view(1, -1, 1, 1)
-        return (stored.to(mean.dtype) - mean) * scale
+    def lengths(self, encoded: NDArray[Any]) -> NDArray[np.int64] | None:
+        """Pictures have no steps."""
+        return None
+
+    def inputs(self, stored: torch.Tensor) -> torch.Tensor:
+        """`(N, H, W, C)` as stored → `(N, C, H, W)` float32, mean 0 and deviation 1 per channel, channels last."""
+        import torch  # here alone: decoding, which runs without it, is the larger part of this module
+
+        stored = stored.permute(0, 3, 1, 2)
+        mean = stored.new_tensor(self.mean, dtype=torch.float32).view(1, -1, 1, 1)
+        scale = stored.new_tensor(self.std, dtype=torch.float32).reciprocal().view(1, -1, 1, 1)
+        return ((stored.to(mean.dtype) - mean) * scale).contiguous(memory_format=torch.channels_last)
 
     def _encode_picture(self, image: Image.Image) -> NDArray[Any]:
         image = _to_channels(image, self.channels)
@@ -287,9 +299,3 @@ def _box(longest: float, ratio: float) -> tuple[int, int]:
     sides = (longest, longest / ratio) if ratio >= 1 else (longest * ratio, longest)
     width, height = (max(1, round(side)) if side < 16 else max(16, round(side / 8) * 8) for side in sides)
     return width, height
-
-
-def _float32(tensor: torch.Tensor) -> torch.dtype:
-    import torch  # here alone: decoding, which runs without it, is the larger part of this module
-
-    return torch.float32

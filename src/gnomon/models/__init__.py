@@ -1,13 +1,16 @@
 """What is trained. A model spec is a frozen value of plain numbers; `build` turns it into a `torch.nn.Module`.
 
-plain     the textbook network: convolution 32-64-64, max-pooling, dense 64
-cnn       whitened stem, stages of 3×3 convolutions; scaled by width, depth and input size
-imported  a module of the user's own, `package.module:Name`
+plain      the textbook network: convolution 32-64-64, max-pooling, dense 64
+cnn        whitened stem, stages of 3×3 convolutions; scaled by width, depth and input size
+textcnn    convolutions over the words of a text
+wide-deep  weights of words and word groups, alone or beside a deep network
+imported   a module of the user's own, `package.module:Name`
 """
 
 from __future__ import annotations
 
-from typing import Protocol, TypeAlias
+import math
+from typing import Final, Protocol, TypeAlias
 
 import torch
 from torch import nn
@@ -17,19 +20,25 @@ from .cnn import Cnn, Network, whiten
 from .describe import NetworkSummary, describe_network
 from .imported import Imported
 from .plain import Plain
+from .textcnn import TextCnn
+from .wide import WideDeep, WideNetwork, start_from_counts
 
-ModelSpec: TypeAlias = Plain | Cnn | Imported
+ModelSpec: TypeAlias = Plain | Cnn | TextCnn | WideDeep | Imported
 """What a recipe and a model file may name. The tag field `model` tells them apart."""
 
 
 class Builds(Protocol):
     """What every model spec does."""
 
-    def build(self, input_shape: tuple[int, int, int], num_outputs: int) -> nn.Module:
-        """A module that maps `(N, C, H, W)` to `(N, num_outputs)` logits."""
+    def build(self, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
+        """A module that maps what an encoder gives, rows of `input_shape`, to `(N, num_outputs)`."""
         ...
 
 
+_WHITENING_ROWS: Final = 512
+_WHITENING_PIXELS: Final = 2**19
+_COUNTED_ROWS: Final = 200_000
+_COUNTED_STEPS: Final = 2**25
 _NAMED: dict[str, ModelSpec | None] = {"auto": None, "cnn": None, "plain": Plain()}
 
 
@@ -46,6 +55,29 @@ def model_named(name: str) -> ModelSpec | None:
             f"the model {name!r} is not known", remedy=f"{nearest(name, _NAMED)} Or write package.module:Name."
         )
     return Imported(name=name)
+
+
+def rows_to_start_from(module: nn.Module, input_shape: tuple[int, ...]) -> int:
+    """How many training rows `start_from` wants; 0 for a network whose weights begin from nothing but chance."""
+    if isinstance(module, Network):
+        return min(_WHITENING_ROWS, max(16, _WHITENING_PIXELS // math.prod(input_shape[1:])))
+    if isinstance(module, WideNetwork):
+        return min(_COUNTED_ROWS, _COUNTED_STEPS // input_shape[0])
+    return 0
+
+
+def start_from(module: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> None:
+    """Set the weights that begin from training rows.
+
+    Args:
+        module: as built.
+        inputs: rows as the network takes them.
+        labels: `(N,)` class indices.
+    """
+    if isinstance(module, Network):
+        whiten(module, inputs)
+    if isinstance(module, WideNetwork):
+        start_from_counts(module, inputs, labels)
 
 
 def channels_last(module: nn.Module) -> nn.Module:

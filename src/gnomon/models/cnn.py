@@ -47,7 +47,7 @@ class Cnn(Value, tag="cnn", tag_field="model", frozen=True):
         same = isinstance(self.convolutions, int)
         return (self.convolutions,) * len(self.widths) if same else self.convolutions  # type: ignore[return-value]
 
-    def products(self, input_shape: tuple[int, int, int]) -> int:
+    def products(self, input_shape: tuple[int, ...]) -> int:
         """Multiplications in one forward pass of a row `(C, H, W)`; a training step takes about thrice as many."""
         channels, height, width = input_shape
         height, width, kernel = height // self.stem_stride, width // self.stem_stride, self.stem_stride + 2
@@ -58,7 +58,7 @@ class Cnn(Value, tag="cnn", tag_field="model", frozen=True):
             total += 9 * filters * filters * height * width * (depth - 1)
         return total
 
-    def build(self, input_shape: tuple[int, int, int], num_outputs: int) -> Network:
+    def build(self, input_shape: tuple[int, ...], num_outputs: int) -> Network:
         """`(N, C, H, W)` → `(N, num_outputs)` logits."""
         return Network(self, input_shape[0], num_outputs)
 

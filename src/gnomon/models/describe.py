@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -28,8 +28,8 @@ class NetworkSummary(Value, frozen=True):
     layers: tuple[Layer, ...]
 
 
-def describe_network(network: nn.Module, input_shape: Sequence[int], *, name: str) -> NetworkSummary:
-    """Run two empty rows `(2, *input_shape)` through the network, and note what comes out of each layer."""
+def describe_network(network: nn.Module, inputs: Tensor, *, name: str) -> NetworkSummary:
+    """Run rows, two are enough, through the network, and note what comes out of each layer."""
     shapes: dict[str, tuple[int, ...]] = {}
     leaves = {path: layer for path, layer in network.named_modules() if path and not list(layer.children())}
     hooks = [layer.register_forward_hook(_remember(shapes, path)) for path, layer in leaves.items()]
@@ -37,7 +37,7 @@ def describe_network(network: nn.Module, input_shape: Sequence[int], *, name: st
     was_training = network.training
     try:
         with torch.inference_mode():
-            network.eval()(torch.zeros(2, *input_shape, device=device))
+            network.eval()(inputs.to(device))
     finally:
         network.train(was_training)
         for hook in hooks:

@@ -25,7 +25,7 @@ class Imported(Value, tag="imported", tag_field="model", frozen=True):
     name: str
     arguments: dict[str, Any] = msgspec.field(default_factory=dict)
 
-    def build(self, input_shape: tuple[int, int, int], num_outputs: int) -> nn.Module:
+    def build(self, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
         """The user's module.
 
         Raises:

@@ -29,7 +29,7 @@ class Plain(Value, tag="plain", tag_field="model", frozen=True):
     dense: int = 64
     dropout: float = 0.0
 
-    def build(self, input_shape: tuple[int, int, int], num_outputs: int) -> nn.Module:
+    def build(self, input_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
         """`(N, C, H, W)` → `(N, num_outputs)` logits.
 
         Raises:

@@ -9,7 +9,7 @@ from typing import Final, Literal
 from ..types import Noted, Stopped, plural
 from .curves import Course
 from .files import CONTENTS, Data, Duplicates, Evaluation, RunFiles
-from .verdict import Verdict, judged, noun
+from .verdict import Verdict, judged, noun, nouns
 
 MOST_ROWS: Final = 100
 FEW_ROWS: Final = 20
@@ -39,9 +39,9 @@ def attention(run: RunFiles, verdict: Verdict, course: Course) -> tuple[Item, ..
     evaluation = judged(run)
     found = [*_unfinished(run), *_training(run, course), *_standing(verdict)]
     if run.data is not None:
-        found += [*_set_aside(run.data, noun(run)), *_duplicates(run.data.duplicates, noun(run)), *_uneven(run.data)]
+        found += [*_set_aside(run.data, run), *_duplicates(run.data.duplicates, run), *_uneven(run.data)]
     if evaluation is not None:
-        found += [*_weak_classes(evaluation, noun(run))]
+        found += [*_weak_classes(evaluation, nouns(run))]
     found += _notes(run)
     return tuple(sorted(found, key=lambda item: item.level == "notice"))
 
@@ -76,20 +76,20 @@ def _standing(verdict: Verdict) -> Iterator[Item]:
         yield Item(
             "problem",
             "It loses to a baseline",
-            "More time or more pictures may help; until then the baseline is the better.",
+            "More time or more data may help; until then the baseline is the better.",
         )
     elif verdict.level == "unclear":
         yield Item("notice", "It is not shown to be better than the baselines", verdict.standing)
 
 
-def _set_aside(data: Data, row: str) -> Iterator[Item]:
+def _set_aside(data: Data, run: RunFiles) -> Iterator[Item]:
     if data.set_aside:
-        heading = f"{plural(len(data.set_aside), row)} set aside"
+        heading = f"{plural(len(data.set_aside), noun(run), nouns(run))} set aside"
         rows = [(aside.key, aside.reason) for aside in data.set_aside]
         yield _listed("notice", heading, "They were neither trained on nor judged by.", rows)
 
 
-def _duplicates(duplicates: Duplicates | None, row: str) -> Iterator[Item]:
+def _duplicates(duplicates: Duplicates | None, run: RunFiles) -> Iterator[Item]:
     if duplicates is None or not duplicates.groups:
         return
     groups = plural(duplicates.groups, "group")
@@ -105,7 +105,7 @@ def _duplicates(duplicates: Duplicates | None, row: str) -> Iterator[Item]:
             f"In {plural(duplicates.across_labels, 'group')} the labels differ, so that one of them must be wrong."
         )
     level: Literal["problem", "notice"] = "problem" if text else "notice"
-    heading = f"{plural(duplicates.rows, row)} in {groups} of copies"
+    heading = f"{plural(duplicates.rows, noun(run), nouns(run))} in {groups} of copies"
     yield _listed(
         level, heading, " ".join(text) or "All copies of one stand in the same part and bear one label.", rows
     )
@@ -121,10 +121,10 @@ def _uneven(data: Data) -> Iterator[Item]:
     yield _listed("notice", heading, text, [(counts[-1][1], f"{counts[-1][0]:,} in training, the largest"), *small])
 
 
-def _weak_classes(evaluation: Evaluation, row: str) -> Iterator[Item]:
+def _weak_classes(evaluation: Evaluation, rows: str) -> Iterator[Item]:
     few = [(score.name, f"{score.support:,}") for score in evaluation.classes if score.support < FEW_ROWS]
     if few:
-        heading = f"{plural(len(few), 'class', 'classes')} with fewer than {FEW_ROWS} {row}s to be judged by"
+        heading = f"{plural(len(few), 'class', 'classes')} with fewer than {FEW_ROWS} {rows} to be judged by"
         yield _listed("notice", heading, "What is said of them below is uncertain.", few)
     never = [
         (score.name, f"0 of {score.support:,}")

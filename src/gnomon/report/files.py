@@ -47,7 +47,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duplicates:
-    """Pictures that stand in the data more than once: groups of them, rows in those groups, and examples of keys."""
+    """Rows that stand in the data more than once: groups of them, rows in those groups, and examples of keys."""
 
     groups: int = 0
     rows: int = 0
@@ -142,13 +142,14 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mistake:
-    """One wrong answer. `thumbnail` is a PNG in base64."""
+    """One wrong answer. `thumbnail` is a PNG in base64; of a text the text itself stands in its place."""
 
     key: str
     label: str
     predicted: str
     confidence: float | None = None
     thumbnail: str | None = ""
+    text: str | None = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from .attention import Item, attention
 from .confusion import Cell, Confused, Pair, matrix, pairs, worst
 from .curves import Course, course
 from .files import Change, ClassScore, Evaluation, Measured, Mistake, RunFiles
-from .verdict import Verdict, judged, noun, verdict
+from .verdict import Verdict, judged, noun, nouns, verdict
 
 MOST_CLASSES: Final = 300
 MOST_MISTAKES: Final = 48
@@ -39,6 +39,8 @@ MEANINGS: Final = {
     "macro_f1": "precision and recall in one number",
     "log_loss": "lower is better; punishes being wrong and sure of it",
 }
+AXES: Final = {"text": "tokens × vocabulary", "sound": "steps × bands, and one", "series": "steps × channels, and one"}
+"""What the numbers of an input's shape stand for; of pictures, channels × height × width."""
 NOTHING: Final = Evaluation(rows=0, metrics={})
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 
@@ -80,6 +82,8 @@ class Page:
 
     run: RunFiles
     noun: str
+    nouns: str
+    axes: str
     verdict: Verdict
     date: str
     used: str
@@ -108,6 +112,8 @@ def build_page(run: RunFiles) -> Page:
     return Page(
         run=run,
         noun=noun(run),
+        nouns=nouns(run),
+        axes=AXES.get(run.data.kind if run.data else "", "channels × height × width"),
         verdict=finding,
         date=_date(run),
         used=spoken(used_s) if used_s else "",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from ..types import NOUNS, plural
 from .figures import known
 from .files import Evaluation, Measured, RunFiles
 
 Level = Literal["ahead", "unclear", "behind", "unjudged"]
 
-NOUNS: Final = {"image": "picture"}
 LABELS: Final = {"majority": "always answering the commonest class", "linear": "a linear model"}
 
 UNJUDGED: Final = "The run ended before its evaluation was written; what there is of it stands below."
@@ -50,8 +51,18 @@ class Verdict:
 
 
 def noun(run: RunFiles) -> str:
-    """What one row is called: a picture."""
-    return NOUNS.get(run.data.kind, "row") if run.data else "row"
+    """What one row is called: a picture, a text."""
+    return _nouns(run)[0]
+
+
+def nouns(run: RunFiles) -> str:
+    """What several rows are called."""
+    return _nouns(run)[1]
+
+
+def _nouns(run: RunFiles) -> tuple[str, str]:
+    kinds: Mapping[str, tuple[str, str]] = {str(kind): names for kind, names in NOUNS.items()}
+    return kinds.get(run.data.kind if run.data else "", ("row", "rows"))
 
 
 def judged(run: RunFiles) -> Evaluation | None:
@@ -105,7 +116,7 @@ def _level(accuracy: Measured, best: Rival | None) -> Level:
 def _sentence(run: RunFiles, accuracy: Measured, value: float, rivals: list[Rival], level: Level) -> str:
     of = 100 if 0.03 <= value <= 0.97 else 1000
     right = f"all {of:,}" if value == 1 else "none" if value == 0 else f"about {_count(value, of)}"
-    text = f"Of {of:,} new {noun(run)}s like these, it names {right} right"
+    text = f"Of {of:,} new {nouns(run)} like these, it names {right} right"
     if accuracy.low is not None and accuracy.high is not None and known(accuracy.low + accuracy.high):
         digits = 1 if of == 100 else 0
         text += f" (95\u202f% interval {of * accuracy.low:.{digits}f}–{of * accuracy.high:.{digits}f})"
@@ -136,7 +147,7 @@ def _standing(level: Level, accuracy: Measured, rivals: list[Rival]) -> str:
 
 
 def _basis(run: RunFiles, evaluation: Evaluation) -> str:
-    many = f"{evaluation.rows:,} {noun(run)}{'' if evaluation.rows == 1 else 's'}"
+    many = plural(evaluation.rows, noun(run), nouns(run))
     if run.test is not None and run.data and run.data.duplicates and run.data.duplicates.across_splits:
         return f"Measured on {many} of the test part, some of which have copies in the other parts: see below."
     if run.test is not None:

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Sequence
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 from ..errors import DataError, RecipeError, nearest
-from ..types import Raw, Row, SetAside, Value
+from ..types import Kind, Raw, Row, SetAside, Value
 
 TABLE_EXTENSIONS: Final = (".csv", ".tsv", ".jsonl", ".parquet")
 BUILT_IN: Final = ("cifar10", "digits", "mnist")
@@ -38,7 +38,7 @@ class Source(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def kind(self) -> Literal["image"]: ...
+    def kind(self) -> Kind: ...
     @property
     def rows(self) -> Sequence[Row]: ...
     @property
@@ -51,7 +51,7 @@ class Source(Protocol):
     def content_hints(self) -> Sequence[Hashable] | None: ...
 
     def read(self, index: int) -> Raw:
-        """One row as stored: a file's bytes, or a uint8/uint16/float array `(H, W)` or `(H, W, C)`.
+        """One row as stored: a file's bytes, a text, or an array: `(H, W)`, `(H, W, C)`, or `(T, C)` of a series.
 
         Called from one thread at a time, mostly in ascending order.
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from ..errors import DataError
-from ..types import SPLITS, Row, SetAside, Split, listed, plural
+from ..types import SPLITS, Kind, Row, SetAside, Split, listed, plural
 from . import TABLE_EXTENSIONS
 from .files import printable
 
@@ -32,6 +32,13 @@ SPLIT_WORDS: Final[Mapping[str, Split]] = {
 EXAMPLE: Final = "Make one folder per class: photos/cat/1.jpg, photos/dog/2.jpg (or photos/train/cat/1.jpg and so on)."
 
 IMAGE_EXTENSIONS: Final = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"))
+EXTENSIONS: Final[Mapping[Kind, frozenset[str]]] = {
+    "image": IMAGE_EXTENSIONS,
+    "text": frozenset((".txt",)),
+    "sound": frozenset((".wav", ".flac", ".ogg", ".mp3")),
+    "series": frozenset((".csv", ".tsv")),
+}
+"""What a file of each kind is called."""
 _OTHER_EXTENSIONS: Final = re.compile(
     r"\.(txt|md|rst|html?|xml|jsonl?|csv|tsv|parquet|xlsx?|docx?|pdf|py|ipynb|sh|log|ini|cfg|toml|ya?ml|db|sqlite|npy"
     r"|npz|mat|h5|hdf5|pkl|pth?|safetensors|zip|tar|gz|tgz|bz2|xz|7z|rar|mp3|wav|flac|mp4|avi|mov|mkv|svg)"

@@ -1,0 +1,117 @@
+"""The encoder for a data set: its geometry from raw training rows, its statistics from encoded ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from . import chance
+from .cache import EncodedRows
+from .encoders import (
+    Encoder,
+    Fit,
+    Header,
+    ImageEncoder,
+    TextEncoder,
+    choose_geometry,
+    choose_text,
+    quiet_decoding,
+    read_header,
+)
+from .errors import DataError, RowError
+from .sources import Source
+from .types import Decision, Raw, plural
+
+SMALLEST_SIDE: Final = 3
+"""What a 3×3 filter needs."""
+
+_SAMPLE: Final = 256
+_STATISTICS_ROWS: Final = 4096
+_MOST_FITTED: Final = 200_000
+
+
+def fit_geometry(
+    source: Source, train: NDArray[np.int64], *, size: int | None, fit: Fit, max_pixels: int
+) -> tuple[Encoder, tuple[Decision, ...], tuple[str, ...]]:
+    """What the rows are encoded to: the encoder without its statistics, what was decided, and notes.
+
+    Args:
+        source: of which training rows alone are read.
+        train: indices of the training rows.
+        size: longer side of an encoded picture; None chooses it from the data and the time.
+        fit: what happens to pictures of another shape.
+        max_pixels: pixels of one encoded picture that the time allows, where the user gave no size.
+
+    Raises:
+        DataError: no row that was looked at can be read.
+    """
+    if source.kind == "text":
+        text_encoder, decisions, notes = choose_text(_readable(source, train))
+        return text_encoder, tuple(decisions), tuple(notes)
+    encoder, decision = _fit_pictures(source, train, size, fit, max_pixels)
+    return encoder, (decision,), ()
+
+
+def _readable(source: Source, train: NDArray[np.int64]) -> Iterator[Raw]:
+    """Training rows as they are read, evenly spaced where they are more than can be looked at."""
+    for row in train[np.unique(np.linspace(0, len(train) - 1, _MOST_FITTED).astype(int))].tolist():
+        with suppress(RowError):  # named and counted when it is encoded
+            yield source.read(row)
+
+
+def with_statistics(encoder: Encoder, encoded: EncodedRows, train: NDArray[np.int64], seed: int) -> Encoder:
+    """With mean and deviation per channel over up to 4,096 training rows, a bounded number at a time, in float64."""
+    if isinstance(encoder, TextEncoder):
+        return encoder
+    order = chance.permutation(seed, "statistics", 0, len(train))[:_STATISTICS_ROWS]
+    channels = encoder.shape[-1]
+    sums, squares, count = np.zeros(channels), np.zeros(channels), 0
+    for start in range(0, len(order), 64):
+        rows = encoded.take(np.sort(train[order[start : start + 64]]))
+        values = rows.reshape(-1, channels).astype(np.float64)
+        values = values[~np.isnan(values).any(axis=1)]  # padding
+        sums, squares, count = sums + values.sum(axis=0), squares + (values**2).sum(axis=0), count + len(values)
+    mean = sums / count
+    std = np.sqrt(np.maximum(squares / count - mean**2, 0))
+    std = np.where(std > 1e-6 * (1 + np.abs(mean)), std, 1.0)
+    return msgspec.structs.replace(encoder, mean=tuple(mean.tolist()), std=tuple(std.tolist()))
+
+
+def _fit_pictures(
+    source: Source, train: NDArray[np.int64], size: int | None, fit: Fit, max_pixels: int
+) -> tuple[ImageEncoder, Decision]:
+    """Fit the size on the headers of up to 256 training rows, evenly spaced so that reading goes forward."""
+    headers: list[Header] = []
+    channels = None
+    first_reason = ""
+    sample = train[np.unique(np.linspace(0, len(train) - 1, _SAMPLE).astype(int))].tolist()
+    with quiet_decoding():
+        for row in sample:
+            try:
+                raw = source.read(row)
+                headers.append(read_header(raw))
+                if isinstance(raw, np.ndarray):
+                    channels = raw.shape[2] if raw.ndim == 3 and raw.shape[2] not in (2, 4) else channels
+            except RowError as error:  # named and counted when it is encoded
+                first_reason = first_reason or error.reason
+    if not headers:
+        raise DataError(
+            f"none of {plural(len(sample), 'picture')} of the training part that were looked at can be read: "
+            f"{source.rows[sample[0]].key} {first_reason}",
+            remedy="Open the first one by hand: is it a picture?",
+        )
+    if not headers[0].whole_numbers:
+        first = source.read(int(train[0]))
+        channels = first.shape[2] if isinstance(first, np.ndarray) and first.ndim == 3 else 1
+    encoder, decision = choose_geometry(headers, channels=channels, fit=fit, side=size, max_pixels=max_pixels)
+    if min(encoder.height, encoder.width) < SMALLEST_SIDE:
+        raise DataError(
+            f"pictures of {encoder.width}×{encoder.height} are too small: {SMALLEST_SIDE}×{SMALLEST_SIDE} is the least",
+            remedy=f"Give a larger --size, such as 32; {decision.reason}.",
+        )
+    return encoder, decision
