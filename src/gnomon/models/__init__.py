@@ -10,6 +10,7 @@ imported   a module of the user's own, `package.module:Name`
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final, Protocol, TypeAlias
 
 import torch
@@ -21,7 +22,8 @@ from .describe import NetworkSummary, describe_network
 from .imported import Imported
 from .plain import Plain
 from .textcnn import TextCnn
-from .wide import WideDeep, WideNetwork, start_from_counts
+from .wide import WideDeep, WideNetwork
+from .wide_start import start_wide
 
 ModelSpec: TypeAlias = Plain | Cnn | TextCnn | WideDeep | Imported
 """What a recipe and a model file may name. The tag field `model` tells them apart."""
@@ -66,18 +68,19 @@ def rows_to_start_from(module: nn.Module, input_shape: tuple[int, ...]) -> int:
     return 0
 
 
-def start_from(module: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> None:
+def start_from(module: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, vocabulary: Sequence[str] = ()) -> None:
     """Set the weights that begin from training rows.
 
     Args:
         module: as built.
         inputs: rows as the network takes them.
         labels: `(N,)` class indices.
+        vocabulary: the tokens with the ids 2, 3, … of a text.
     """
     if isinstance(module, Network):
         whiten(module, inputs)
     if isinstance(module, WideNetwork):
-        start_from_counts(module, inputs, labels)
+        start_wide(module, inputs, labels, vocabulary)
 
 
 def channels_last(module: nn.Module) -> nn.Module:
