@@ -20,8 +20,9 @@ from ..errors import RecipeError, nearest
 from .cnn import Cnn, Network, whiten
 from .describe import NetworkSummary, describe_network
 from .imported import Imported
+from .neighbours import start_from_neighbours
 from .plain import Plain
-from .textcnn import TextCnn
+from .textcnn import TextCnn, TextNetwork
 from .wide import WideDeep, WideNetwork
 from .wide_start import start_wide
 
@@ -63,7 +64,7 @@ def rows_to_start_from(module: nn.Module, input_shape: tuple[int, ...]) -> int:
     """How many training rows `start_from` wants; 0 for a network whose weights begin from nothing but chance."""
     if isinstance(module, Network):
         return min(_WHITENING_ROWS, max(16, _WHITENING_PIXELS // math.prod(input_shape[1:])))
-    if isinstance(module, WideNetwork):
+    if isinstance(module, WideNetwork | TextNetwork):
         return min(_COUNTED_ROWS, _COUNTED_STEPS // input_shape[0])
     return 0
 
@@ -81,6 +82,9 @@ def start_from(module: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, vo
         whiten(module, inputs)
     if isinstance(module, WideNetwork):
         start_wide(module, inputs, labels, vocabulary)
+    for part in module.modules():
+        if isinstance(part, TextNetwork):
+            start_from_neighbours(part.embedding, inputs)
 
 
 def channels_last(module: nn.Module) -> nn.Module:

@@ -26,7 +26,7 @@ _HELD_OUT: Final = 5
 _MOST_FITTED: Final = 20_000
 _LETTERS: Final = range(3, 7)
 _SMOOTHING: Final = 1.0
-_GROUPS_PENALTY: Final = 0.7
+_GROUPS_PENALTY: Final = 0.4
 _LETTERS_PENALTY: Final = 3.0
 _FACTOR_PENALTY: Final = 1e-4
 
