@@ -43,13 +43,11 @@ class DatasetSpec(Value, frozen=True):
         split: shares of the parts that the data does not give.
         size: longer side of the encoded picture; None chooses it from the data and the time.
         fit: what happens to pictures of another shape.
-        separator: between the labels of a row, where it has several; `;` where it is None.
     """
 
     split: SplitSpec = SplitSpec()
     size: Count | None = None
     fit: Fit = "letterbox"
-    separator: str | None = None
 
 
 class DataSummary(Value, frozen=True):
@@ -113,7 +111,7 @@ def build_dataset(
         DataError: fewer than two classes, too few rows to judge anything, or nothing can be decoded.
     """
     duplicates = find_duplicates(source)
-    strata = with_strata(source.rows, source.question, separator=spec.separator)
+    strata = with_strata(source.rows, source.question)
     parts, origin = split_rows(strata, duplicates, spec.split, seed=seed)
     notes: tuple[str, ...] = ()
     decisions: tuple[Decision, ...] = ()
@@ -124,7 +122,7 @@ def build_dataset(
     encoded = yield from encode_rows(source, geometry, threads=threads)
     failed = set_aside_rows(source, encoded)
     parts, lost = _usable_parts(source, parts, set(encoded.index.set_aside))
-    targets = read_targets(source.rows, parts, source.question, separator=spec.separator)
+    targets = read_targets(source.rows, parts, source.question)
     if len(targets.classes) < (2 if source.question == "classify" else 1):
         raise DataError(
             _all_failed(source, failed), remedy=f"At least two classes need {NOUNS[source.kind][1]} that can be read."

@@ -24,6 +24,7 @@ from .recipe import InMemory, Recipe, fit
 from .run import create_run
 from .sources import SourceSpec
 from .sources.arrays import array_source
+from .sources.labels import CLASSES
 from .splits import SplitSpec
 
 _LEAST_SIDE = 3
@@ -82,7 +83,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
             raise ValueError(f"Classifier can't fit when only one class is present: {self.classes_[0]!r}")
         numbers = np.searchsorted(self.classes_, labels)
         try:
-            self.model_ = self._trained(array_source(pictures, numbers))
+            self.model_ = self._trained(array_source(pictures, numbers, asked=CLASSES))
         except InputError as error:
             raise ValueError(str(error)) from error
         return self

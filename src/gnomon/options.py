@@ -78,7 +78,9 @@ def recipe_of(chosen: argparse.Namespace) -> Recipe:
     dataset: DatasetSpec = msgspec.structs.replace(_laid_over(base.dataset, chosen, _same("size", "fit")), split=split)
     return msgspec.structs.replace(
         base,
-        source=_laid_over(base.source, chosen, {"location": "data", **_same("input", "target", "group")}),
+        source=_laid_over(
+            base.source, chosen, {"location": "data", **_same("input", "target", "group", "kind", "task", "separator")}
+        ),
         dataset=dataset,
         model=model,
         optimizer=_laid_over(base.optimizer, chosen, {"name": "optimizer", **_same(*_OPTIMIZER_OPTIONS)}),
@@ -87,6 +89,7 @@ def recipe_of(chosen: argparse.Namespace) -> Recipe:
     )
 
 
+_SOURCE_OPTIONS = ("input", "target", "group", "kind", "task", "separator")
 _OPTIMIZER_OPTIONS = ("learning_rate", "weight_decay", "momentum", "schedule", "warmup", "average")
 _TRAINING_OPTIONS = (
     *("epochs", "steps", "batch", "format", "augment", "dropout", "label_smoothing", "balance", "views"),
@@ -184,7 +187,10 @@ def _add_length(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_data_options(group: Any) -> None:
-    group.add_argument("--input", metavar="COLUMN", help="table: column of file names; guessed when obvious")
+    group.add_argument("--kind", choices=("image", "text", "sound", "series"), help="what a row is [told by the data]")
+    group.add_argument("--task", choices=("classify", "tag", "regress"), help="one class, several labels, or a number")
+    group.add_argument("--separator", metavar="SIGN", help="between the labels of a row, where it has several")
+    group.add_argument("--input", metavar="COLUMN", help="table: column of texts or file names; guessed when obvious")
     group.add_argument("--target", metavar="COLUMN", help="table: column of labels; guessed when obvious")
     group.add_argument(
         "--group",

@@ -35,21 +35,18 @@ class Targets:
     scale: tuple[float, ...] = ()
 
 
-def read_targets(
-    rows: Sequence[Row], parts: Mapping[Split, NDArray[np.int64]], question: Question, *, separator: str | None
-) -> Targets:
+def read_targets(rows: Sequence[Row], parts: Mapping[Split, NDArray[np.int64]], question: Question) -> Targets:
     """The targets of these rows; classes, labels, mean and scale are those of the training part.
 
     Args:
         rows: of the source; those in a part answer the question.
         parts: indices of the rows of each.
         question: what is asked.
-        separator: between the labels of a row, `;` where it is None.
     """
     if question == "regress":
         return _values(rows, parts)
     if question == "tag":
-        return _marks(rows, parts, separator)
+        return _marks(rows, parts)
     classes = sorted({rows[row].label for row in parts["train"]}, key=_natural)
     position = {name: index for index, name in enumerate(classes)}
     labels = np.full(len(rows), -1, dtype=np.int64)
@@ -61,7 +58,7 @@ def read_targets(
     return Targets(tuple(classes), labels, counts)
 
 
-def with_strata(rows: Sequence[Row], question: Question, *, separator: str | None) -> Sequence[Row]:
+def with_strata(rows: Sequence[Row], question: Question) -> Sequence[Row]:
     """The rows with a label by which parts can be drawn in equal shares.
 
     Values fall into ten bins of equal size, fewer for few rows; several labels are stood for by the rarest of them.
@@ -69,7 +66,7 @@ def with_strata(rows: Sequence[Row], question: Question, *, separator: str | Non
     if question == "classify":
         return rows
     if question == "tag":
-        several = [labels_of(row.label, separator) for row in rows]
+        several = [labels_of(row.label) for row in rows]
         counts = Counter(label for labels in several for label in labels)
         rarest = [min(labels, key=lambda label: (counts[label], label), default="") for labels in several]
         return [replace(row, label=label) for row, label in zip(rows, rarest, strict=True)]
@@ -103,8 +100,8 @@ def _values(rows: Sequence[Row], parts: Mapping[Split, NDArray[np.int64]]) -> Ta
     )
 
 
-def _marks(rows: Sequence[Row], parts: Mapping[Split, NDArray[np.int64]], separator: str | None) -> Targets:
-    several = [labels_of(row.label, separator) for row in rows]
+def _marks(rows: Sequence[Row], parts: Mapping[Split, NDArray[np.int64]]) -> Targets:
+    several = [labels_of(row.label) for row in rows]
     classes = sorted({label for row in parts["train"] for label in several[row]}, key=_natural)
     position = {name: index for index, name in enumerate(classes)}
     labels = np.zeros((len(rows), len(classes)), np.float32)

@@ -8,13 +8,15 @@ What is done on purpose, so that nothing of a text is lost unsaid:
     words          runs of letters with their marks and inner apostrophes; runs of digits; emoji as a whole; other signs
                    each alone, `!!!` as one
     no spaces      in scripts that don't separate words (Chinese, Japanese, Thai, …) each character is a token, also in
-                   mixed texts
-    rare tokens    a number stands for its count of digits; all else is "unknown"
+                   mixed texts; a space beside one is a token too, since there it says more than where a word ends
+    rare tokens    a word counts as the known word with the same beginning (5 letters and 60 % of it at least), a number
+                   as its count of digits; all else is "unknown"
     length         of longer texts the beginning is kept; `choose_text` says how many are cut and how much
 """
 
 from __future__ import annotations
 
+import bisect
 import codecs
 import math
 import re
@@ -47,6 +49,8 @@ _CHARACTERS_PER_TOKEN: Final = 64
 _KEPT_WHOLE: Final = 0.999
 _UNSEEN_WORDS: Final = 0.35
 _FEW_TOKENS: Final = 5_000
+_SHARED_LETTERS: Final = 5
+_SHARED_PART: Final = 0.6
 _NO_SPACES: Final = (
     *("\u0e00-\u0eff", "\u0f00-\u109f", "\u1780-\u17ff", "\u2e80-\u2fdf", "\u3005-\u3007", "\u3031-\u30ff"),
     *("\u31f0-\u31ff", "\u3400-\u4dbf", "\u4e00-\u9fff", "\ua9e0-\ua9ff", "\uaa60-\uaa7f", "\uf900-\ufaff"),
@@ -96,6 +100,10 @@ class TextEncoder(Value, tag="text", tag_field="kind", frozen=True, dict=True):
     def _ids(self) -> dict[str, int]:
         return {token: number for number, token in enumerate(self.vocabulary, start=FIRST_TOKEN)}
 
+    @cached_property
+    def _sorted(self) -> list[str]:
+        return sorted(self.vocabulary)
+
     def encode(self, raw: Raw) -> NDArray[Any]:
         """One text, `(T,)` int32; a text without any token gets the one token "unknown".
 
@@ -104,10 +112,14 @@ class TextEncoder(Value, tag="text", tag_field="kind", frozen=True, dict=True):
         """
         ids = self._ids
         row = np.zeros(self.length, dtype=np.int32)
-        found = [ids.get(token) or _id_of_rare(token, ids) for token in islice(self.tokens(raw), self.length)]
+        found = [ids.get(token) or self._id_of_rare(token) for token in islice(self.tokens(raw), self.length)]
         row[: len(found)] = found
         row[0] = row[0] or UNKNOWN
         return row
+
+    def _id_of_rare(self, token: str) -> int:
+        like = _digits(token) if token.isdecimal() else _same_beginning(token, self._sorted)
+        return self._ids.get(like, UNKNOWN)
 
     def tokens(self, raw: Raw) -> list[str]:
         """The tokens of a text, at least the first T of them: for looking at what a model sees.
@@ -164,9 +176,9 @@ def normalised(text: str) -> str:
 
 def tokenize(text: str, unit: Unit = "words") -> list[str]:
     """The tokens of a text, normalised first."""
-    clean = normalised(text)
+    clean = normalised(text).strip()
     if unit == "characters":
-        return list(clean.strip())
+        return list(clean)
     return [_shortened(token) for token in _pattern().findall(clean)]
 
 
@@ -175,13 +187,32 @@ def _shortened(token: str) -> str:
     return token[:3] if len(token) > 3 and not token[0].isalnum() and len(set(token)) == 1 else token
 
 
-def _id_of_rare(token: str, ids: dict[str, int]) -> int:
-    return ids.get(_digits(token), UNKNOWN) if token.isdecimal() else UNKNOWN
-
-
 def _digits(number: str) -> str:
     """What a rare number stands for: its count of digits."""
     return "0" * min(len(number), 9)
+
+
+def _same_beginning(word: str, known: Sequence[str]) -> str:
+    """The known word that shares the longest beginning with this one, if that is most of it; else "".
+
+    Args:
+        word: not among the known.
+        known: sorted, so that the nearest ones on both sides share most.
+    """
+    place = bisect.bisect_left(known, word)
+    near = known[max(0, place - 1) : place + 1]
+    shared = [_shared_letters(word, other) for other in near]
+    longest = max(shared, default=0)
+    if longest < max(_SHARED_LETTERS, _SHARED_PART * len(word)):
+        return ""
+    return near[shared.index(longest)]
+
+
+def _shared_letters(one: str, other: str) -> int:
+    return next(
+        (place for place, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]),
+        min(len(one), len(other)),
+    )
 
 
 @cache
@@ -193,7 +224,7 @@ def _separators() -> re.Pattern[str]:
 
 @cache
 def _pattern() -> re.Pattern[str]:
-    """Alternatives in order: flag, emoji, character of a script without spaces, word, number, sign."""
+    """In this order: flag, emoji, character of a script without spaces, space beside one, word, number, sign."""
     spaceless = "".join(_NO_SPACES)
     marks = "".join(chr(code) for codes in _MARKED for code in codes if unicodedata.category(chr(code))[0] == "M")
     letter = rf"[^\W\d_{spaceless}]"
@@ -205,6 +236,7 @@ def _pattern() -> re.Pattern[str]:
         "[\U0001f1e6-\U0001f1ff]{2}"
         rf"|{face}{turned}(?:\u200d{face}{turned})*"
         rf"|[{spaceless}][{marks}]*"
+        rf"|(?<=[{spaceless}]) | (?=[{spaceless}])"
         rf"|{part}(?:'{part})*"
         rf"|\d+|{runs}|\S"
     )

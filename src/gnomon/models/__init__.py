@@ -10,6 +10,7 @@ imported   a module of the user's own, `package.module:Name`
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final, Protocol, TypeAlias
 
 import torch
@@ -19,9 +20,11 @@ from ..errors import RecipeError, nearest
 from .cnn import Cnn, Network, whiten
 from .describe import NetworkSummary, describe_network
 from .imported import Imported
+from .neighbours import start_from_neighbours
 from .plain import Plain
-from .textcnn import TextCnn
-from .wide import WideDeep, WideNetwork, start_from_counts
+from .textcnn import TextCnn, TextNetwork
+from .wide import WideDeep, WideNetwork
+from .wide_start import start_wide
 
 ModelSpec: TypeAlias = Plain | Cnn | TextCnn | WideDeep | Imported
 """What a recipe and a model file may name. The tag field `model` tells them apart."""
@@ -61,23 +64,27 @@ def rows_to_start_from(module: nn.Module, input_shape: tuple[int, ...]) -> int:
     """How many training rows `start_from` wants; 0 for a network whose weights begin from nothing but chance."""
     if isinstance(module, Network):
         return min(_WHITENING_ROWS, max(16, _WHITENING_PIXELS // math.prod(input_shape[1:])))
-    if isinstance(module, WideNetwork):
+    if isinstance(module, WideNetwork | TextNetwork):
         return min(_COUNTED_ROWS, _COUNTED_STEPS // input_shape[0])
     return 0
 
 
-def start_from(module: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> None:
+def start_from(module: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, vocabulary: Sequence[str] = ()) -> None:
     """Set the weights that begin from training rows.
 
     Args:
         module: as built.
         inputs: rows as the network takes them.
         labels: `(N,)` class indices.
+        vocabulary: the tokens with the ids 2, 3, … of a text.
     """
     if isinstance(module, Network):
         whiten(module, inputs)
     if isinstance(module, WideNetwork):
-        start_from_counts(module, inputs, labels)
+        start_wide(module, inputs, labels, vocabulary)
+    for part in module.modules():
+        if isinstance(part, TextNetwork):
+            start_from_neighbours(part.embedding, inputs)
 
 
 def channels_last(module: nn.Module) -> nn.Module:

@@ -1,15 +1,18 @@
 """A linear model on all words and word groups of a text, alone or beside a deep network.
 
-    ids ─┬─ words, pairs of words, … ─ hashed ─ mean of their weights ─┐
-         └─ deep network (`textcnn`, …) ───────────────────────────────┴─ sum
+    ids ─┬─ words, pairs of words, … ─ hashed ─ sum of their weights ─┐
+         └─ deep networks (`textcnn`, …) ─ mean ───────── · share ────┴─ sum
 
 On small sets a linear model on word pairs beats networks trained from nothing (Wang and Manning, "Baselines and
-bigrams", ACL 2012), and the two err differently. The wide part begins at the naive-Bayes weights of that paper, which
-are counted, not trained.
+bigrams", ACL 2012), and the two err differently. The wide part is fitted before the first step (`wide_start`), and
+knows its training rows nearly by heart: added in training, it would leave the deep part nothing to learn. So in
+training mode the deep networks answer alone, each for its own share of a batch's rows, and the wide part stays as it
+is; where there is none of them, the wide part is trained on.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 import torch
@@ -23,7 +26,6 @@ Deep: TypeAlias = TextCnn
 
 _PRIME: Final = 2**31 - 1
 _FACTOR: Final = 1_597_334_677
-_SMOOTHING: Final = 1.0
 
 
 class WideDeep(Value, tag="wide-deep", tag_field="model", frozen=True):
@@ -31,36 +33,45 @@ class WideDeep(Value, tag="wide-deep", tag_field="model", frozen=True):
 
     Attributes:
         deep: the network beside the wide part; None: the wide part alone.
+        members: how many deep networks; their logits are averaged. A row of a batch trains one of them, so that a
+            step costs the same, and batches should be larger in proportion.
+        share: what the deep logits count; those of the wide part count 1.
         tokens: the longest group of neighbouring tokens that has a weight.
         buckets: weights of groups of two and more tokens, for each class; groups are hashed to them.
     """
 
     deep: Deep | None = None
+    members: int = 1
+    share: float = 0.5
     tokens: int = 2
     buckets: int = 2**18
 
     def products(self, input_shape: tuple[int, ...]) -> int:
         """Multiplications in one forward pass of a text of `(T, V)`."""
-        return input_shape[0] * self.tokens + (self.deep.products(input_shape) if self.deep else 0)
+        deep = self.members * self.deep.products(input_shape) if self.deep else 0
+        return input_shape[0] * self.tokens + deep
 
     def build(self, input_shape: tuple[int, ...], num_outputs: int) -> WideNetwork:
         """`(N, T)` token ids → `(N, num_outputs)` logits."""
-        deep = self.deep.build(input_shape, num_outputs) if self.deep else None
+        deep = [self.deep.build(input_shape, num_outputs) for _ in range(self.members)] if self.deep else []
         return WideNetwork(self, input_shape[1], num_outputs, deep)
 
 
 class WideNetwork(nn.Module):
     """The network that `WideDeep` describes."""
 
-    def __init__(self, spec: WideDeep, num_tokens: int, num_outputs: int, deep: nn.Module | None) -> None:
+    def __init__(self, spec: WideDeep, num_tokens: int, num_outputs: int, deep: Sequence[nn.Module]) -> None:
         super().__init__()
         self.most_tokens = spec.tokens
         self.num_tokens = num_tokens
         self.buckets = spec.buckets if spec.tokens > 1 else 0
         self.weights = nn.Embedding(num_tokens + self.buckets, num_outputs, padding_idx=0)
         self.bias = nn.Parameter(torch.zeros(num_outputs))
-        self.deep = deep
+        self.deep = nn.ModuleList(deep)
+        self.share = spec.share
         nn.init.zeros_(self.weights.weight)
+        self.weights.requires_grad_(not deep)
+        self.bias.requires_grad_(not deep)
 
     def groups(self, ids: Tensor) -> Tensor:
         """`(N, T)` ids → `(N, tokens · T)` places of weights; 0 where there is no group."""
@@ -68,47 +79,44 @@ class WideNetwork(nn.Module):
             [ids, *(self._places(ids, tokens) for tokens in range(2, min(self.most_tokens, ids.shape[1]) + 1))], dim=1
         )
 
+    def number(self, ids: Tensor) -> Tensor:
+        """`(N, 1)`: by the root of it the sum of a row's weights is divided, so that long texts are not surer."""
+        return (ids != 0).sum(dim=1, keepdim=True).clamp_min(1).float()
+
     def wide(self, ids: Tensor) -> Tensor:
-        """Logits of the wide part, `(N, K)`: Σ of the groups' weights over the root of their number."""
-        places = self.groups(ids)
-        number = (places != 0).sum(dim=1, keepdim=True)
-        total: Tensor = self.weights(places).sum(dim=1)
-        return total * number.clamp_min(1).to(total.dtype).rsqrt() + self.bias
+        """Logits of the wide part, `(N, K)`: the sum of the groups' weights over the root of the tokens' number."""
+        total: Tensor = self.weights(self.groups(ids)).sum(dim=1)
+        return total * self.number(ids).to(total.dtype).rsqrt() + self.bias
 
     def forward(self, ids: Tensor) -> Tensor:
-        logits = self.wide(ids)
-        return logits if self.deep is None else logits + self.deep(ids)
+        if not len(self.deep):
+            return self.wide(ids)
+        if self.training:
+            return self._each_its_rows(ids)
+        together = torch.stack([member(ids) for member in self.deep]).mean(dim=0)
+        return self.wide(ids) + self.share * together
+
+    def _each_its_rows(self, ids: Tensor) -> Tensor:
+        """Logits of the deep networks, `(N, K)`: row n is answered by member n modulo their number."""
+        rows = torch.arange(len(ids), device=ids.device)
+        members = len(self.deep)
+        chosen = [rows[number::members] for number in range(min(members, len(ids)))]
+        answers = [member(ids[part]) for member, part in zip(self.deep, chosen, strict=False)]
+        return torch.cat(answers)[torch.cat(chosen).argsort()]
 
     def _places(self, ids: Tensor, tokens: int) -> Tensor:
-        """Polynomial hash modulo a Mersenne prime: whole numbers below 2⁶³ throughout, so alike on every device."""
-        steps = ids.shape[1] - tokens + 1
-        hashed = torch.full_like(ids[:, :steps], tokens)
+        """Polynomial hash modulo a Mersenne prime: whole numbers below 2⁶³ throughout, so alike on every device.
+
+        Both ends of a text count as a token of their own.
+        """
+        framed = nn.functional.pad(ids, (1, 1))
+        steps = framed.shape[1] - tokens + 1
+        hashed = torch.full_like(framed[:, :steps], tokens)
         for offset in range(tokens):
-            hashed = (hashed * _FACTOR + ids[:, offset : offset + steps] + 1) % _PRIME
+            hashed = (hashed * _FACTOR + framed[:, offset : offset + steps] + 1) % _PRIME
         hashed = hashed * _FACTOR % _PRIME
         places = self.num_tokens + (hashed >> 4) % self.buckets
-        return places.masked_fill(ids[:, tokens - 1 :] == 0, 0)
-
-
-@torch.no_grad()
-def start_from_counts(network: WideNetwork, ids: Tensor, labels: Tensor) -> None:
-    """Set the wide weights to naive-Bayes log-count ratios of the training rows.
-
-    For class k and group g: log (1 + rows of k with g) / Σ_g(...) minus the same of all other classes together.
-
-    Args:
-        ids: `(N, T)` of training rows.
-        labels: `(N,)` class indices.
-    """
-    counts = torch.zeros_like(network.weights.weight, dtype=torch.float32)
-    for start in range(0, len(ids), 1024):
-        places = network.groups(ids[start : start + 1024]).sort(dim=1).values
-        places[:, 1:][places[:, 1:] == places[:, :-1]] = 0
-        classes = labels[start : start + 1024, None].expand_as(places)
-        flat = places.flatten() * counts.shape[1] + classes.flatten()
-        counts.view(-1).index_add_(0, flat, torch.ones(len(flat)))
-    counts[0] = 0
-    seen = counts.sum(dim=1, keepdim=True)
-    inside, outside = counts + _SMOOTHING, seen - counts + _SMOOTHING
-    ratio = (inside / inside.sum(0)).log() - (outside / outside.sum(0)).log()
-    network.weights.weight.copy_(torch.where(seen > 0, ratio, 0.0))
+        ended = framed[:, tokens - 2 : tokens - 2 + steps] == 0
+        if tokens == 2:
+            ended[:, 0] = False
+        return places.masked_fill(ended, 0)

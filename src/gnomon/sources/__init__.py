@@ -2,9 +2,13 @@
 
 location                                          module
 a folder, a .zip, a .tar(.gz) of image files      pictures  (names read through `files`, their meaning in `layout`)
-.csv .tsv .jsonl .parquet naming image files      table
+the same of .txt files                            texts
+.csv .tsv .jsonl .parquet naming files            table     (read by `columns`)
+the same with a column of texts                   texts
 .npz, arrays in memory, `digits`                  arrays
 `cifar10`, `mnist`                                download, then arrays
+
+`kinds` tells what files are; `labels` and `questions` what labels mean.
 """
 
 from __future__ import annotations
@@ -85,6 +89,7 @@ class SourceSpec(Value, frozen=True):
     group: str | None = None
     task: Literal["auto"] | Question = "auto"
     separator: str | None = None
+    kind: Kind | None = None
 
     @property
     def asked(self) -> Asked:
@@ -96,7 +101,7 @@ def open_source(spec: SourceSpec) -> Source:
     """The rows that the user named. A path wins over a built-in name.
 
     Raises:
-        DataError: not there, not readable, or not usable as labelled images.
+        DataError: not there, not readable, or not usable as labelled rows.
         RecipeError: an option that does not fit the data.
         DownloadError: a built-in set that could not be fetched.
     """
@@ -104,26 +109,55 @@ def open_source(spec: SourceSpec) -> Source:
     if not os.path.exists(path):
         return _open_built_in(spec) if spec.location in BUILT_IN else _refuse_missing(spec.location, path)
     notes = [f"{path!r} is read from this folder, not the built-in set of that name"] if path in BUILT_IN else []
-    if os.path.isdir(path):
-        return _open_pictures(spec, path, notes)
     extension = os.path.splitext(path)[1].lower()
+    if os.path.isdir(path):
+        return _open_folder(spec, path, notes)
     if extension in TABLE_EXTENSIONS:
-        from .table import open_table
-
-        return open_table(path, input=spec.input, target=spec.target, group=spec.group, notes=notes)
+        return _open_table(spec, path, notes)
     if extension == ".npz":
         from .arrays import open_npz
 
         _refuse(spec, "group")
-        return open_npz(path, input=spec.input, target=spec.target, notes=notes)
-    return _open_pictures(spec, path, notes)
+        return open_npz(path, input=spec.input, target=spec.target, asked=spec.asked, notes=notes)
+    return _open_files(spec, path, notes)
 
 
-def _open_pictures(spec: SourceSpec, path: str, notes: Sequence[str]) -> Source:
-    from .pictures import open_pictures
+def _open_folder(spec: SourceSpec, path: str, notes: Sequence[str]) -> Source:
+    from .texts import table_pair
+
+    if spec.kind in (None, "text") and table_pair(path):
+        return _open_table(spec, path, notes)
+    return _open_files(spec, path, notes)
+
+
+def _open_files(spec: SourceSpec, path: str, notes: Sequence[str]) -> Source:
+    """A folder or an archive of files, whose folders name the classes."""
+    from .kinds import kind_of_files
 
     _refuse(spec, "input", "target")
-    return open_pictures(path, group=spec.group, notes=notes)
+    kind, why = (spec.kind, "") if spec.kind else kind_of_files(path)
+    told = [*notes, why] if why else notes
+    if kind == "text":
+        from .texts import open_text_folder
+
+        return open_text_folder(path, group=spec.group, notes=told)
+    from .pictures import open_pictures
+
+    return open_pictures(path, group=spec.group, notes=told)
+
+
+def _open_table(spec: SourceSpec, path: str, notes: Sequence[str]) -> Source:
+    """A table that holds texts or names files."""
+    from .table import open_table
+    from .texts import kind_of_table, open_text_table, table_pair
+
+    first = (table_pair(path) or (path,))[0]
+    kind, why = (spec.kind, "") if spec.kind else kind_of_table(first, input=spec.input)
+    told = [*notes, why] if why and kind != "image" else notes
+    columns = {"input": spec.input, "target": spec.target, "group": spec.group}
+    if kind == "text":
+        return open_text_table(path, **columns, asked=spec.asked, notes=told)
+    return open_table(path, **columns, kind=kind, asked=spec.asked, notes=told)
 
 
 def _open_built_in(spec: SourceSpec) -> Source:

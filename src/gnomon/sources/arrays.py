@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import DataError, RecipeError, nearest
 from ..types import Question, Row, SetAside, Split, plural
 from .files import digest
-from .labels import label_text, settle
+from .labels import CLASSES, label_text, settle
 from .layout import SPLIT_WORDS
 from .pictures import rows_digest, short_name
 from .questions import AUTO, Asked
@@ -166,20 +166,26 @@ def digits_source(*, notes: Sequence[str] = ()) -> ArraySource:
     except (OSError, ValueError) as error:
         raise DataError("the built-in digits need scikit-learn", remedy="Run: pip install scikit-learn") from error
     images = np.rint(table[:, :-1].reshape(-1, 8, 8) * 15.9375).astype(np.uint8)
-    return source_of_parts([Part(images, table[:, -1])], name="digits", where="digits", notes=notes)
+    return source_of_parts([Part(images, table[:, -1])], name="digits", where="digits", notes=notes, asked=CLASSES)
 
 
 # --- .npz ------------------------------------------------------------------------------------------------------------
 
 
 def open_npz(
-    location: str, *, input: str | None = None, target: str | None = None, notes: Sequence[str] = ()
+    location: str,
+    *,
+    input: str | None = None,
+    target: str | None = None,
+    asked: Asked = AUTO,
+    notes: Sequence[str] = (),
 ) -> ArraySource:
     """The arrays of an `.npz` file.
 
     Args:
         input: the key of the images; guessed when obvious.
         target: the key of the labels.
+        asked: what the user says of the labels.
         notes: sentences to begin with.
 
     Raises:
@@ -202,7 +208,7 @@ def open_npz(
     told = [] if input and target else [f"images and labels are the arrays {', '.join(used)}"]
     checksum = digest((key, member.file_size, member.CRC) for key, member in members.items())
     return source_of_parts(
-        parts, name=short_name(location), where=location, fingerprint=checksum, notes=[*notes, *told]
+        parts, name=short_name(location), where=location, fingerprint=checksum, notes=[*notes, *told], asked=asked
     )
 
 

@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from ..errors import DataError, DownloadError
 from .arrays import ArraySource, Part, source_of_parts
 from .files import digest
+from .labels import CLASSES
 
 BuiltIn: TypeAlias = Literal["cifar10", "mnist"]
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -142,7 +143,7 @@ def open_builtin(
     paths = [fetched(remote, source.addresses, folder, set_name=name, progress=progress) for remote in source.files]
     parts = _read_cifar10(paths[0]) if name == "cifar10" else _read_mnist(paths)
     fingerprint = digest([name, *(remote.sha256 for remote in source.files)])
-    return source_of_parts(parts, name=name, where=name, fingerprint=fingerprint, notes=notes)
+    return source_of_parts(parts, name=name, where=name, fingerprint=fingerprint, notes=notes, asked=CLASSES)
 
 
 def cache_folder() -> Path:

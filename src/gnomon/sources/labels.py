@@ -13,7 +13,7 @@ from typing import Final
 from ..errors import DataError
 from ..types import SPLITS, Question, Row, SetAside, listed, plural
 from .files import printable
-from .questions import Asked, choose_question, without_unreadable
+from .questions import Asked, choose_question, readable
 
 CLASSES: Final = Asked(task="classify")
 """Folders name classes."""
@@ -57,7 +57,7 @@ def settle(rows: Sequence[Row], *, where: str, giver: str, remedy: str, asked: A
     """
     question, notes = choose_question([row.label for row in rows], asked)
     if question != "classify":
-        return _settle_others(rows, question, notes, where=where, giver=giver)
+        return _settle_others(rows, question, notes, asked, where=where, giver=giver)
     similar = similar_notes({row.label for row in rows})
     kept, set_aside, lost = _learnable(rows)
     if {row.split for row in kept} == {"train"}:
@@ -70,8 +70,10 @@ def settle(rows: Sequence[Row], *, where: str, giver: str, remedy: str, asked: A
     return Listing(kept, set_aside, [_summary(kept, len(classes), giver), *notes, *lost, *similar])
 
 
-def _settle_others(rows: Sequence[Row], question: Question, notes: Sequence[str], *, where: str, giver: str) -> Listing:
-    kept, set_aside = without_unreadable(rows, question, where=where)
+def _settle_others(
+    rows: Sequence[Row], question: Question, notes: Sequence[str], asked: Asked, *, where: str, giver: str
+) -> Listing:
+    kept, set_aside = readable(rows, question, asked, where=where)
     if {row.split for row in kept} == {"train"}:
         kept = [replace(row, split=None) for row in kept]
         notes = [*notes, f"{giver} a train part only: the other parts are taken from it"]

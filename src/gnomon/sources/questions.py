@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, Literal
 
 from ..errors import DataError
 from ..types import Question, Row, SetAside, Value, plural
+
+SEPARATOR: Final = ";"
+"""Between the labels of a row, after they are read."""
 
 _MANY_VALUES: Final = 20
 _MANY_SHARE: Final = 0.05
@@ -26,6 +30,11 @@ class Asked(Value, frozen=True):
     task: Literal["auto"] | Question = "auto"
     separator: str | None = None
 
+    @property
+    def several(self) -> bool:
+        """Whether a row has any number of labels."""
+        return self.task == "tag" or self.separator is not None
+
 
 AUTO: Final = Asked()
 
@@ -40,8 +49,8 @@ def choose_question(labels: Sequence[str], asked: Asked) -> tuple[Question, list
         labels: of all rows.
         asked: what the user said.
     """
-    if asked.separator is not None or asked.task == "tag":
-        return "tag", [f"a row has any number of labels, with {(asked.separator or ';')!r} between them"]
+    if asked.several:
+        return "tag", [f"a row has any number of labels, with {(asked.separator or SEPARATOR)!r} between them"]
     if asked.task != "auto":
         return asked.task, []
     different = set(labels)
@@ -61,19 +70,23 @@ def number_of(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def labels_of(text: str, separator: str | None) -> list[str]:
+def labels_of(text: str, separator: str = SEPARATOR) -> list[str]:
     """The labels of a row, each once, in the order that they are written in."""
-    return list(dict.fromkeys(part.strip() for part in text.split(separator or ";") if part.strip()))
+    return list(dict.fromkeys(part.strip() for part in text.split(separator) if part.strip()))
 
 
-def without_unreadable(rows: Sequence[Row], question: Question, *, where: str) -> tuple[list[Row], list[SetAside]]:
+def readable(rows: Sequence[Row], question: Question, asked: Asked, *, where: str) -> tuple[list[Row], list[SetAside]]:
     """The rows whose label answers the question; of numbers, those that are finite ones.
+
+    Several labels of a row are written anew, with `SEPARATOR` between them.
 
     Raises:
         DataError: too few do.
     """
-    if question != "regress":
-        return list(rows), []
+    if question == "tag":
+        between = asked.separator or SEPARATOR
+        names = [[name.replace(SEPARATOR, ",") for name in labels_of(row.label, between)] for row in rows]
+        return [replace(row, label=SEPARATOR.join(several)) for row, several in zip(rows, names, strict=True)], []
     kept = [row for row in rows if number_of(row.label) is not None]
     refused = [
         SetAside(key=row.key, reason=f"its label {row.label!r} is no number")

@@ -1,0 +1,293 @@
+"""Tables by columns: CSV, TSV, JSONL and Parquet read; which column says what, found out or asked for."""
+
+from __future__ import annotations
+
+import codecs
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from ..errors import DataError, RecipeError, nearest
+from ..types import Row, SetAside, Split, listed, plural
+from .labels import label_text, whole_numbers
+from .layout import SPLIT_WORDS
+
+LABEL_NAMES: Final = ("label", "labels", "class", "target", "category", "y", "class_name", "label_name")
+_SPLIT_NAMES: Final = ("split", "set", "subset", "partition")
+_HEAD: Final = 100
+_BLOCK: Final = 64 * 2**20
+"""Bytes that are read at once; no value may be longer."""
+_READABLE: Final = "A table has a first line of column names, and then a line for each row: file,label or text,label."
+REMEDY: Final = "Name the column of files or texts with --input and the column of labels with --target."
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """A table by columns.
+
+    Attributes:
+        names: in the table's order.
+        values: a column's values.
+        heads: the first values of each column.
+        places: where each row stands: `line 7`, `row 7`.
+    """
+
+    names: Sequence[str]
+    values: Callable[[str], Sequence[object]]
+    heads: Mapping[str, Sequence[object]]
+    places: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """Which columns say what."""
+
+    input: str
+    target: str
+    split: str | None
+    group: str | None
+
+
+# --- Reading the table -----------------------------------------------------------------------------------------------
+
+
+def read_columns(location: str, set_aside: list[SetAside]) -> Columns:
+    extension = os.path.splitext(location)[1].lower()
+    try:
+        if extension == ".jsonl":
+            columns = _read_jsonl(location, set_aside)
+        elif extension == ".parquet":
+            columns = _read_parquet(location)
+        else:
+            columns = _read_separated(location, set_aside)
+    except OSError as error:
+        raise DataError(f"the table {location!r} can't be read: {error.strerror or error}", remedy=_READABLE) from error
+    twice = [name for name, count in Counter(columns.names).items() if count > 1]
+    if twice:
+        raise DataError(f"{location!r} has several columns named {listed(twice)}", remedy="Rename all but one of them.")
+    if not columns.places or not columns.names:
+        raise DataError([f"the table {location!r} has no rows", *reason_notes(set_aside)], remedy=_READABLE)
+    return columns
+
+
+def _read_separated(location: str, set_aside: list[SetAside]) -> Columns:
+    """CSV and TSV, every value as text (`007` stays `007`). Lines with too many or too few values are set aside."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    delimiter = _check_text(location)
+
+    def refuse(line: Any) -> str:
+        place = f"line {line.number}" if line.number is not None else "a line"
+        reason = f"{line.actual_columns} values where the header has {line.expected_columns}"
+        set_aside.append(SetAside(key=f"{os.path.basename(location)}, {place}", reason=reason))
+        return "skip"
+
+    read = csv.ReadOptions(use_threads=False, block_size=_BLOCK)
+    parse = csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=refuse)
+    try:
+        with csv.open_csv(location, read_options=read, parse_options=parse) as reader:
+            names = reader.schema.names
+        set_aside.clear()
+        convert = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
+        table = csv.read_csv(location, read_options=read, parse_options=parse, convert_options=convert)
+    except pa.ArrowInvalid as error:
+        raise DataError(f"the table {location!r} can't be read: {error}", remedy=_READABLE) from error
+    return _columns_of(table)
+
+
+def _check_text(location: str) -> str:
+    """The sign between values, judged by the header.
+
+    Raises:
+        DataError: not UTF-8 text, with the line.
+    """
+    remedy = "Save it as UTF-8 (in a spreadsheet: 'CSV UTF-8')."
+    header = ""
+    with open(location, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                raise DataError(f"the table {location!r} is in UTF-16, not in UTF-8", remedy=remedy)
+            try:
+                text = line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                value = line[max(0, error.start - 10) : error.end + 10]
+                raise DataError(
+                    f"line {number} of {location!r} is no UTF-8 text: byte 0x{line[error.start]:02x} in {value!r}",
+                    remedy=remedy,
+                ) from error
+            header = header or text
+    if location.lower().endswith(".tsv"):
+        return "\t"
+    return next((sign for sign in ",;\t" if sign in header), ",")
+
+
+def _read_parquet(location: str) -> Columns:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        return _columns_of(parquet.read_table(location))
+    except (pa.ArrowException, ValueError) as error:
+        raise DataError(f"the table {location!r} can't be read: {error}", remedy=_READABLE) from error
+
+
+def _columns_of(table: Any) -> Columns:
+    names: list[str] = table.column_names
+    heads = {name: table.column(place).slice(0, _HEAD).to_pylist() for place, name in enumerate(names)}
+    places = [f"row {number}" for number in range(1, table.num_rows + 1)]
+    return Columns(names, lambda name: list(table.column(name).to_pylist()), heads, places)
+
+
+def _read_jsonl(location: str, set_aside: list[SetAside]) -> Columns:
+    """One object a line, read one by one: a damaged line costs itself only, and a label's type is that which it has."""
+    rows: list[dict[str, object]] = []
+    places: list[str] = []
+    decoder = msgspec.json.Decoder(dict[str, object])
+    with open(location, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            stripped = (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).strip()
+            if not stripped:
+                continue
+            try:
+                rows.append(decoder.decode(stripped))
+                places.append(f"line {number}")
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                key = f"{os.path.basename(location)}, line {number}"
+                set_aside.append(SetAside(key=key, reason=f"no JSON object: {error}"))
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    heads = {name: [row.get(name) for row in rows[:_HEAD]] for name in names}
+    return Columns(names, lambda name: [row.get(name) for row in rows], heads, places)
+
+
+# --- Which column says what ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AskedColumns:
+    """The columns that the user named; `group` may be a regular expression instead."""
+
+    input: str | None
+    target: str | None
+    group: str | None
+
+
+def choose_columns(
+    columns: Columns, location: str, asked: AskedColumns, guess_input: Callable[[], tuple[str, str]]
+) -> tuple[Roles, list[str]]:
+    """The columns asked for, else the obvious ones, with a sentence about each that was not asked for.
+
+    Args:
+        columns: of the table.
+        location: of the table, for messages.
+        asked: by the user.
+        guess_input: finds the column of files or texts, and says so in a sentence.
+
+    Raises:
+        DataError: a column that is not obvious.
+        RecipeError: a column that is not there.
+    """
+    for option, name in (("--input", asked.input), ("--target", asked.target)):
+        if name is not None and name not in columns.names:
+            raise _no_column(option, name, columns, location)
+    group = asked.group if asked.group in columns.names else None
+    if asked.group is not None and group is None and "(" not in asked.group:
+        raise _no_column("--group", asked.group, columns, location)
+    input_name, told = (asked.input, "") if asked.input else guess_input()
+    split, split_notes = _find_split(columns, {input_name, asked.target, group})
+    target, rivals = (
+        (asked.target, []) if asked.target else _guess_target(columns, {input_name, split, group}, location)
+    )
+    notes = [told] if told else []
+    if not asked.target:
+        other = f", not by {listed(rivals)}; --target changes that" if rivals else ""
+        notes.append(f"the labels are given by the column {target!r}{other}")
+    return Roles(input_name, target, split, group), [*notes, *split_notes]
+
+
+def _no_column(option: str, name: str, columns: Columns, location: str) -> RecipeError:
+    return RecipeError(f"{option} {name!r} is no column of {location!r}", remedy=nearest(name, columns.names))
+
+
+def _find_split(columns: Columns, taken: set[str | None]) -> tuple[str | None, list[str]]:
+    """The column that names the parts, if there is one that says train in the usual words."""
+    lowered = {name.strip().lower(): name for name in columns.names if name not in taken}
+    for known in _SPLIT_NAMES:
+        if known in lowered:
+            name = lowered[known]
+            if any(split_of(value) == "train" for value in columns.values(name)):
+                return name, [f"the parts are given by the column {name!r}"]
+            if known == "split":
+                return None, [f"the column {name!r} is not used: none of its values is 'train'"]
+    return None, []
+
+
+def split_of(value: object) -> Split | None:
+    return SPLIT_WORDS.get(value.strip().lower()) if isinstance(value, str) else None
+
+
+def _guess_target(columns: Columns, taken: set[str | None], location: str) -> tuple[str, list[str]]:
+    """The column of labels by its name, or because it is the only other one with few different values."""
+    free = [name for name in columns.names if name not in taken]
+    named = [name for known in LABEL_NAMES for name in free if name.strip().lower() == known]
+    if named:
+        return named[0], named[1:]
+    few = [name for name in free if _repeats(columns.values(name))]
+    if len(few) == 1:
+        return few[0], []
+    what = f"several could be: {listed(few, 12)}" if few else f"the columns are {listed(columns.names, 12)}"
+    raise DataError(f"which column of {location!r} holds the labels is not obvious; {what}", remedy=REMEDY)
+
+
+def _repeats(values: Sequence[object]) -> bool:
+    """Whether a column could be labels: at least two different ones, each twice on average."""
+    different = len({text for value in values if (text := label_text(value)) is not None})
+    return 2 <= different <= min(1000, len(values) // 2)
+
+
+# --- What the rows say -----------------------------------------------------------------------------------------------
+
+
+def labelled_rows(
+    columns: Columns, roles: Roles, keys: Mapping[int, str], set_aside: list[SetAside], *, several: bool = False
+) -> tuple[list[Row], list[str]]:
+    """The rows whose label is there, with their parts and groups, and sentences about the labels.
+
+    Args:
+        columns: of the table.
+        roles: which column says what.
+        keys: of the rows that can be used, by their number.
+        set_aside: the others are put there.
+        several: a row has any number of labels, so that none is no fault.
+    """
+    labels, were_floats = whole_numbers([label_text(value) for value in columns.values(roles.target)])
+    splits = columns.values(roles.split) if roles.split else None
+    groups = columns.values(roles.group) if roles.group else None
+    rows: list[Row] = []
+    for number, key in keys.items():
+        label = labels[number] or ("" if several else None)
+        split = None if splits is None else split_of(splits[number])
+        if label is None:
+            set_aside.append(SetAside(key=key, reason="its label is missing"))
+        elif splits is not None and split is None:
+            set_aside.append(SetAside(key=key, reason="its part is none of train, validation, test"))
+        else:
+            group = None if groups is None else _group_name(groups[number], key)
+            rows.append(Row(key, label, split, group))
+    return rows, ["labels such as '3.0' are read as '3'"] if were_floats else []
+
+
+def _group_name(value: object, key: str) -> str:
+    """The name of a row's group; a row without one is a group by itself."""
+    text = label_text(value)
+    return f"alone: {key}" if text is None else text
+
+
+def reason_notes(set_aside: Sequence[SetAside]) -> list[str]:
+    """How many rows are set aside for each reason."""
+    counts: Counter[str] = Counter(refused.reason for refused in set_aside)
+    return [f"{plural(count, 'row')} set aside: {reason}" for reason, count in counts.most_common(6)]

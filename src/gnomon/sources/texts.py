@@ -1,0 +1,370 @@
+"""Texts and their labels, as a source of rows: in a table (CSV, TSV, JSONL, Parquet), or .txt files in class folders.
+
+A table that is one of a pair, `titles-train.csv` beside `titles-test.csv`, is read with the other one, which gives the
+test part; that is said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from ..errors import DataError
+from ..types import Question, Row, SetAside, Split, listed, plural
+from . import TABLE_EXTENSIONS
+from .archives import open_files
+from .columns import (
+    LABEL_NAMES,
+    REMEDY,
+    AskedColumns,
+    Columns,
+    Roles,
+    choose_columns,
+    labelled_rows,
+    read_columns,
+    reason_notes,
+    split_of,
+)
+from .files import Files, digest
+from .labels import Listing, settle
+from .layout import EXTENSIONS, IMAGE_EXTENSIONS, extension_of, read_layout
+from .pictures import compile_group, group_by_key, rows_digest, short_name
+from .questions import AUTO, Asked
+
+_TEXT_NAMES: Final = (
+    *("text", "texts", "sentence", "sentences", "review", "title", "content", "comment", "message", "body"),
+    *("document", "tweet", "headline", "description", "question", "utterance"),
+)
+_LOOKED_AT: Final = 20
+_MOSTLY: Final = 0.5
+_LONGER: Final = 1.5
+_TRAIN_WORD: Final = re.compile(r"(?<![A-Za-z])(train|TRAIN|Train|training|Training)(?![A-Za-z])")
+_TEST_WORDS: Final[Mapping[str, str]] = {
+    "train": "test",
+    "TRAIN": "TEST",
+    "Train": "Test",
+    "training": "test",
+    "Training": "Test",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TextSource:
+    """Rows that are texts of a table, held in memory."""
+
+    name: str
+    rows: Sequence[Row]
+    set_aside: Sequence[SetAside]
+    notes: Sequence[str]
+    fingerprint: str
+    content_hints: Sequence[Hashable]
+    texts: Mapping[str, str]
+    kind: Literal["text"] = "text"
+    question: Question = "classify"
+
+    def read(self, index: int) -> str:
+        """The row's text."""
+        return self.texts[self.rows[index].key]
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextFileSource:
+    """Rows that are text files, read by their keys."""
+
+    name: str
+    rows: Sequence[Row]
+    set_aside: Sequence[SetAside]
+    notes: Sequence[str]
+    fingerprint: str
+    content_hints: Sequence[Hashable]
+    files: Files
+    kind: Literal["text"] = "text"
+    question: Question = "classify"
+
+    def read(self, index: int) -> bytes:
+        """The bytes of the row's file."""
+        return self.files.read(self.rows[index].key)
+
+    def close(self) -> None:
+        self.files.close()
+
+
+# --- Tables ----------------------------------------------------------------------------------------------------------
+
+
+def open_text_table(
+    location: str,
+    *,
+    input: str | None = None,
+    target: str | None = None,
+    group: str | None = None,
+    asked: Asked = AUTO,
+    notes: Sequence[str] = (),
+) -> TextSource:
+    """The texts of a table; or of the pair of tables, for training and for testing, of which it is the first.
+
+    Args:
+        location: a table, or a folder that holds one such pair and no other table.
+        input: the column of texts.
+        target: the column of labels.
+        group: the column of groups, or a regular expression on the row's place, whose first group counts.
+        asked: what the user says of the labels.
+        notes: sentences to begin with.
+
+    Raises:
+        DataError: not readable, columns that are not obvious, no usable rows, fewer than two classes.
+        RecipeError: a column that is not there.
+    """
+    parts = _paired(location)
+    names = AskedColumns(input, target, group)
+    set_aside: list[SetAside] = []
+    told: list[str] = []
+    rows: list[Row] = []
+    texts: dict[str, str] = {}
+    roles: Roles | None = None
+    for path, split in parts:
+        columns = read_columns(path, set_aside)
+        if roles is None:
+            roles, told = choose_columns(columns, path, names, _guesser(columns, path))
+        elif missing := [name for name in (roles.input, roles.target) if name not in columns.names]:
+            raise DataError(
+                f"{path!r}, which belongs to {parts[0][0]!r}, has no column {missing[0]!r}",
+                remedy="Give both tables the same columns, or move one of them elsewhere.",
+            )
+        used = roles if split is None else replace(roles, split=None)
+        found, row_notes = _rows_of_table(columns, used, path if split else "", texts, set_aside, several=asked.several)
+        rows += found if split is None else [replace(row, split=split) for row in found]
+        told += [note for note in row_notes if note not in told]
+    if not rows or roles is None:
+        first = f"; the first: {set_aside[0].key}: {set_aside[0].reason}" if set_aside else ""
+        raise DataError(f"no row of {location!r} can be used{first}", remedy=REMEDY)
+    giver = "the table gives" if len(parts) == 1 else "the two tables give"
+    settled = settle(rows, where=location, giver=giver, remedy="Is --target the column of labels?", asked=asked)
+    grouped = settled if roles.group or group is None else group_by_key(settled, compile_group(group))
+    pair_notes = [f"{os.path.basename(parts[1][0])!r} beside it is the test part"] if len(parts) == 2 else []
+    kept = {row.key: texts[row.key] for row in grouped.rows}
+    hints = [_hint(text) for text in kept.values()]
+    return TextSource(
+        name=short_name(location),
+        rows=grouped.rows,
+        set_aside=[*set_aside, *grouped.set_aside],
+        notes=[*notes, *pair_notes, *grouped.notes, *told, *_same_notes(hints), *reason_notes(set_aside)],
+        fingerprint=digest([rows_digest(grouped.rows), *hints]),
+        content_hints=hints,
+        texts=kept,
+        question=settled.question,
+    )
+
+
+def _rows_of_table(
+    columns: Columns, roles: Roles, path: str, texts: dict[str, str], set_aside: list[SetAside], *, several: bool
+) -> tuple[list[Row], list[str]]:
+    """The rows with a text and a label; `texts` gets the texts by key."""
+    prefix = f"{os.path.basename(path)}, " if path else ""
+    keys: dict[int, str] = {}
+    for number, value in enumerate(columns.values(roles.input)):
+        key = prefix + columns.places[number]
+        text = _text_of(value)
+        if text is None or not text.strip():
+            set_aside.append(SetAside(key=key, reason="its text is missing" if text is None else "its text is empty"))
+        else:
+            keys[number] = key
+            texts[key] = text
+    return labelled_rows(columns, roles, keys, set_aside, several=several)
+
+
+def _text_of(value: object) -> str | None:
+    """A text; None where it is missing (None, NaN). A number is the text that it is written as."""
+    if value is None or (isinstance(value, float) and value != value):
+        return None
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return value if isinstance(value, str) else str(value)
+
+
+def _hint(text: str) -> str:
+    """Equal for texts that differ in case and white space alone."""
+    plain = " ".join(text.casefold().split())
+    return hashlib.blake2b(plain.encode(errors="surrogatepass"), digest_size=12).hexdigest()
+
+
+def _same_notes(hints: Sequence[str]) -> list[str]:
+    if len(hints) > 1 and len(set(hints)) == 1:
+        return ["all texts are the same: nothing can be learnt from them; is --input the column of texts?"]
+    return []
+
+
+# --- Two tables that belong together ---------------------------------------------------------------------------------
+
+
+def _paired(location: str) -> list[tuple[str, Split | None]]:
+    """The table, with None; or the tables for training and for testing, with the parts that they are."""
+    if os.path.isdir(location):
+        pair = table_pair(location)
+        if pair is None:
+            raise DataError(
+                f"the folder {location!r} does not hold one pair of tables such as titles-train.csv, titles-test.csv",
+                remedy="Give the table itself.",
+            )
+        return [(pair[0], "train"), (pair[1], "test")]
+    folder, name = os.path.split(location)
+    other = _test_name(name)
+    beside = os.path.join(folder, other) if other else ""
+    if beside and os.path.isfile(beside):
+        return [(location, "train"), (beside, "test")]
+    return [(location, None)]
+
+
+def table_pair(folder: str) -> tuple[str, str] | None:
+    """The paths of the training and the test table, where the folder holds these two tables and no other."""
+    tables = sorted(name for name in os.listdir(folder) if extension_of(name) in TABLE_EXTENSIONS)
+    for name in tables:
+        other = _test_name(name)
+        if len(tables) == 2 and other in tables:
+            return os.path.join(folder, name), os.path.join(folder, other)
+    return None
+
+
+def _test_name(name: str) -> str:
+    """`a-test.csv` for `a-train.csv`; "" for a name without that word."""
+    match = list(_TRAIN_WORD.finditer(name))
+    if not match or extension_of(name) not in TABLE_EXTENSIONS:
+        return ""
+    last = match[-1]
+    return name[: last.start()] + _TEST_WORDS[last[0]] + name[last.end() :]
+
+
+# --- What a table holds ----------------------------------------------------------------------------------------------
+
+
+def kind_of_table(location: str, *, input: str | None = None) -> tuple[Literal["image", "sound", "text"], str]:
+    """What the rows of a table are, and why: files that it names, or texts that it holds.
+
+    Args:
+        location: of the table.
+        input: the column that the user named; the others are not looked at then.
+
+    Raises:
+        DataError: not readable.
+    """
+    columns = read_columns(location, [])
+    folder = os.path.dirname(os.path.abspath(location))
+    names = [input] if input is not None and input in columns.names else columns.names
+    for name in names:
+        values = [value for value in columns.heads[name] if isinstance(value, str) and value.strip()]
+        files = [value for value in values[:_LOOKED_AT] if _names_file(value, folder)]
+        if not files:
+            continue
+        sounds = sum(extension_of(value) in EXTENSIONS["sound"] for value in files)
+        pictures = sum(extension_of(value) in IMAGE_EXTENSIONS for value in files)
+        if sounds > pictures:
+            return "sound", f"the column {name!r} names sound files, such as {files[0]!r}"
+        return "image", f"the column {name!r} names files, such as {files[0]!r}"
+    return "text", f"no column names existing files: the rows are texts ({listed(names, 6)})"
+
+
+def _names_file(value: str, folder: str) -> bool:
+    path = value.strip()
+    return len(path) < 1000 and "\x00" not in path and os.path.isfile(os.path.join(folder, path))
+
+
+def _guesser(columns: Columns, location: str) -> Callable[[], tuple[str, str]]:
+    return lambda: _guess_texts(columns, location)
+
+
+def _guess_texts(columns: Columns, location: str) -> tuple[str, str]:
+    """The column of texts: by its name, or because its values are much longer and mostly different."""
+    free = [
+        name for name in columns.names if name.strip().lower() not in LABEL_NAMES and not _names_parts(columns, name)
+    ]
+    named = [name for known in _TEXT_NAMES for name in free if name.strip().lower() == known]
+    if named:
+        other = f", not in {listed(named[1:])}; --input changes that" if named[1:] else ""
+        return named[0], f"the texts stand in the column {named[0]!r}{other}"
+    lengths = {name: _length(columns.heads[name]) for name in free}
+    ranked = sorted((name for name in free if lengths[name]), key=lambda name: -lengths[name])
+    if ranked and (len(ranked) == 1 or lengths[ranked[0]] > _LONGER * lengths[ranked[1]]):
+        return ranked[0], f"the texts stand in the column {ranked[0]!r}, the one with the longest values"
+    examples = listed([f"{name} ({columns.heads[name][0]!r:.60})" for name in columns.names], 12)
+    what = "several could be" if ranked else "no column holds different texts"
+    raise DataError(
+        f"which column of {location!r} holds the texts is not obvious: {what}; columns and first values: {examples}",
+        remedy=f"{REMEDY} Names of files are relative to the table's folder.",
+    )
+
+
+def _names_parts(columns: Columns, name: str) -> bool:
+    values = [value for value in columns.heads[name] if value is not None]
+    return bool(values) and all(split_of(value) is not None for value in values)
+
+
+def _length(values: Sequence[object]) -> float:
+    """Mean number of characters; 0 for numbers, and for values that repeat as labels do."""
+    texts = [value for value in values if isinstance(value, str) and value.strip()]
+    words = [text for text in texts if not re.fullmatch(r"[-+0-9.,eE:/ ]+", text)]
+    if not words or len(words) < _MOSTLY * len(values) or len(set(words)) < _MOSTLY * len(words):
+        return 0.0
+    return sum(map(len, words)) / len(words)
+
+
+# --- Folders of .txt files -------------------------------------------------------------------------------------------
+
+
+def open_text_folder(location: str, *, group: str | None = None, notes: Sequence[str] = ()) -> TextFileSource:
+    """The .txt files of a folder, a zip or a tar archive, whose folders name the classes.
+
+    Args:
+        group: a regular expression on the row's key, whose first group names the row's group.
+        notes: sentences to begin with.
+
+    Raises:
+        DataError: not readable, no text files, no class folders, fewer than two classes.
+        RecipeError: the expression can't be used.
+    """
+    pattern = None if group is None else compile_group(group)
+    files = open_files(location)
+    try:
+        listing = _text_listing(files, location)
+        grouped = listing if pattern is None else group_by_key(listing, pattern)
+    except DataError:
+        files.close()
+        raise
+    hints = dict(zip(files.names, files.hints, strict=True))
+    return TextFileSource(
+        name=short_name(location),
+        rows=grouped.rows,
+        set_aside=[*files.set_aside, *grouped.set_aside],
+        notes=[*notes, *grouped.notes],
+        fingerprint=digest([files.fingerprint, rows_digest(grouped.rows)]),
+        content_hints=[hints[row.key] for row in grouped.rows],
+        files=files,
+    )
+
+
+def _text_listing(files: Files, location: str) -> Listing:
+    """The layout of the text files alone: it goes by names without their extension, which tells nothing there."""
+    sizes = dict(zip(files.names, files.sizes, strict=True))
+    names = [name for name in files.names if extension_of(name) == ".txt"]
+    others = [SetAside(key=name, reason="not a .txt file") for name in files.names if extension_of(name) != ".txt"]
+    if not names:
+        raise DataError(
+            f"there are no .txt files in {location!r}", remedy="Make one folder per class: good/1.txt, bad/1.txt"
+        )
+    stems = {name[: -len(extension_of(name))]: name for name in names}
+    listing = read_layout(
+        list(stems), [sizes[name] for name in stems.values()], where=location, is_image=lambda _: True
+    )
+    left_out = [f"{plural(len(others), 'file')} left out: not a .txt file"] if others else []
+    return replace(
+        listing,
+        rows=[replace(row, key=stems[row.key]) for row in listing.rows],
+        set_aside=[*others, *(SetAside(key=stems[one.key], reason=one.reason) for one in listing.set_aside)],
+        notes=[*(note.replace("image", "text") for note in listing.notes), *left_out],
+    )
