@@ -22,7 +22,18 @@ PREDICT: Final = (
     *("sources", "encoders", "models", "tasks", "modelfile", "predict"),
 )
 TRAIN: Final = (
-    *("decoding", "cache", "splits", "fitting", "targets", "dataset", "baseline", "augment", "batches"),
+    *(
+        "decoding",
+        "cache",
+        "splits",
+        "fitting",
+        "targets",
+        "dataset",
+        "baseline",
+        "text_baseline",
+        "augment",
+        "batches",
+    ),
     *("optim", "hardware", "ladder", "progress", "plan", "run", "training", "probing", "forecast"),
     *("previews", "evaluate", "final", "doctor", "explain", "report"),
     *("recipe", "tune", "cluster"),

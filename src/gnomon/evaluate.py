@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 import numpy as np
@@ -13,7 +14,7 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from . import chance
-from .baseline import MOST_ROWS, LinearModel, features_of, fit_linear, fit_ridge, fit_separately
+from .baseline import MOST_ROWS, features_of, fit_linear, fit_ridge, fit_separately
 from .dataset import Dataset
 from .modelfile import Model
 from .previews import preview
@@ -22,6 +23,7 @@ from .tasks import Classify, Regress, Tag
 from .tasks.regression_scores import r2_of, score_values
 from .tasks.scores import ClassScores, score, wilson
 from .tasks.tag_scores import micro_f1, score_labels
+from .text_baseline import TextBaseline
 from .types import Kind, Metric, Question, Split, Value
 
 MOST_MISTAKES: Final = 24
@@ -29,6 +31,7 @@ HEADLINES: Final[dict[Question, str]] = {"classify": "accuracy", "tag": "micro_f
 """The metric that a network and its baselines are compared by."""
 
 _MOST_POINTS: Final = 1000
+_MOST_TEXTS: Final = 20_000
 _FEATURES: Final[dict[Kind, str]] = {
     "image": "the picture averaged down to 12×12",
     "text": "the weights (TF-IDF) of its words and word pairs",
@@ -40,6 +43,10 @@ _METHODS: Final[dict[Question, str]] = {
     "tag": "a logistic regression for each label on",
     "regress": "ridge regression on",
 }
+
+
+_Linear: TypeAlias = Callable[[NDArray[np.int64]], NDArray[np.float32]]
+"""Rows of the data set → `(N, K)`, the linear model's outputs."""
 
 
 class Baseline(Value, frozen=True):
@@ -124,7 +131,7 @@ def _predict(dataset: Dataset, model: Model, part: Split) -> _Judged:
     return _Judged(averaged, single, dataset.labels[rows])
 
 
-def _evaluation(dataset: Dataset, model: Model, part: Split, judged: _Judged, linear: LinearModel) -> Evaluation:
+def _evaluation(dataset: Dataset, model: Model, part: Split, judged: _Judged, linear: _Linear) -> Evaluation:
     task, labels = model.header.task, judged.labels
     evaluation = Evaluation(
         rows=len(labels),
@@ -151,10 +158,10 @@ def _evaluation(dataset: Dataset, model: Model, part: Split, judged: _Judged, li
     return msgspec.structs.replace(evaluation, **change)
 
 
-def _baselines(dataset: Dataset, part: Split, labels: NDArray[Any], linear: LinearModel) -> dict[str, Baseline]:
+def _baselines(dataset: Dataset, part: Split, labels: NDArray[Any], linear: _Linear) -> dict[str, Baseline]:
     spec = dataset.spec
     what = f"{_METHODS[spec.question]} {_FEATURES[spec.kind]}"
-    said = linear.outputs(features_of(dataset.encoded, dataset.parts[part]).flatten(1))
+    said = linear(dataset.parts[part])
     if spec.question == "classify":
         commonest = int(np.argmax(spec.train_counts))
         return {
@@ -180,15 +187,24 @@ def _baselines(dataset: Dataset, part: Split, labels: NDArray[Any], linear: Line
     }
 
 
-def _fit_baseline(dataset: Dataset, seed: int) -> LinearModel:
+def _fit_baseline(dataset: Dataset, seed: int) -> _Linear:
+    spec = dataset.spec
+    if spec.kind == "text":
+        order = chance.permutation(seed, "baseline", 0, len(dataset.parts["train"]))[:_MOST_TEXTS]
+        rows = np.sort(dataset.parts["train"][order])
+        ids, labels = dataset.encoded.take(rows), dataset.labels[rows]
+        texts = TextBaseline(ids, labels, question=spec.question, num_outputs=len(spec.classes))
+        return lambda chosen: texts.outputs(dataset.encoded.take(chosen))
     order = chance.permutation(seed, "baseline", 0, len(dataset.parts["train"]))[:MOST_ROWS]
     rows = np.sort(dataset.parts["train"][order])
-    features = features_of(dataset.encoded, rows).flatten(1)
-    if dataset.spec.question == "regress":
-        return fit_ridge(features, dataset.labels[rows])
-    if dataset.spec.question == "tag":
-        return fit_separately(features, dataset.labels[rows])
-    return fit_linear(features, dataset.labels[rows], len(dataset.spec.classes))
+    features, labels = features_of(dataset.encoded, rows).flatten(1), dataset.labels[rows]
+    if spec.question == "regress":
+        linear = fit_ridge(features, labels)
+    elif spec.question == "tag":
+        linear = fit_separately(features, labels)
+    else:
+        linear = fit_linear(features, labels, len(spec.classes))
+    return lambda chosen: linear.outputs(features_of(dataset.encoded, chosen).flatten(1))
 
 
 def _predictions(dataset: Dataset, model: Model, judged: dict[Split, _Judged]) -> bytes:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from .ladder import describe_model, ladder
-from .models import Cnn, NetworkSummary
+from .ladder import describe_model, ladder, products_of
+from .models import NetworkSummary
 from .plan import Plan
 from .types import DataSpec, Decision, Value
 
@@ -133,10 +133,10 @@ def _with_more_time(plan: Plan, spec: DataSpec, trial: Trial, train_s: float, ti
     """The rung that the planner would take, if the cost of a step goes with the network's products."""
     seconds, name = train_s * times, plan.value_of("network")
     epochs = chosen = plan.steps * times * plan.batch / spec.num_train
-    if isinstance(plan.model, Cnn):
-        products = epochs * plan.model.products(spec.input_shape)
+    products = epochs * products_of(plan.model, spec)
+    if products:
         for rung in ladder(spec):
-            affordable = products / rung.model.products(spec.input_shape)
+            affordable = products / products_of(rung.model, spec)
             if affordable < epochs and affordable >= rung.passes:
                 name, chosen = describe_model(rung.model), affordable
     return _outlook(name, seconds, chosen, trial)

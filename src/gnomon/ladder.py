@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from .hardware import Format
-from .models import Cnn, ModelSpec
+from .models import Cnn, ModelSpec, TextCnn, WideDeep
 from .types import DataSpec
 
 _WIDTHS: Final = (
@@ -27,6 +27,9 @@ _EPOCHS: Final = (0.0, 0.5, 1.0, 2.3, 4.5, 10.0, 18.0, 40.0)
 _MOST_EPOCHS: Final = 40.0
 _MEAN_COST: Final = 0.76
 _HARDLY_MORE: Final = 1.2
+_MEMBERS: Final = ((1, 2.0), (2, 6.0), (4, 12.0), (8, 24.0), (16, 60.0))
+"""Networks for texts that answer together, and passes from which so many are better than fewer: each row of a batch
+trains one of them, and one that sees its rows more than about four times learns them by heart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +60,14 @@ class Rung:
         passes: over the training rows, from which on it is better than the rung below.
     """
 
-    model: Cnn
+    model: ModelSpec
     passes: float
 
 
 def ladder(spec: DataSpec) -> list[Rung]:
     """Networks of growing cost for this data, smallest first."""
+    if spec.kind == "text":
+        return networks_for_texts(spec)
     networks = networks_for_pictures(spec.input_shape)
     return [Rung(model, wanted_epochs(position, spec.num_train)) for position, model in enumerate(networks)]
 
@@ -84,14 +89,28 @@ def networks_for_pictures(input_shape: tuple[int, ...]) -> list[Cnn]:
     ]
 
 
+def networks_for_texts(spec: DataSpec) -> list[Rung]:
+    """Convolutions over words, more networks of them the more time; for classes, beside the linear model on words and groups of
+    them that small sets need.
+    """
+    if spec.question != "classify":
+        deep = [TextCnn(embedding=size, filters=size) for size in (32, 64, 128)]
+        return [Rung(network, passes) for network, passes in zip(deep, (0.0, 4.0, 8.0), strict=True)]
+    small, usual = (TextCnn(embedding=size, filters=size) for size in (32, 64))
+    return [
+        Rung(WideDeep(deep=small), 0.0),
+        *(Rung(WideDeep(deep=usual, members=members), passes) for members, passes in _MEMBERS),
+    ]
+
+
 def wanted_epochs(rung: int, rows: int) -> float:
     """Passes that a rung needs to be worth its cost; fewer rows must be seen more often."""
     return min(_MOST_EPOCHS, _EPOCHS[rung] * math.pow(_MEASURED_ROWS / max(1, rows), 0.75))
 
 
 def climb(
-    spec: DataSpec, left_s: float, *, probe: Callable[[Cnn], Speed], batch: int, most_s: float
-) -> tuple[Cnn, Speed, str]:
+    spec: DataSpec, left_s: float, *, probe: Callable[[ModelSpec], Speed], batch: int, most_s: float
+) -> tuple[ModelSpec, Speed, str]:
     """The network for this data and time, its speed, and why: up the ladder while the next one is worth it, or hardly
     costs more.
 
@@ -126,18 +145,35 @@ def climb(
 
 def describe_model(model: ModelSpec) -> str:
     """`cnn 16-64-128`."""
-    return f"cnn {'-'.join(map(str, model.widths))}" if isinstance(model, Cnn) else type(model).__name__.lower()
+    match model:
+        case Cnn():
+            return f"cnn {'-'.join(map(str, model.widths))}"
+        case TextCnn():
+            return f"textcnn {model.filters}×{len(model.widths)}"
+        case WideDeep(deep=None):
+            return "wide"
+        case WideDeep():
+            times = f"{model.members} × " if model.members > 1 else ""
+            return f"wide + {times}{describe_model(model.deep)}" if model.deep else "wide"
+        case _:
+            return type(model).__name__.lower()
+
+
+def products_of(model: ModelSpec, spec: DataSpec) -> int:
+    """Multiplications in one forward pass of a row; 0 where the model does not say."""
+    counts = getattr(model, "products", None)
+    return counts(spec.input_shape) if counts else 0
 
 
 def _first_rung(
-    spec: DataSpec, rungs: Sequence[Rung], probe: Callable[[Cnn], Speed], passes: Callable[[Speed], float]
+    spec: DataSpec, rungs: Sequence[Rung], probe: Callable[[ModelSpec], Speed], passes: Callable[[Speed], float]
 ) -> tuple[int, Speed]:
     """Where to begin: the highest rung that is worth it even if its products cost as much as those of the lowest.
 
     They cost less in larger networks, so that what is skipped would have been climbed over.
     """
     speed = probe(rungs[0].model)
-    products = [rung.model.products(spec.input_shape) for rung in rungs]
+    products = [products_of(rung.model, spec) for rung in rungs]
     worth = [
         position
         for position in range(1, len(rungs))

@@ -13,13 +13,13 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from .augment import Augment, ImageAugment, choose_augment, parse_augment
+from .augment import Augment, choose_augment, choose_text_augment, parse_augment, parse_text_augment
 from .batches import shrunk_side
 from .deadline import Deadline, spoken
 from .errors import DeadlineError
 from .hardware import Format, Hardware
 from .ladder import Probe, Speed, climb, describe_model, ladder
-from .models import Cnn, Imported, ModelSpec, Plain
+from .models import Cnn, Imported, ModelSpec, Plain, WideDeep
 from .optim import OptimizerSpec
 from .progress import Change
 from .tasks import Views
@@ -244,14 +244,16 @@ def _smoothing(spec: DataSpec, training: TrainingSpec, textbook: bool) -> float:
 def _with_dropout(model: ModelSpec, dropout: float) -> ModelSpec:
     if not dropout or isinstance(model, Imported):
         return model
+    if isinstance(model, WideDeep):
+        return msgspec.structs.replace(model, deep=model.deep and _with_dropout(model.deep, dropout))
     return msgspec.structs.replace(model, dropout=dropout)
 
 
 def _choose_batch(spec: DataSpec, training: TrainingSpec, optimizer: OptimizerSpec) -> tuple[int, Decision]:
     """A power of two from 16 to 256 rows.
 
-    Of pictures about 24 steps an epoch and at most 2 million pixels; of sequences, which are fewer and learn by smaller
-    steps, about 96 and at most 32,000 steps of time.
+    Of pictures about 24 steps an epoch and at most 2 million pixels; of texts as many steps; of recordings and series,
+    which are fewer and learn by smaller steps, about 96 and at most 32,000 steps of time.
     """
     if training.batch:
         return training.batch, Decision(name="batch", value=str(training.batch), reason="asked for")
@@ -261,7 +263,7 @@ def _choose_batch(spec: DataSpec, training: TrainingSpec, optimizer: OptimizerSp
     if spec.kind == "image":
         steps, by_size = 24, int(math.log2(_MOST_BATCH_PIXELS / math.prod(spec.input_shape[1:])))
     else:
-        steps, by_size = 96, int(math.log2(_MOST_BATCH_STEPS / spec.input_shape[0]))
+        steps, by_size = 24 if spec.kind == "text" else 96, int(math.log2(_MOST_BATCH_STEPS / spec.input_shape[0]))
     batch = 1 << max(4, min(8, by_size, round(math.log2(max(1, spec.num_train / steps)))))
     return batch, Decision(name="batch", value=str(batch), reason=reason)
 
@@ -425,10 +427,16 @@ def _choose_views(
 
 def _choose_augmentation(
     spec: DataSpec, training: TrainingSpec, symmetry: tuple[float, float], epochs: float
-) -> tuple[ImageAugment, Decision]:
+) -> tuple[Augment, Decision]:
     if training.augment == "auto":
+        if spec.kind == "text":
+            return choose_text_augment(spec.num_train, len(spec.classes))
         return choose_augment(spec.input_shape, symmetry, epochs)
-    augment = parse_augment(training.augment, spec.input_shape)
+    augment = (
+        parse_text_augment(training.augment)
+        if spec.kind == "text"
+        else parse_augment(training.augment, spec.input_shape)
+    )
     return augment, Decision(name="augmentation", value=training.augment, reason="asked for")
 
 

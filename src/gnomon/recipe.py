@@ -414,7 +414,7 @@ def _probe(rows: Rows, hardware: Hardware, module: nn.Module | None) -> Callable
     task = bind(rows.dataset.spec)
 
     def probe(model: ModelSpec, batch: int, number_format: Format) -> Speed:
-        made = build_model(model, rows, seed=0, device=hardware.device, module=module)
+        made = build_model(model, rows, seed=0, device=hardware.device, module=module, started=False)
         augment = PROBED[rows.dataset.spec.kind]
         return measure_speed(made, rows, task, batch=batch, number_format=number_format, augment=augment)
 

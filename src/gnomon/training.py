@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from . import chance
 from .batches import Passes, Rows, batch_of, in_order
 from .deadline import Deadline
+from .encoders import TextEncoder
 from .errors import RecipeError
 from .hardware import Format, kept_memory
 from .models import ModelSpec, channels_last, rows_to_start_from, start_from
@@ -89,18 +90,24 @@ def train_step(
     return losses.detach()
 
 
-def build_model(spec: ModelSpec, rows: Rows, *, seed: int, device: str, module: nn.Module | None = None) -> nn.Module:
+def build_model(
+    spec: ModelSpec, rows: Rows, *, seed: int, device: str, module: nn.Module | None = None, started: bool = True
+) -> nn.Module:
     """The network before its first step: random weights from the seed, and what begins from training rows.
 
-    A module that is given is copied instead of building one.
+    A module that is given is copied instead of building one. One that is not `started` has weights of chance alone,
+    enough to see how quick it is.
     """
     data = rows.dataset.spec
     torch.manual_seed(chance.key(seed, "weights"))
     model = spec.build(data.input_shape, len(data.classes)) if module is None else copy.deepcopy(module)
     count = rows_to_start_from(model, data.input_shape)
-    if count:
+    if count and started:
         chosen = chance.permutation(seed, "whitening", 0, len(rows))[:count]
-        start_from(model, rows.inputs(chosen).cpu(), rows.labels[torch.from_numpy(chosen)].cpu())
+        labels = rows.labels[torch.from_numpy(chosen)].cpu() if data.question == "classify" else None
+        encoder = rows.dataset.encoder
+        vocabulary = encoder.vocabulary if isinstance(encoder, TextEncoder) else ()
+        start_from(model, rows.inputs(chosen).cpu(), labels, vocabulary)
     return channels_last(model.to(device))
 
 

@@ -7,11 +7,25 @@ from typing import Final, TypeAlias
 
 from ..types import Kind
 from .image import ImageAugment, choose_augment, mirror_symmetry, parse_augment
+from .text import TextAugment, choose_text_augment, parse_text_augment
 
-Augment: TypeAlias = ImageAugment
+Augment: TypeAlias = ImageAugment | TextAugment
 """What a plan holds; its tag field `augment` tells several apart."""
 
-PROBED: Final[dict[Kind, Augment]] = {"image": ImageAugment(flip=True, shift=1)}
+PROBED: Final[dict[Kind, Augment]] = {
+    "image": ImageAugment(flip=True, shift=1),
+    "text": TextAugment(token_dropout=0.1),
+}
 """What a training step is timed with."""
 
-__all__ = ["PROBED", "Augment", "ImageAugment", "choose_augment", "mirror_symmetry", "parse_augment"]
+__all__ = [
+    "PROBED",
+    "Augment",
+    "ImageAugment",
+    "TextAugment",
+    "choose_augment",
+    "choose_text_augment",
+    "mirror_symmetry",
+    "parse_augment",
+    "parse_text_augment",
+]

@@ -69,18 +69,20 @@ def rows_to_start_from(module: nn.Module, input_shape: tuple[int, ...]) -> int:
     return 0
 
 
-def start_from(module: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, vocabulary: Sequence[str] = ()) -> None:
+def start_from(
+    module: nn.Module, inputs: torch.Tensor, labels: torch.Tensor | None, vocabulary: Sequence[str] = ()
+) -> None:
     """Set the weights that begin from training rows.
 
     Args:
         module: as built.
         inputs: rows as the network takes them.
-        labels: `(N,)` class indices.
+        labels: `(N,)` class indices; None where the rows have no classes.
         vocabulary: the tokens with the ids 2, 3, … of a text.
     """
     if isinstance(module, Network):
         whiten(module, inputs)
-    if isinstance(module, WideNetwork):
+    if isinstance(module, WideNetwork) and labels is not None:
         start_wide(module, inputs, labels, vocabulary)
     for part in module.modules():
         if isinstance(part, TextNetwork):
@@ -100,6 +102,8 @@ __all__ = [
     "Network",
     "NetworkSummary",
     "Plain",
+    "TextCnn",
+    "WideDeep",
     "channels_last",
     "describe_network",
     "model_named",

@@ -151,7 +151,7 @@ def _open_table(spec: SourceSpec, path: str, notes: Sequence[str]) -> Source:
     from .table import open_table
     from .texts import kind_of_table, open_text_table, table_pair
 
-    first = (table_pair(path) or (path,))[0]
+    first = ((os.path.isdir(path) and table_pair(path)) or (path,))[0]
     kind, why = (spec.kind, "") if spec.kind else kind_of_table(first, input=spec.input)
     told = [*notes, why] if why and kind != "image" else notes
     columns = {"input": spec.input, "target": spec.target, "group": spec.group}

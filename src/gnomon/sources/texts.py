@@ -40,6 +40,8 @@ _TEXT_NAMES: Final = (
     *("document", "tweet", "headline", "description", "question", "utterance"),
 )
 _LOOKED_AT: Final = 20
+_IDENTIFIER: Final = re.compile(r"[\x21-\x7e]{1,12}")
+"""What may be a text, but is more likely a number, a code or a name."""
 _MOSTLY: Final = 0.5
 _LONGER: Final = 1.5
 _TRAIN_WORD: Final = re.compile(r"(?<![A-Za-z])(train|TRAIN|Train|training|Training)(?![A-Za-z])")
@@ -259,7 +261,10 @@ def kind_of_table(location: str, *, input: str | None = None) -> tuple[Literal["
     names = [input] if input is not None and input in columns.names else columns.names
     for name in names:
         values = [value for value in columns.heads[name] if isinstance(value, str) and value.strip()]
-        files = [value for value in values[:_LOOKED_AT] if _names_file(value, folder)]
+        looked_at = values[:_LOOKED_AT]
+        files = [value for value in looked_at if _names_file(value, folder)] or [
+            value for value in looked_at if extension_of(value) in {*EXTENSIONS["sound"], *IMAGE_EXTENSIONS}
+        ]
         if not files:
             continue
         sounds = sum(extension_of(value) in EXTENSIONS["sound"] for value in files)
@@ -267,6 +272,8 @@ def kind_of_table(location: str, *, input: str | None = None) -> tuple[Literal["
         if sounds > pictures:
             return "sound", f"the column {name!r} names sound files, such as {files[0]!r}"
         return "image", f"the column {name!r} names files, such as {files[0]!r}"
+    if input in columns.names and not _length(columns.heads[str(input)]):
+        return "image", f"the column {input!r} holds no texts"
     return "text", f"no column names existing files: the rows are texts ({listed(names, 6)})"
 
 
@@ -293,7 +300,12 @@ def _guess_texts(columns: Columns, location: str) -> tuple[str, str]:
     if ranked and (len(ranked) == 1 or lengths[ranked[0]] > _LONGER * lengths[ranked[1]]):
         return ranked[0], f"the texts stand in the column {ranked[0]!r}, the one with the longest values"
     examples = listed([f"{name} ({columns.heads[name][0]!r:.60})" for name in columns.names], 12)
-    what = "several could be" if ranked else "no column holds different texts"
+    if not ranked:
+        raise DataError(
+            f"no column of {location!r} holds texts or names existing files; columns and first values: {examples}",
+            remedy=f"{REMEDY} Names of files are relative to the table's folder.",
+        )
+    what = "several could be"
     raise DataError(
         f"which column of {location!r} holds the texts is not obvious: {what}; columns and first values: {examples}",
         remedy=f"{REMEDY} Names of files are relative to the table's folder.",
@@ -310,6 +322,8 @@ def _length(values: Sequence[object]) -> float:
     texts = [value for value in values if isinstance(value, str) and value.strip()]
     words = [text for text in texts if not re.fullmatch(r"[-+0-9.,eE:/ ]+", text)]
     if not words or len(words) < _MOSTLY * len(values) or len(set(words)) < _MOSTLY * len(words):
+        return 0.0
+    if all(_IDENTIFIER.fullmatch(word) for word in words):
         return 0.0
     return sum(map(len, words)) / len(words)
 
