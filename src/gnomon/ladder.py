@@ -90,8 +90,8 @@ def networks_for_pictures(input_shape: tuple[int, ...]) -> list[Cnn]:
 
 
 def networks_for_texts(spec: DataSpec) -> list[Rung]:
-    """Convolutions over words, more networks of them the more time; for classes, beside the linear model on words and groups of
-    them that small sets need.
+    """Convolutions over words, more networks of them the more time; for classes, beside the linear model on words and
+    groups of them that small sets need.
     """
     if spec.question != "classify":
         deep = [TextCnn(embedding=size, filters=size) for size in (32, 64, 128)]
