@@ -67,12 +67,15 @@ class TextBaseline:
 
 def _fitted(features: Any, labels: NDArray[Any], question: Question) -> Any:
     from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.multiclass import OneVsRestClassifier
 
     if question == "regress":
         return Ridge(alpha=_RIDGE).fit(features, labels)
     if len(np.unique(labels)) == 1:
         return 1.0 if labels[0] else -1.0
-    return LogisticRegression(C=_INVERSE_PENALTY, max_iter=200).fit(features, labels.astype(np.int64))
+    one = LogisticRegression(C=_INVERSE_PENALTY, solver="liblinear", dual=True, random_state=0)
+    several = len(np.unique(labels)) > 2  # one against the rest: a tenth of the time of all together
+    return (OneVsRestClassifier(one) if several else one).fit(features, labels.astype(np.int64))
 
 
 def _columns(labels: NDArray[Any]) -> list[NDArray[Any]]:
