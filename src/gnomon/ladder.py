@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from .hardware import Format
-from .models import Cnn, ModelSpec, TextCnn, WideDeep
+from .models import Cnn, Crnn, ModelSpec, Rnn, TextCnn, WideDeep
 from .types import DataSpec
 
 _WIDTHS: Final = (
@@ -150,6 +150,12 @@ def describe_model(model: ModelSpec) -> str:
             return f"cnn {'-'.join(map(str, model.widths))}"
         case TextCnn():
             return f"textcnn {model.filters}×{len(model.widths)}"
+        case Rnn():
+            size = f"{model.layers} × {model.width}" if model.layers > 1 else f"{model.width}"
+            return f"{'bidirectional ' if model.bidirectional else ''}{model.cell} {size}"
+        case Crnn():
+            widths = "-".join(map(str, model.widths))
+            return f"crnn {widths}, {model.cell} {model.units}" if model.cell else f"seqcnn {widths}"
         case WideDeep(deep=None):
             return "wide"
         case WideDeep():

@@ -204,7 +204,11 @@ def _add_data_options(group: Any) -> None:
 
 
 def _add_network_options(group: Any) -> None:
-    group.add_argument("--model", help="cnn (sized by the plan), plain (the textbook's), or package.module:Name [cnn]")
+    group.add_argument(
+        "--model",
+        help="auto; for pictures cnn, plain (the textbook's); for texts wide, wide-deep, textcnn; for recordings and "
+        "series seqcnn, crnn; for all but pictures rnn, gru, lstm; or package.module:Name",
+    )
     group.add_argument("--widths", type=_widths, metavar="A-B-C", help="cnn: filters of each stage, such as 32-64-128")
     group.add_argument(
         "--optimizer",

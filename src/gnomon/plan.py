@@ -19,7 +19,7 @@ from .deadline import Deadline, spoken
 from .errors import DeadlineError
 from .hardware import Format, Hardware
 from .ladder import Probe, Speed, climb, describe_model, ladder
-from .models import Cnn, Imported, ModelSpec, Plain, WideDeep
+from .models import SIZED_BY_PLAN, Cnn, Imported, ModelSpec, Plain, WideDeep, fitted_to
 from .optim import OptimizerSpec
 from .progress import Change
 from .tasks import Views
@@ -279,6 +279,8 @@ def _choose_model(
 ) -> tuple[ModelSpec, Speed, Format, tuple[Decision, ...]]:
     """The largest rung that sees the rows often enough, climbing from the smallest: dear ones are not even tried."""
     number_format = _usual_format(spec, hardware) if training.format == "auto" else training.format
+    asked = model and fitted_to(model, spec.kind)
+    model = None if asked == SIZED_BY_PLAN else asked
     if model is not None:
         chosen, speed, reason = model, probe(model, batch, number_format), "asked for"
     elif not deadline.is_set:

@@ -3,6 +3,8 @@
 plain      the textbook network: convolution 32-64-64, max-pooling, dense 64
 cnn        whitened stem, stages of 3×3 convolutions; scaled by width, depth and input size
 textcnn    convolutions over the words of a text
+rnn        recurrent layers over texts, recordings and series: Elman's, GRU, LSTM
+crnn       convolutions over recordings and series, and a recurrent layer over what they find
 wide-deep  weights of words and word groups, alone or beside a deep network
 imported   a module of the user's own, `package.module:Name`
 """
@@ -10,23 +12,27 @@ imported   a module of the user's own, `package.module:Name`
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol, TypeAlias
 
+import msgspec
 import torch
 from torch import nn
 
 from ..errors import RecipeError, nearest
+from ..types import NOUNS, Kind
 from .cnn import Cnn, Network, whiten
+from .crnn import Crnn
 from .describe import NetworkSummary, describe_network
 from .imported import Imported
 from .neighbours import start_from_neighbours
 from .plain import Plain
+from .rnn import RecurrentNetwork, Rnn
 from .textcnn import TextCnn, TextNetwork
 from .wide import WideDeep, WideNetwork
 from .wide_start import start_wide
 
-ModelSpec: TypeAlias = Plain | Cnn | TextCnn | WideDeep | Imported
+ModelSpec: TypeAlias = Plain | Cnn | TextCnn | Rnn | Crnn | WideDeep | Imported
 """What a recipe and a model file may name. The tag field `model` tells them apart."""
 
 
@@ -42,11 +48,34 @@ _WHITENING_ROWS: Final = 512
 _WHITENING_PIXELS: Final = 2**19
 _COUNTED_ROWS: Final = 200_000
 _COUNTED_STEPS: Final = 2**25
-_NAMED: dict[str, ModelSpec | None] = {"auto": None, "cnn": None, "plain": Plain()}
+SIZED_BY_PLAN: Final = Cnn(widths=())
+"""Some `Cnn`; which one is for the plan to say."""
+_NAMED: Final[Mapping[str, ModelSpec | None]] = {
+    "auto": None,
+    "cnn": SIZED_BY_PLAN,
+    "plain": Plain(),
+    "textcnn": TextCnn(),
+    "wide": WideDeep(),
+    "wide-deep": WideDeep(deep=TextCnn(embedding=64, filters=64), members=4),
+    "rnn": Rnn(cell="rnn"),
+    "gru": Rnn(cell="gru"),
+    "lstm": Rnn(cell="lstm"),
+    "seqcnn": Crnn(cell=None),
+    "crnn": Crnn(),
+}
+_SEQUENCES: Final[tuple[Kind, ...]] = ("sound", "series")
+_KINDS: Final[Mapping[type, tuple[Kind, ...]]] = {
+    Plain: ("image",),
+    Cnn: ("image",),
+    TextCnn: ("text",),
+    WideDeep: ("text",),
+    Rnn: ("text", *_SEQUENCES),
+    Crnn: _SEQUENCES,
+}
 
 
 def model_named(name: str) -> ModelSpec | None:
-    """What a user means by a model's name; None leaves the size to the plan.
+    """What a user means by a model's name; None leaves the choice to the plan.
 
     Raises:
         RecipeError: neither a known name nor `package.module:Name`.
@@ -60,11 +89,34 @@ def model_named(name: str) -> ModelSpec | None:
     return Imported(name=name)
 
 
+def fitted_to(model: ModelSpec, kind: Kind) -> ModelSpec:
+    """The model with what follows from the kind of data: whether steps are tokens, what filters go over.
+
+    Raises:
+        RecipeError: it is for other kinds.
+    """
+    kinds = _KINDS.get(type(model))
+    if kinds is not None and kind not in kinds:
+        name = str(model.__struct_config__.tag)
+        able = [other for other, spec in _NAMED.items() if spec is None or kind in _KINDS[type(spec)]]
+        raise RecipeError(
+            f"the model {name} is for {' and '.join(NOUNS[other][1] for other in kinds)}, not for {NOUNS[kind][1]}",
+            remedy=f"For these there are: {', '.join(able)}; or package.module:Name.",
+        )
+    if isinstance(model, Rnn):
+        return msgspec.structs.replace(model, tokens=kind == "text")
+    if isinstance(model, Crnn):
+        return msgspec.structs.replace(model, dimensions=2 if kind == "sound" else 1)
+    if isinstance(model, WideDeep) and isinstance(model.deep, Rnn):
+        return msgspec.structs.replace(model, deep=msgspec.structs.replace(model.deep, tokens=True))
+    return model
+
+
 def rows_to_start_from(module: nn.Module, input_shape: tuple[int, ...]) -> int:
     """How many training rows `start_from` wants; 0 for a network whose weights begin from nothing but chance."""
     if isinstance(module, Network):
         return min(_WHITENING_ROWS, max(16, _WHITENING_PIXELS // math.prod(input_shape[1:])))
-    if isinstance(module, WideNetwork | TextNetwork):
+    if isinstance(module, WideNetwork | TextNetwork) or (isinstance(module, RecurrentNetwork) and module.embedding):
         return min(_COUNTED_ROWS, _COUNTED_STEPS // input_shape[0])
     return 0
 
@@ -85,7 +137,7 @@ def start_from(
     if isinstance(module, WideNetwork) and labels is not None:
         start_wide(module, inputs, labels, vocabulary)
     for part in module.modules():
-        if isinstance(part, TextNetwork):
+        if isinstance(part, TextNetwork | RecurrentNetwork) and part.embedding is not None:
             start_from_neighbours(part.embedding, inputs)
 
 
@@ -95,17 +147,21 @@ def channels_last(module: nn.Module) -> nn.Module:
 
 
 __all__ = [
+    "SIZED_BY_PLAN",
     "Builds",
     "Cnn",
+    "Crnn",
     "Imported",
     "ModelSpec",
     "Network",
     "NetworkSummary",
     "Plain",
+    "Rnn",
     "TextCnn",
     "WideDeep",
     "channels_last",
     "describe_network",
+    "fitted_to",
     "model_named",
     "whiten",
 ]

@@ -7,8 +7,8 @@
 The gates stand in PyTorch's order, so that its fused kernels can take over: always for the LSTM, which reaches oneDNN
 on a processor, and on an accelerator for all. For the other two PyTorch has no such kernel on a processor and runs
 about a dozen small operations a step, forward and backward. Here the product with the inputs is one for all steps;
-what is left of a step writes into memory that was allocated once (GRU: five operations, Elman: two); and backward, what does
-not hang on the step after it is multiplied for many steps at once, so that four and two operations are left.
+what is left of a step writes into memory that was allocated once (GRU: five operations, Elman: two); backward, what
+does not hang on the step after it is multiplied for many steps at once, so that four and two operations are left.
 `benchmarks/sequences.py` measures it.
 
 Padding stands behind a row's steps, and nothing has to be held over it: outputs there are set to 0, so that no gradient

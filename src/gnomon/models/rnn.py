@@ -8,8 +8,9 @@ The Elman network is the textbook's: h_t = tanh(W_xh·x_t + W_hh·h_{t−1} + b)
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
+import msgspec
 import torch
 from torch import Tensor, nn
 
@@ -38,7 +39,7 @@ class Rnn(Value, tag="rnn", tag_field="model", frozen=True):
 
     cell: Cell = "lstm"
     width: int = 128
-    layers: int = 1
+    layers: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
     bidirectional: bool = True
     pooling: Pooling = "max"
     tokens: bool | None = None

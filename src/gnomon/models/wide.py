@@ -19,9 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from ..types import Value
+from .rnn import Rnn
 from .textcnn import TextCnn
 
-Deep: TypeAlias = TextCnn
+Deep: TypeAlias = TextCnn | Rnn
 """What may stand beside the wide part."""
 
 _PRIME: Final = 2**31 - 1
