@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from .hardware import Format
 from .models import Cnn, Crnn, ModelSpec, Rnn, TextCnn, WideDeep
@@ -30,6 +30,14 @@ _HARDLY_MORE: Final = 1.2
 _MEMBERS: Final = ((1, 2.0), (2, 6.0), (4, 12.0), (8, 24.0), (16, 60.0))
 """Networks for texts that answer together, and passes from which so many are better than fewer: each row of a batch
 trains one of them, and one that sees its rows more than about four times learns them by heart."""
+
+_SEQUENCE_RUNGS: Final = (
+    ((16, 32), 32, 0.0),
+    ((16, 32, 64), 64, 10.0),
+    ((32, 64, 128), 128, 20.0),
+    ((64, 128, 256), 256, 80.0),
+)
+"""Filters of the stages and units of the recurrent layer, and passes from which so many are better than fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,8 @@ def ladder(spec: DataSpec) -> list[Rung]:
     """Networks of growing cost for this data, smallest first."""
     if spec.kind == "text":
         return networks_for_texts(spec)
+    if spec.kind != "image":
+        return networks_for_sequences(spec)
     networks = networks_for_pictures(spec.input_shape)
     return [Rung(model, wanted_epochs(position, spec.num_train)) for position, model in enumerate(networks)]
 
@@ -100,6 +110,15 @@ def networks_for_texts(spec: DataSpec) -> list[Rung]:
     return [
         Rung(WideDeep(deep=small), 0.0),
         *(Rung(WideDeep(deep=usual, members=members), passes) for members, passes in _MEMBERS),
+    ]
+
+
+def networks_for_sequences(spec: DataSpec) -> list[Rung]:
+    """Convolutions and a recurrent layer, over time and bands for recordings, over time for series."""
+    dimensions: Literal[1, 2] = 2 if spec.kind == "sound" else 1
+    return [
+        Rung(Crnn(widths=widths, units=units, dimensions=dimensions), passes)
+        for widths, units, passes in _SEQUENCE_RUNGS
     ]
 
 

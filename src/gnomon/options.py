@@ -222,7 +222,7 @@ def _add_network_options(group: Any) -> None:
     group.add_argument("--warmup", type=_share, metavar="SHARE", help="share of the steps in which the rate rises [0]")
     group.add_argument("--average", choices=("none", "ema"), help="of the weights [ema; plain: none]")
     group.add_argument("--batch", type=_positive, help="rows of a step")
-    group.add_argument("--augment", metavar="NAMES", help="none, or of flip,shift,cutout,mixup; shift=3 [by the data]")
+    group.add_argument("--augment", metavar="NAMES", help="none, or names with strengths: shift=3,cutout [by the data]")
     group.add_argument("--dropout", type=_share, help="[0]")
     group.add_argument("--label-smoothing", type=_share, help="[0.1; plain: 0]")
     group.add_argument("--balance", choices=("auto", "none", "weights"), help="weigh classes in the loss [auto]")

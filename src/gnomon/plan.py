@@ -13,7 +13,15 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from .augment import Augment, choose_augment, choose_text_augment, parse_augment, parse_text_augment
+from .augment import (
+    Augment,
+    choose_augment,
+    choose_sequence_augment,
+    choose_text_augment,
+    parse_augment,
+    parse_sequence_augment,
+    parse_text_augment,
+)
 from .batches import shrunk_side
 from .deadline import Deadline, spoken
 from .errors import DeadlineError
@@ -431,15 +439,18 @@ def _choose_augmentation(
     spec: DataSpec, training: TrainingSpec, symmetry: tuple[float, float], epochs: float
 ) -> tuple[Augment, Decision]:
     if training.augment == "auto":
+        if spec.kind == "image":
+            return choose_augment(spec.input_shape, symmetry, epochs)
         if spec.kind == "text":
             return choose_text_augment(spec.num_train, len(spec.classes))
-        return choose_augment(spec.input_shape, symmetry, epochs)
-    augment = (
-        parse_text_augment(training.augment)
-        if spec.kind == "text"
-        else parse_augment(training.augment, spec.input_shape)
-    )
-    return augment, Decision(name="augmentation", value=training.augment, reason="asked for")
+        return choose_sequence_augment(spec.kind, spec.num_train)
+    return _parsed(training.augment, spec), Decision(name="augmentation", value=training.augment, reason="asked for")
+
+
+def _parsed(augment: str, spec: DataSpec) -> Augment:
+    if spec.kind == "image":
+        return parse_augment(augment, spec.input_shape)
+    return parse_text_augment(augment) if spec.kind == "text" else parse_sequence_augment(augment, spec.kind)
 
 
 def _class_weights(spec: DataSpec, training: TrainingSpec) -> tuple[tuple[float, ...], Decision]:
