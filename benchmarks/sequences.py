@@ -1,0 +1,129 @@
+"""What a forward and backward pass of a recurrent layer costs: Gnomon's, PyTorch's own, TensorFlow's and JAX's.
+
+    python benchmarks/sequences.py [--rounds 5] [--lengths 32,128,1000]
+
+Milliseconds, the least of all rounds; the programs take turns, so that a disturbance meets them all. `padded` and
+`packed` are `torch.nn.RNN`, `GRU` and `LSTM` as usually written. `equal` rows all have the full length; of `mixed` rows
+the lengths are spread evenly from a quarter to the whole, which only Gnomon and the packed
+module leave out correctly. The nearest other is the quickest program that is correct on such rows.
+TensorFlow and JAX run where `make bench-peers` has installed them, each in a process of its own, on equal rows.
+"""
+
+import argparse
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from gnomon.hardware import kept_memory, measure_hardware
+from gnomon.models.recurrence import Cell, Recurrent
+
+HERE = Path(__file__).resolve().parent
+PEERS_PYTHON = HERE.parent / ".venv-peers" / "bin" / "python"
+CLASSES: dict[Cell, Any] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+NAMES = {"rnn": "Elman", "gru": "GRU", "lstm": "LSTM"}
+SIZES = {32: (64, 64, 128), 128: (64, 64, 128), 1000: (16, 64, 128)}
+
+
+class Peer:
+    """Another library in a process of its own."""
+
+    def __init__(self, stack: ExitStack, library: str) -> None:
+        command = [str(PEERS_PYTHON), str(HERE / "peers" / "steps.py"), library]
+        pipe = subprocess.PIPE
+        self.process = stack.enter_context(
+            subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True)
+        )
+
+    def seconds(self, asked: dict[str, Any]) -> float:
+        assert self.process.stdin is not None, "started with pipes"
+        assert self.process.stdout is not None, "started with pipes"
+        self.process.stdin.write(json.dumps(asked) + "\n")
+        self.process.stdin.flush()
+        return float(json.loads(self.process.stdout.readline()))
+
+
+def timed(work: Callable[[], torch.Tensor]) -> float:
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        work().sum().backward()  # type: ignore[no-untyped-call]
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def programs(cell: Cell, rows: int, steps: int, inputs: int, width: int, mixed: bool) -> dict[str, Callable[[], float]]:
+    torch.manual_seed(0)
+    given = torch.randn(rows, steps, inputs, requires_grad=True)
+    lengths = torch.linspace(steps // 4, steps, rows).long() if mixed else torch.full((rows,), steps)
+    own, theirs = Recurrent(cell, inputs, width), CLASSES[cell](inputs, width, batch_first=True)
+
+    def packed() -> torch.Tensor:
+        pack = pack_padded_sequence(given, lengths, batch_first=True, enforce_sorted=False)
+        return pad_packed_sequence(theirs(pack)[0], batch_first=True)[0]
+
+    def shortened() -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return own(given, lengths)
+
+    return {
+        "gnomon": lambda: timed(lambda: own(given, lengths)),
+        "gnomon bf16": lambda: timed(shortened),
+        "padded": lambda: timed(lambda: theirs(given)[0]),
+        "packed": lambda: timed(packed),
+    }
+
+
+def compared(
+    lengths: list[int], rounds: int, peers: dict[str, Peer]
+) -> Iterator[tuple[str, int, str, dict[str, float]]]:
+    for steps in lengths:
+        rows, inputs, width = SIZES.get(steps, (64, 64, 128))
+        for cell in CLASSES:
+            for mixed in (False, True):
+                asked = {"cell": cell, "rows": rows, "steps": steps, "inputs": inputs, "width": width}
+                work = programs(cell, rows, steps, inputs, width, mixed)
+                if not mixed:
+                    work |= {name: partial(peer.seconds, asked) for name, peer in peers.items()}
+                times: dict[str, list[float]] = {name: [] for name in work}
+                for _ in range(rounds):
+                    for name, measure in work.items():
+                        times[name].append(measure())
+                yield cell, steps, "mixed" if mixed else "equal", {name: min(all) for name, all in times.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--lengths", default="32,128,1000")
+    chosen = parser.parse_args()
+    hardware = measure_hardware(device="cpu", threads=None)
+    print(f"{hardware.threads} threads, PyTorch {torch.__version__}")
+    with ExitStack() as stack:
+        stack.enter_context(kept_memory())
+        peers = {name: Peer(stack, name) for name in ("tensorflow", "jax")} if PEERS_PYTHON.exists() else {}
+        columns = ["gnomon", "gnomon bf16", "padded", "packed", *peers]
+        print("| layer | steps | rows | " + " | ".join(columns) + " | padded / gnomon | nearest other / gnomon |")
+        print("|" + "---|" * (5 + len(columns)))
+        for cell, steps, kind, times in compared(
+            [int(part) for part in chosen.lengths.split(",")], chosen.rounds, peers
+        ):
+            told = [f"{1000 * times[name]:.1f}" if name in times else "" for name in columns]
+            right = [name for name in times if "gnomon" not in name and (name != "padded" or kind == "equal")]
+            others = min(times[name] for name in right)
+            ratios = f"{times['padded'] / times['gnomon']:.2f} | {others / times['gnomon']:.2f}"
+            print(f"| {NAMES[cell]} | {steps} | {kind} | {' | '.join(told)} | {ratios} |", flush=True)
+        for peer in peers.values():
+            peer.process.kill()
+
+
+if __name__ == "__main__":
+    main()
