@@ -67,7 +67,13 @@ def test_a_series_in_many_forms(raw: Any) -> None:
 
 def test_one_channel_as_a_line_of_numbers_or_a_column() -> None:
     encoder = SeriesEncoder(channels=("value",), length=8, header=False)
-    for raw in (np.array([1, 2, 4]), np.array([[1.0], [2], [4]]), b"1\n2\n4\n", "value\n1\n2\n4", np.array([1, 2, 4], "u1")):
+    for raw in (
+        np.array([1, 2, 4]),
+        np.array([[1.0], [2], [4]]),
+        b"1\n2\n4\n",
+        "value\n1\n2\n4",
+        np.array([1, 2, 4], "u1"),
+    ):
         assert steps_of(encoder, raw).tolist() == [[1], [2], [4]]
     assert steps_of(encoder, np.array([True, False])).tolist() == [[1], [0]]
     assert steps_of(encoder, b"1\n\n3\n").tolist() == [[1], [2], [3]]  # a blank line is a step that is missing
@@ -95,7 +101,10 @@ def test_files_without_names_are_read_in_order_and_a_line_of_names_is_passed_ove
         (b"x y\n1,2\n", "has no channels 'x', 'y': its first line names 'x y'"),
         (b"x,y\n1,2\n1,-inf\n", "holds an infinite value, in step 2 of the channel 'y'"),
         (b"x,y\n1,2\n1e400,3\n", "holds an infinite value, in step 2 of the channel 'x'"),
-        (np.array([[1, 2], [3, -1e39]]), r"holds the value -1e\+39, too large for float32, in step 2 of the channel 'y'"),
+        (
+            np.array([[1, 2], [3, -1e39]]),
+            r"holds the value -1e\+39, too large for float32, in step 2 of the channel 'y'",
+        ),
         (np.zeros((3, 5)), "has 5 channels, where 2 are expected"),
         (np.zeros(4), "has 1 channel, where 2 are expected"),
         (np.zeros((2, 2, 2)), r"has the shape \(2, 2, 2\)"),
@@ -150,7 +159,7 @@ def test_inputs_are_scaled_marked_and_zero_on_padding() -> None:
     encoder = SeriesEncoder(channels=("x", "y"), length=8, mean=(3.0, -1.0), std=(7.0, 0.5))
     stored = np.stack([encoder.encode(row) for row in rows])
     inputs = encoder.inputs(torch.from_numpy(stored)).numpy()
-    assert (inputs.dtype, inputs.shape) == (np.float32, (4, 8, 3))
+    assert (inputs.dtype.name, inputs.shape) == ("float32", (4, 8, 3))
     assert encoder.lengths(stored).tolist() == [1, 5, 8, 8]
     for row, found in zip(rows, inputs, strict=True):
         kept = row[:8]
@@ -246,7 +255,8 @@ def test_what_series_lack_is_said() -> None:
 
 def test_which_columns_of_files_are_channels() -> None:
     files = [
-        f"time,,x,note,y,date,t,empty,rare\n0,0,{n},a,5,2020-01-01,3,,1\n1,1,{n + 1},b,6,2020-01-02,2,,1\n" for n in range(3)
+        f"time,,x,note,y,date,t,empty,rare\n0,0,{n},a,5,2020-01-01,3,,1\n1,1,{n + 1},b,6,2020-01-02,2,,1\n"
+        for n in range(3)
     ]
     files = [files[0], *(file.replace(",rare", "").replace(",1\n", "\n") for file in files[1:])]
     encoder, _, notes = choose_series(files)
@@ -270,7 +280,8 @@ def test_one_bad_file_decides_nothing_and_bad_files_alone_are_an_error() -> None
     good = "x,y\n1,2\n3,5\n"
     encoder = choose_series([b"\x00" * 2000, "", "x,y\n1,abc\n", "1,2\n", good, good, np.zeros(0).tobytes()])[0]
     assert encoder.channels == ("x", "y")
-    for raws in ([], ["", b"\xff"], ["name,place\na,b\n"], ["x,y\n1\n"], [np.full((2, 2), np.inf)]):
+    bad: list[list[Any]] = [[], ["", b"\xff"], ["name,place\na,b\n"], ["x,y\n1\n"], [np.full((2, 2), np.inf)]]
+    for raws in bad:
         with pytest.raises(DataError, match=r"no training series can be read|no column of the files can be a channel"):
             choose_series(raws)
 
@@ -300,5 +311,3 @@ def test_mean_and_deviation_leave_out_padding_and_missing_channels_and_nothing_e
     assert encoder.std[3] == 1
     assert has_statistics(encoder)
     assert preview(encoder, encoded.take(np.array([0]))[0]).png
-
-

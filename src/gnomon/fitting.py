@@ -72,8 +72,8 @@ def _readable(source: Source, train: NDArray[np.int64]) -> Iterator[Raw]:
 def with_statistics(encoder: Encoder, encoded: EncodedRows, train: NDArray[np.int64], seed: int) -> Encoder:
     """With mean and deviation per channel over up to 4,096 training rows, a bounded number at a time, in float64.
 
-    What is missing (NaN: padding, and channels without a value) is left out; a channel that nowhere has a value has mean
-    0. The deviation is 1 where a channel is constant.
+    What is missing (NaN: padding, and channels without a value) is left out; a channel that nowhere has a value has the
+    mean 0. The deviation of a constant channel is 1.
     """
     if isinstance(encoder, TextEncoder):
         return encoder

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -14,13 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RowError
+from ..sources.cells import no_number, number, shortened
 from ..types import listed
 
-MISSING: Final = frozenset(("", "nan", "na", "n/a", "null", "none", "?"))
-"""What stands in a cell, in small letters, where a value is missing."""
-
 _SIGNS: Final = ("\t", ";", ",")
-_LONGEST_SHOWN: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +30,6 @@ class Lines:
 
     cells: Sequence[Sequence[str]]
     places: Sequence[int]
-
-
-def number(cell: str) -> float | None:
-    """The number in a cell: NaN where it is missing, None where there is something else."""
-    try:
-        return float(cell)
-    except ValueError:
-        return math.nan if cell.strip().lower() in MISSING else None
 
 
 def cut(text: str, *, most: int | None = None) -> Lines:
@@ -134,11 +122,6 @@ def _quotes(names: Sequence[str]) -> str:
     return listed([repr(shortened(name)) for name in names], 6)
 
 
-def shortened(text: str) -> str:
-    """A cell as a message shows it."""
-    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
-
-
 def _uneven(body: Lines, width: int) -> RowError:
     place, count = next(
         (place, len(cells)) for place, cells in zip(body.places, body.cells, strict=True) if len(cells) != width
@@ -152,10 +135,6 @@ def _with_missing(body: Lines, places: Sequence[int], names: Sequence[str]) -> l
         read = [number(cells[place]) for place in places]
         if None in read:
             channel = read.index(None)
-            hint = " (a number is written with a point)" if "," in cells[places[channel]] else ""
-            raise RowError(
-                f"holds {shortened(cells[places[channel]])!r} in line {line}, where a number should stand{hint}; "
-                f"channel {names[channel]!r}"
-            )
+            raise RowError(no_number(cells[places[channel]], f"line {line}", names[channel]))
         values.append([value for value in read if value is not None])
     return values

@@ -23,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, RowError
+from ..sources.cells import number, shortened
 from ..types import Count, Decision, Raw, Value, listed, plural
-from .numbers import Lines, cut, number, read_columns, shortened
+from .numbers import Lines, cut, read_columns
 from .text import read_text
 
 if TYPE_CHECKING:
@@ -136,15 +137,17 @@ def _columns_of_array(raw: NDArray[Any], channels: Sequence[str]) -> NDArray[np.
         missing = [name for name in channels if name not in raw.dtype.names]
         if missing or raw.ndim != 1:
             raise RowError(f"has no channel {missing[0]!r}" if missing else f"has the shape {raw.shape}, not (T,)")
-        raw = np.stack([raw[name] for name in channels], axis=1)
-    if raw.ndim not in (1, 2):
+        columns = [raw[name] for name in channels]
+    elif raw.ndim in (1, 2):
+        columns = [raw] if raw.ndim == 1 else list(raw.T)
+    else:
         raise RowError(f"has the shape {raw.shape}; a series is (T,) or (T, C)")
-    if raw.dtype.kind not in "buif":
-        raise RowError(f"holds values of the type {raw.dtype}, not numbers")
-    values: NDArray[np.float64] = raw.reshape(len(raw), -1).astype(np.float64)
-    if values.shape[1] != len(channels):
-        raise RowError(f"has {plural(values.shape[1], 'channel')}, where {len(channels)} are expected")
-    return values
+    if len(columns) != len(channels):
+        raise RowError(f"has {plural(len(columns), 'channel')}, where {len(channels)} are expected")
+    wrong = [column.dtype for column in columns if column.dtype.kind not in "buif"]
+    if wrong:
+        raise RowError(f"holds values of the type {wrong[0]}, not numbers")
+    return np.stack(columns, axis=1, dtype=np.float64)
 
 
 def _check_values(values: NDArray[np.float64], channels: Sequence[str]) -> None:
@@ -209,9 +212,7 @@ class _Seen:
         self.high = high if self.high is None else np.fmax(self.high, high)
 
 
-def choose_series(
-    raws: Iterable[Raw], *, longest: int = LONGEST
-) -> tuple[SeriesEncoder, list[Decision], list[str]]:
+def choose_series(raws: Iterable[Raw], *, longest: int = LONGEST) -> tuple[SeriesEncoder, list[Decision], list[str]]:
     """The encoder for these training series; what was decided, each with its reason; sentences on what they lack.
 
     Args:

@@ -7,6 +7,7 @@ from collections import Counter
 from ..types import NOUNS, Kind, plural
 from .archives import open_files
 from .layout import EXTENSIONS, extension_of
+from .pairs import pair_among
 
 
 def kind_of_files(location: str) -> tuple[Kind, str]:
@@ -22,6 +23,9 @@ def kind_of_files(location: str) -> tuple[Kind, str]:
         names = files.names
     finally:
         files.close()
+    pair = pair_among(names, (".ts",))
+    if pair is not None:
+        return "series", ""
     counts: Counter[Kind] = Counter()
     for name in names:
         extension = extension_of(name)
