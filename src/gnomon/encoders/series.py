@@ -178,7 +178,7 @@ def _means(values: NDArray[np.float64], factor: int) -> NDArray[np.float64]:
     if factor == 1:
         return values
     whole = len(values) // factor * factor
-    means = values[:whole].reshape(-1, factor, values.shape[1]).mean(axis=1)
+    means: NDArray[np.float64] = values[:whole].reshape(-1, factor, values.shape[1]).mean(axis=1)
     if whole == len(values):
         return means
     return np.concatenate((means, values[whole:].mean(axis=0, keepdims=True)))

@@ -346,19 +346,21 @@ def _keys(parts: Sequence[Part], images: Sequence[Images]) -> Iterator[tuple[str
             yield f"{prefix}{place}", (number, place)
 
 
-def labels_of_part(part: Part, where: str, told: list[str], *, nouns: str = "images") -> list[str | None]:
+def labels_of_part(
+    part: Part, where: str, told: list[str], *, nouns: tuple[str, str] = ("image", "images")
+) -> list[str | None]:
     """The label of each row, None where it is missing; `told` takes sentences about them.
 
     Raises:
         DataError: not one label for each row.
     """
-    remedy = f"Give one label for each of the {nouns}: (N,) or one-hot."
+    remedy = f"Give one label for each {nouns[0]}: (N,) or one-hot."
     labels: Sequence[object] | NDArray[np.generic] = part.labels
     if isinstance(labels, np.ndarray):
         labels = _one_label_each(labels, where, told, remedy).tolist()
     texts = [label_text(label.item() if isinstance(label, np.generic) else label) for label in labels]
     if len(texts) != len(part.images):
-        raise DataError(f"{where!r} has {len(part.images):,} {nouns} and {len(texts):,} labels", remedy=remedy)
+        raise DataError(f"{where!r} has {len(part.images):,} {nouns[1]} and {len(texts):,} labels", remedy=remedy)
     return texts
 
 

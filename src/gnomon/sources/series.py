@@ -326,7 +326,7 @@ def _source_of_parts(parts: Sequence[Part], where: str, asked: Asked, notes: Seq
         if isinstance(part.images, np.ndarray):
             found.notes.extend(_check_shape(part.images, where))
         prefix = "" if part.split is None else f"{part.split}/"
-        labels = labels_of_part(part, where, found.notes, nouns="series")
+        labels = labels_of_part(part, where, found.notes, nouns=("series", "series"))
         for place, (row, label) in enumerate(zip(part.images, labels, strict=True)):
             key = f"{prefix}{place}"
             if label is None:

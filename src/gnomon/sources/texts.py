@@ -253,9 +253,10 @@ def _guess_texts(columns: Columns, location: str) -> tuple[str, str]:
         return ranked[0], f"the texts stand in the column {ranked[0]!r}, the one with the longest values"
     examples = listed([f"{name} ({columns.heads[name][0]!r:.60})" for name in columns.names], 12)
     if not ranked:
+        steps = " Where each row is one step of a series: --series-id COLUMN."
         raise DataError(
             f"no column of {location!r} holds texts or names existing files; columns and first values: {examples}",
-            remedy=f"{REMEDY} Names of files are relative to the table's folder.",
+            remedy=f"{REMEDY} Names of files are relative to the table's folder.{steps}",
         )
     what = "several could be"
     raise DataError(
