@@ -24,9 +24,10 @@ from .optim import OptimizerName, OptimizerSpec
 from .plan import Plan, TrainingSpec
 from .recipe import InMemory, Recipe, finish, fit
 from .run import MODEL, PLAN, REPORT, TEST, create_run, open_run
-from .sources import SourceSpec
+from .sources import Source, SourceSpec
 from .sources.arrays import array_source
-from .types import Metric, Raw
+from .sources.series import series_source
+from .types import NOUNS, Kind, Metric, Raw
 
 Data: TypeAlias = str | os.PathLike[str] | tuple[ArrayLike, ArrayLike]
 """A path, the name of a built-in set, or `(inputs, labels)` in memory."""
@@ -83,6 +84,7 @@ class TrainedRun:
 def train(
     data: Data,
     *,
+    kind: Kind | None = None,
     by: str | float | None = None,
     epochs: float | None = None,
     model: str | ModelSpec | nn.Module | None = None,
@@ -97,7 +99,9 @@ def train(
     """Train the best network that is to be had by the deadline, judge it, and write its report and model file.
 
     Args:
-        data: a path, the name of a built-in set, or `(inputs, labels)`, arrays `(N, H, W)` or `(N, H, W, C)`.
+        data: a path, the name of a built-in set, or `(inputs, labels)`: pictures `(N, H, W)` or `(N, H, W, C)`; series
+            `(N, T)` or `(N, T, C)`, or a list of arrays `(T, C)` of different lengths.
+        kind: what a row is, `"series"` for arrays of series; None tells it by the data.
         by: the deadline, counted from this call: `"90s"`, `"5m"`, `"18:30"`.
         epochs: how long, instead of a deadline; the result then does not depend on the clock.
         model: `"plain"`, `"cnn"`, `"package.module:Name"`, a spec, or a `torch.nn.Module` of your own.
@@ -117,16 +121,15 @@ def train(
     deadline = parse_deadline(by, start_s=time.monotonic())
     base = Recipe(source=SourceSpec(location="")) if recipe is None else recipe
     module = model if isinstance(model, nn.Module) else None
-    in_memory = isinstance(data, tuple)
     made = msgspec.structs.replace(
         base,
-        source=SourceSpec(location="(in memory)") if in_memory else _location(base.source, data),
+        source=_location(base.source, data, kind or base.source.kind),
         model=_model_spec(model) or base.model,
         optimizer=_optimizer(base.optimizer, optimizer),
         training=_training(base.training, epochs, batch, augment),
         seed=seed or base.seed,
     )
-    given = InMemory(source=array_source(*data) if isinstance(data, tuple) else None, module=module)
+    given = InMemory(source=_in_memory(data, made.source) if isinstance(data, tuple) else None, module=module)
     run = create_run(
         None if out is None else Path(out),
         data=made.source.location,
@@ -146,9 +149,19 @@ def train(
     return TrainedRun(run.path, module=module)
 
 
-def _location(source: SourceSpec, data: str | os.PathLike[str] | tuple[ArrayLike, ArrayLike]) -> SourceSpec:
-    assert not isinstance(data, tuple), "arrays have no location"
-    return msgspec.structs.replace(source, location=os.fspath(data))
+def _in_memory(data: tuple[ArrayLike, ArrayLike], spec: SourceSpec) -> Source:
+    """The arrays as pictures, or as series where that is said."""
+    if spec.kind == "series":
+        return series_source(*data, asked=spec.asked)
+    if spec.kind not in (None, "image"):
+        raise RecipeError(f"arrays can't be read as {NOUNS[spec.kind][1]}", remedy="Arrays are pictures or series.")
+    return array_source(*data)
+
+
+def _location(source: SourceSpec, data: Data, kind: Kind | None) -> SourceSpec:
+    if isinstance(data, tuple):
+        return SourceSpec(location="(in memory)", kind=kind)
+    return msgspec.structs.replace(source, location=os.fspath(data), kind=kind)
 
 
 def _optimizer(base: OptimizerSpec, asked: OptimizerName | OptimizerSpec | None) -> OptimizerSpec:

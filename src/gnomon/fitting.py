@@ -19,6 +19,7 @@ from .encoders import (
     ImageEncoder,
     TextEncoder,
     choose_geometry,
+    choose_series,
     choose_text,
     quiet_decoding,
     read_header,
@@ -33,6 +34,7 @@ SMALLEST_SIDE: Final = 3
 _SAMPLE: Final = 256
 _STATISTICS_ROWS: Final = 4096
 _MOST_FITTED: Final = 200_000
+_LEAST_DEVIATION: Final = 1e-29
 
 
 def fit_geometry(
@@ -53,6 +55,9 @@ def fit_geometry(
     if source.kind == "text":
         text_encoder, decisions, notes = choose_text(_readable(source, train))
         return text_encoder, tuple(decisions), tuple(notes)
+    if source.kind == "series":
+        series_encoder, decisions, notes = choose_series(_readable(source, train))
+        return series_encoder, tuple(decisions), tuple(notes)
     encoder, decision = _fit_pictures(source, train, size, fit, max_pixels)
     return encoder, (decision,), ()
 
@@ -65,20 +70,30 @@ def _readable(source: Source, train: NDArray[np.int64]) -> Iterator[Raw]:
 
 
 def with_statistics(encoder: Encoder, encoded: EncodedRows, train: NDArray[np.int64], seed: int) -> Encoder:
-    """With mean and deviation per channel over up to 4,096 training rows, a bounded number at a time, in float64."""
+    """With mean and deviation per channel over up to 4,096 training rows, a bounded number at a time, in float64.
+
+    What is missing (NaN: padding, and channels without a value) is left out; a channel that nowhere has a value has the
+    mean 0. The deviation of a constant channel is 1.
+    """
     if isinstance(encoder, TextEncoder):
         return encoder
     order = chance.permutation(seed, "statistics", 0, len(train))[:_STATISTICS_ROWS]
     channels = encoder.shape[-1]
-    sums, squares, count = np.zeros(channels), np.zeros(channels), 0
+    shift, sums, squares, counts = (np.zeros(channels) for _ in range(4))
     for start in range(0, len(order), 64):
         rows = encoded.take(np.sort(train[order[start : start + 64]]))
         values = rows.reshape(-1, channels).astype(np.float64)
-        values = values[~np.isnan(values).any(axis=1)]  # padding
-        sums, squares, count = sums + values.sum(axis=0), squares + (values**2).sum(axis=0), count + len(values)
-    mean = sums / count
-    std = np.sqrt(np.maximum(squares / count - mean**2, 0))
-    std = np.where(std > 1e-6 * (1 + np.abs(mean)), std, 1.0)
+        there = ~np.isnan(values)
+        if not start and not isinstance(encoder, ImageEncoder):  # large values that differ little keep their digits
+            shift = np.where(there, values, 0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
+        values = np.where(there, values - shift, 0)
+        counts += there.sum(axis=0)
+        sums, squares = sums + values.sum(axis=0), squares + (values**2).sum(axis=0)
+    offset = sums / np.maximum(counts, 1)
+    std = np.sqrt(np.maximum(squares / np.maximum(counts, 1) - offset**2, 0))
+    mean = shift + offset
+    least = 1e-6 * (1 + np.abs(mean)) if isinstance(encoder, ImageEncoder) else 1e-9 * np.abs(mean) + _LEAST_DEVIATION
+    std = np.where(std > least, std, 1.0)
     return msgspec.structs.replace(encoder, mean=tuple(mean.tolist()), std=tuple(std.tolist()))
 
 

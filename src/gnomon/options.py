@@ -26,7 +26,8 @@ examples:
 """
 _TRAIN_EPILOG = """\
 DATA is a folder or a .zip, .tar, .tar.gz with one folder per class (train/val/test above it are respected), a .csv,
-.tsv, .jsonl or .parquet with a column of files and one of labels, an .npz, or one of: digits, cifar10, mnist.
+.tsv, .jsonl or .parquet with a column of files and one of labels, an .npz, or one of: digits, cifar10, mnist. Series
+are a .ts, a folder of .csv files, or a table with --series-id.
 """
 
 _WIDEST = 4096
@@ -79,7 +80,9 @@ def recipe_of(chosen: argparse.Namespace) -> Recipe:
     return msgspec.structs.replace(
         base,
         source=_laid_over(
-            base.source, chosen, {"location": "data", **_same("input", "target", "group", "kind", "task", "separator")}
+            base.source,
+            chosen,
+            {"location": "data", **_same("input", "target", "group", "kind", "task", "separator", "series_id", "time")},
         ),
         dataset=dataset,
         model=model,
@@ -89,7 +92,7 @@ def recipe_of(chosen: argparse.Namespace) -> Recipe:
     )
 
 
-_SOURCE_OPTIONS = ("input", "target", "group", "kind", "task", "separator")
+_SOURCE_OPTIONS = ("input", "target", "group", "kind", "task", "separator", "series_id", "time")
 _OPTIMIZER_OPTIONS = ("learning_rate", "weight_decay", "momentum", "schedule", "warmup", "average")
 _TRAINING_OPTIONS = (
     *("epochs", "steps", "batch", "format", "augment", "dropout", "label_smoothing", "balance", "views"),
@@ -192,6 +195,8 @@ def _add_data_options(group: Any) -> None:
     group.add_argument("--separator", metavar="SIGN", help="between the labels of a row, where it has several")
     group.add_argument("--input", metavar="COLUMN", help="table: column of texts or file names; guessed when obvious")
     group.add_argument("--target", metavar="COLUMN", help="table: column of labels; guessed when obvious")
+    group.add_argument("--series-id", metavar="COLUMN", help="table: rows of one value are one series, a row a step")
+    group.add_argument("--time", metavar="COLUMN", help="table of series: orders the rows of one [by name]")
     group.add_argument(
         "--group",
         metavar="COLUMN|REGEX",

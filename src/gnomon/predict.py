@@ -6,12 +6,13 @@ Needs the predicting half alone.
 from __future__ import annotations
 
 import csv
+import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +24,17 @@ from .sources.archives import archive_kind, open_files
 from .sources.files import Files, read_path, size_problem
 from .sources.layout import EXTENSIONS, extension_of
 from .sources.questions import number_of
+from .sources.ts import EXTENSION as TS
+from .sources.ts import TsSeries, read_ts
 from .tasks import Answered, Task
 from .types import NOUNS, Kind, plural
 
 MODEL_FILE: Final = "model.safetensors"
 
 _BLOCK_ROWS, _LONGEST_NAME = 256, 60
+
+Content: TypeAlias = bytes | str | NDArray[Any]
+"""A row's bytes or array; a text in place of them is the reason why they can't be read."""
 
 
 class Writes(Protocol):
@@ -44,8 +50,8 @@ def print_predictions(
 
     Args:
         model: a model file, or a run directory that holds one.
-        files: of the kind that the model was trained on; folders and archives stand for such files inside, and `-`,
-            for a model of texts, for the lines of the standard input.
+        files: of the kind that the model was trained on; folders and archives stand for such files inside, a `.ts` file
+            for its series, and `-`, for a model of texts, for the lines of the standard input.
         texts: given in place.
         top: classes or labels a line.
         as_csv: a table with a head.
@@ -84,7 +90,8 @@ def predict_files(
         )
     names: list[str] = []
     encoded: list[NDArray[np.generic] | str] = []
-    rows = chain(((_shortened(text), text.encode()) for text in texts), _contents(files, kind))
+    given: Iterator[tuple[str, Content]] = ((_shortened(text), text.encode()) for text in texts)
+    rows = chain(given, _contents(files, kind))
     with quiet_decoding():
         for name, raw in rows:
             try:
@@ -107,8 +114,8 @@ def _answers(model: Model, encoded: Sequence[NDArray[np.generic] | str], top: in
     return [row if isinstance(row, str) else next(found) for row in encoded]
 
 
-def _contents(files: Sequence[str], kind: Kind) -> Iterator[tuple[str, bytes | str]]:
-    """Name and bytes of each row; a text in place of the bytes is the reason why they can't be read."""
+def _contents(files: Sequence[str], kind: Kind) -> Iterator[tuple[str, Content]]:
+    """Name and content of each row."""
     for path in files:
         if path == "-":
             yield from ((_shortened(line.decode(errors="replace")), line) for line in _lines())
@@ -124,11 +131,11 @@ def _contents(files: Sequence[str], kind: Kind) -> Iterator[tuple[str, bytes | s
             finally:
                 inside.close()
         else:
-            yield path, _read_file(path)
+            yield from _rows_of(path, _read_file(path), kind)
 
 
-def _contents_inside(files: Files, path: str, kind: Kind) -> Iterator[tuple[str, bytes | str]]:
-    extensions, nouns = EXTENSIONS[kind], NOUNS[kind][1]
+def _contents_inside(files: Files, path: str, kind: Kind) -> Iterator[tuple[str, Content]]:
+    extensions, nouns = EXTENSIONS[kind] | ({TS} if kind == "series" else set()), NOUNS[kind][1]
     wanted = [name for name in files.names if extension_of(name) in extensions]
     refused = [row for row in files.set_aside if extension_of(row.key) in extensions or row.key.endswith("/")]
     if not wanted and not refused:
@@ -138,9 +145,23 @@ def _contents_inside(files: Files, path: str, kind: Kind) -> Iterator[tuple[str,
             f"{', '.join(sorted(extensions))}.",
         )
     for name in wanted:
-        yield f"{path.rstrip(os.sep)}{os.sep}{name}", _read_inside(files, name)
+        yield from _rows_of(f"{path.rstrip(os.sep)}{os.sep}{name}", _read_inside(files, name), kind)
     for row in refused:
         yield f"{path.rstrip(os.sep)}{os.sep}{row.key}", row.reason
+
+
+def _rows_of(name: str, content: bytes | str, kind: Kind) -> Iterator[tuple[str, Content]]:
+    """The file itself; of a `.ts` file its series, by their lines."""
+    if kind != "series" or extension_of(name) != TS or isinstance(content, str):
+        yield name, content
+        return
+    try:
+        _, lines = read_ts(io.BytesIO(content))
+    except RowError as error:
+        yield name, error.reason
+        return
+    for place, found in lines:
+        yield f"{name}, line {place}", found.values if isinstance(found, TsSeries) else found
 
 
 def _lines() -> Iterator[bytes]:

@@ -71,7 +71,8 @@ def _chart(steps: NDArray[np.float32]) -> Image.Image:
     image = Image.new("RGB", _CHART, "white")
     draw = ImageDraw.Draw(image)
     across = np.linspace(2, width - 3, max(2, len(steps)))
-    for channel, colour in zip(steps.T[:_MOST_CHANNELS], _COLOURS, strict=False):
+    there = steps.T[~np.isnan(steps).any(axis=0)]  # a channel without a value has no line
+    for channel, colour in zip(there[:_MOST_CHANNELS], _COLOURS, strict=False):
         low, high = float(channel.min()), float(channel.max())
         up = height - 3 - (channel - low) / max(high - low, 1e-9) * (height - 6)
         points = np.stack((across, np.resize(up, len(across))), axis=1)

@@ -5,10 +5,12 @@ a folder, a .zip, a .tar(.gz) of image files      pictures  (names read through 
 the same of .txt files                            texts
 .csv .tsv .jsonl .parquet naming files            table     (read by `columns`)
 the same with a column of texts                   texts
-.npz, arrays in memory, `digits`                  arrays
+the same with a column that tells series apart    long_table
+.ts; the same of .csv, .tsv files as the folders  series    (`.ts` files read by `ts`)
+.npz, arrays in memory, `digits`                  arrays, series
 `cifar10`, `mnist`                                download, then arrays
 
-`kinds` tells what files are; `labels` and `questions` what labels mean.
+`kinds` tells what files are, `pairs` which two belong together; `labels` and `questions` what labels mean.
 """
 
 from __future__ import annotations
@@ -59,7 +61,8 @@ class Source(Protocol):
     def content_hints(self) -> Sequence[Hashable] | None: ...
 
     def read(self, index: int) -> Raw:
-        """One row as stored: a file's bytes, a text, or an array: `(H, W)`, `(H, W, C)`, or `(T, C)` of a series.
+        """One row as stored: a file's bytes, a text, or an array: `(H, W)`, `(H, W, C)`; of a series
+        `(T,)`, `(T, C)`, or `(T,)` with named fields.
 
         Called from one thread at a time, mostly in ascending order.
 
@@ -81,6 +84,9 @@ class SourceSpec(Value, frozen=True):
         task: what is asked of each row; auto tells numbers from classes by the labels.
         separator: between the labels of a row, where it has several.
         group: the column of groups, for tables; or a regular expression on the row's key, whose first group counts.
+        kind: what a row is; None tells it by the data.
+        series_id: the column whose equal values make rows of a table one series.
+        time: the column that orders the rows of a series.
     """
 
     location: str
@@ -90,6 +96,8 @@ class SourceSpec(Value, frozen=True):
     task: Literal["auto"] | Question = "auto"
     separator: str | None = None
     kind: Kind | None = None
+    series_id: str | None = None
+    time: str | None = None
 
     @property
     def asked(self) -> Asked:
@@ -106,24 +114,33 @@ def open_source(spec: SourceSpec) -> Source:
         DownloadError: a built-in set that could not be fetched.
     """
     path = os.path.expanduser(spec.location)
+    if spec.time is not None and spec.series_id is None:
+        raise RecipeError(
+            f"--time {spec.time!r} means nothing without --series-id",
+            remedy="It orders the rows of a series; --series-id names the column that says which rows are one.",
+        )
     if not os.path.exists(path):
         return _open_built_in(spec) if spec.location in BUILT_IN else _refuse_missing(spec.location, path)
     notes = [f"{path!r} is read from this folder, not the built-in set of that name"] if path in BUILT_IN else []
     extension = os.path.splitext(path)[1].lower()
-    if os.path.isdir(path):
+    is_folder = os.path.isdir(path)
+    if extension in TABLE_EXTENSIONS and not is_folder:
+        return _open_table(spec, path, notes) if spec.series_id is None else _open_series_table(spec, path, notes)
+    _refuse(spec, "series_id")
+    if is_folder:
         return _open_folder(spec, path, notes)
-    if extension in TABLE_EXTENSIONS:
-        return _open_table(spec, path, notes)
     if extension == ".npz":
-        from .arrays import open_npz
+        return _open_npz(spec, path, notes)
+    if extension == ".ts" and spec.kind in (None, "series"):
+        from .series import open_ts
 
-        _refuse(spec, "group")
-        return open_npz(path, input=spec.input, target=spec.target, asked=spec.asked, notes=notes)
+        _refuse(spec, "input", "target", "group")
+        return open_ts(path, asked=spec.asked, notes=notes)
     return _open_files(spec, path, notes)
 
 
 def _open_folder(spec: SourceSpec, path: str, notes: Sequence[str]) -> Source:
-    from .texts import table_pair
+    from .pairs import table_pair
 
     if spec.kind in (None, "text") and table_pair(path):
         return _open_table(spec, path, notes)
@@ -141,6 +158,10 @@ def _open_files(spec: SourceSpec, path: str, notes: Sequence[str]) -> Source:
         from .texts import open_text_folder
 
         return open_text_folder(path, group=spec.group, notes=told)
+    if kind == "series":
+        from .series import open_series_files
+
+        return open_series_files(path, group=spec.group, asked=spec.asked, notes=told)
     from .pictures import open_pictures
 
     return open_pictures(path, group=spec.group, notes=told)
@@ -148,8 +169,9 @@ def _open_files(spec: SourceSpec, path: str, notes: Sequence[str]) -> Source:
 
 def _open_table(spec: SourceSpec, path: str, notes: Sequence[str]) -> Source:
     """A table that holds texts or names files."""
+    from .pairs import table_pair
     from .table import open_table
-    from .texts import kind_of_table, open_text_table, table_pair
+    from .texts import kind_of_table, open_text_table
 
     first = ((os.path.isdir(path) and table_pair(path)) or (path,))[0]
     kind, why = (spec.kind, "") if spec.kind else kind_of_table(first, input=spec.input)
@@ -157,11 +179,50 @@ def _open_table(spec: SourceSpec, path: str, notes: Sequence[str]) -> Source:
     columns = {"input": spec.input, "target": spec.target, "group": spec.group}
     if kind == "text":
         return open_text_table(path, **columns, asked=spec.asked, notes=told)
-    return open_table(path, **columns, kind=kind, asked=spec.asked, notes=told)
+    try:
+        return open_table(path, **columns, kind=kind, asked=spec.asked, notes=told)
+    except DataError as error:
+        if kind != "series":
+            raise
+        remedy = "Where a row is one step of a series: --series-id COLUMN."
+        raise DataError(error.problems, remedy=f"{error.remedy} {remedy}") from None
+
+
+def _open_series_table(spec: SourceSpec, path: str, notes: Sequence[str]) -> Source:
+    """A table with a row for each step."""
+    from .long_table import open_series_table
+
+    _refuse(spec, "input")
+    if spec.kind not in (None, "series") or spec.series_id is None:
+        raise RecipeError(
+            f"--series-id {spec.series_id!r} makes series of rows, and --kind says {spec.kind!r}",
+            remedy="Leave one of them out.",
+        )
+    return open_series_table(
+        path,
+        series_id=spec.series_id,
+        time=spec.time,
+        target=spec.target,
+        group=spec.group,
+        asked=spec.asked,
+        notes=notes,
+    )
+
+
+def _open_npz(spec: SourceSpec, path: str, notes: Sequence[str]) -> Source:
+    _refuse(spec, "group")
+    given = {"input": spec.input, "target": spec.target}
+    if spec.kind == "series":
+        from .series import open_series_npz
+
+        return open_series_npz(path, **given, asked=spec.asked, notes=notes)
+    from .arrays import open_npz
+
+    return open_npz(path, **given, asked=spec.asked, notes=notes)
 
 
 def _open_built_in(spec: SourceSpec) -> Source:
-    _refuse(spec, "input", "target", "group")
+    _refuse(spec, "input", "target", "group", "series_id")
     if spec.location == "digits":
         from .arrays import digits_source
 
@@ -173,9 +234,11 @@ def _open_built_in(spec: SourceSpec) -> Source:
 
 def _refuse(spec: SourceSpec, *options: str) -> None:
     """An option that would do nothing is an error, not ignored."""
-    given = {"input": spec.input, "target": spec.target, "group": spec.group}
+    given = {option: getattr(spec, option) for option in options}
     problems = [
-        f"--{option} {given[option]!r} means nothing for {spec.location!r}" for option in options if given[option]
+        f"--{option.replace('_', '-')} {name!r} means nothing for {spec.location!r}"
+        for option, name in given.items()
+        if name
     ]
     if problems:
         raise RecipeError(problems, remedy="It names a column of a table. Leave it out.")

@@ -1,4 +1,4 @@
-"""Arrays of images: `.npz` files, arrays in memory, and the built-in digits, as a source of rows."""
+"""Arrays: `.npz` files of images or series; images in memory and the built-in digits, as a source of rows."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Part:
     """Images and labels of one part of the data, or of all of it.
 
     Attributes:
-        images: `(N, H, W)`, `(N, H, W, C)` or `(N, C, H, W)`.
+        images: `(N, H, W)`, `(N, H, W, C)` or `(N, C, H, W)`; or series `(N, T)` or `(N, T, C)`.
         labels: N scalars, or `(N, 1)`, or one-hot `(N, K)`.
         split: which part it is; None where the data has no parts.
     """
@@ -192,10 +192,29 @@ def open_npz(
         DataError: not readable, keys that are not obvious, arrays that are no images or no labels.
         RecipeError: a key that is not there.
     """
+    parts, checksum, told = read_npz(location, input, target, nouns="images")
+    return source_of_parts(
+        parts, name=short_name(location), where=location, fingerprint=checksum, notes=[*notes, *told], asked=asked
+    )
+
+
+def read_npz(location: str, input: str | None, target: str | None, *, nouns: str) -> tuple[list[Part], str, list[str]]:
+    """The parts of an `.npz` file, a hash of its content, and a sentence that says which arrays they are.
+
+    Args:
+        location: of the file.
+        input: the key of the rows; guessed when obvious.
+        target: the key of the labels.
+        nouns: what the rows are.
+
+    Raises:
+        DataError: not readable, keys that are not obvious.
+        RecipeError: a key that is not there.
+    """
     try:
         with zipfile.ZipFile(location) as archive:
             members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
-            pairs = _pairs(list(members), location, input, target)
+            pairs = _pairs(list(members), location, input, target, nouns)
             for key in {key for pair in pairs for key in pair[1:]}:
                 _check_header(archive, members[key], location)
         with np.load(location, allow_pickle=False) as arrays:
@@ -205,11 +224,8 @@ def open_npz(
             f"the arrays in {location!r} can't be read: {error}", remedy="Copy it again, or save it anew: np.savez."
         ) from error
     used = [f"{images} with {labels}" for _, images, labels in pairs]
-    told = [] if input and target else [f"images and labels are the arrays {', '.join(used)}"]
-    checksum = digest((key, member.file_size, member.CRC) for key, member in members.items())
-    return source_of_parts(
-        parts, name=short_name(location), where=location, fingerprint=checksum, notes=[*notes, *told], asked=asked
-    )
+    told = [] if input and target else [f"{nouns} and labels are the arrays {', '.join(used)}"]
+    return parts, digest((key, member.file_size, member.CRC) for key, member in members.items()), told
 
 
 def _check_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, location: str) -> None:
@@ -236,9 +252,9 @@ def _check_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, location: s
 
 
 def _pairs(
-    keys: Sequence[str], location: str, input: str | None, target: str | None
+    keys: Sequence[str], location: str, input: str | None, target: str | None, nouns: str
 ) -> list[tuple[Split | None, str, str]]:
-    """(part, key of the images, key of the labels)."""
+    """(part, key of the rows, key of the labels)."""
     for option, key in (("--input", input), ("--target", target)):
         if key is not None and key not in keys:
             raise RecipeError(f"{option} {key!r} is no array of {location!r}", remedy=nearest(key, keys))
@@ -247,7 +263,7 @@ def _pairs(
     both = [(split, inputs[split], targets[split]) for split in inputs if split in targets]
     chosen = [pair for pair in both if pair[0] is not None] or both
     if not chosen:
-        raise DataError(f"which arrays of {location!r} are images and labels is not obvious: {keys}", remedy=_KEYS)
+        raise DataError(f"which arrays of {location!r} are {nouns} and labels is not obvious: {keys}", remedy=_KEYS)
     return chosen
 
 
@@ -274,6 +290,7 @@ def _as_images(images: Images, where: str, told: list[str]) -> Images:
         images = np.moveaxis(images, 1, 3)
     elif images.ndim not in (3, 4) or (images.ndim == 4 and shape[3] not in _CHANNELS):
         hint = " Flat rows must be given their shape: X.reshape(-1, 28, 28)." if images.ndim == 2 else ""
+        hint += " If they are time series: --kind series." if images.ndim in (2, 3) else ""
         raise DataError(
             f"the inputs of {where!r} have the shape {shape}, which is none of images", remedy=_SHAPES + hint
         )
@@ -309,7 +326,7 @@ def _rows(
 ) -> tuple[list[Row], list[SetAside]]:
     rows: list[Row] = []
     set_aside: list[SetAside] = []
-    labels = [label for part in parts for label in _labels(part, where, told)]
+    labels = [label for part in parts for label in labels_of_part(part, where, told)]
     splits = [part.split for part, array in zip(parts, images, strict=True) for _ in range(len(array))]
     for (key, _), label, split in zip(_keys(parts, images), labels, splits, strict=True):
         if label is None:
@@ -329,20 +346,25 @@ def _keys(parts: Sequence[Part], images: Sequence[Images]) -> Iterator[tuple[str
             yield f"{prefix}{place}", (number, place)
 
 
-def _labels(part: Part, where: str, told: list[str]) -> list[str | None]:
+def labels_of_part(
+    part: Part, where: str, told: list[str], *, nouns: tuple[str, str] = ("image", "images")
+) -> list[str | None]:
+    """The label of each row, None where it is missing; `told` takes sentences about them.
+
+    Raises:
+        DataError: not one label for each row.
+    """
+    remedy = f"Give one label for each {nouns[0]}: (N,) or one-hot."
     labels: Sequence[object] | NDArray[np.generic] = part.labels
     if isinstance(labels, np.ndarray):
-        labels = _one_label_each(labels, where, told).tolist()
+        labels = _one_label_each(labels, where, told, remedy).tolist()
     texts = [label_text(label.item() if isinstance(label, np.generic) else label) for label in labels]
     if len(texts) != len(part.images):
-        raise DataError(
-            f"{where!r} has {len(part.images):,} images and {len(texts):,} labels",
-            remedy="Give one label for each image.",
-        )
+        raise DataError(f"{where!r} has {len(part.images):,} {nouns[1]} and {len(texts):,} labels", remedy=remedy)
     return texts
 
 
-def _one_label_each(labels: NDArray[np.generic], where: str, told: list[str]) -> NDArray[np.generic]:
+def _one_label_each(labels: NDArray[np.generic], where: str, told: list[str], remedy: str) -> NDArray[np.generic]:
     if labels.ndim == 1:
         return labels
     if labels.ndim == 2 and labels.shape[1] == 1:
@@ -352,10 +374,7 @@ def _one_label_each(labels: NDArray[np.generic], where: str, told: list[str]) ->
         if np.array_equal(marks, marks.astype(bool)) and bool((marks.sum(axis=1) == 1).all()):
             told.append(f"the labels {labels.shape} are one-hot: the place of the 1 is the class")
             return cast("NDArray[np.generic]", marks.argmax(axis=1))
-    raise DataError(
-        f"the labels of {where!r} have the shape {labels.shape}",
-        remedy="Give one label for each image: (N,) or one-hot.",
-    )
+    raise DataError(f"the labels of {where!r} have the shape {labels.shape}", remedy=remedy)
 
 
 def _hints(images: Sequence[Images], places: Sequence[tuple[int, int]]) -> Sequence[Hashable] | None:

@@ -193,12 +193,12 @@ def choose_columns(
     """
     for option, name in (("--input", asked.input), ("--target", asked.target)):
         if name is not None and name not in columns.names:
-            raise _no_column(option, name, columns, location)
+            raise no_column(option, name, columns, location)
     group = asked.group if asked.group in columns.names else None
     if asked.group is not None and group is None and "(" not in asked.group:
-        raise _no_column("--group", asked.group, columns, location)
+        raise no_column("--group", asked.group, columns, location)
     input_name, told = (asked.input, "") if asked.input else guess_input()
-    split, split_notes = _find_split(columns, {input_name, asked.target, group})
+    split, split_notes = find_split(columns, {input_name, asked.target, group})
     target, rivals = (
         (asked.target, []) if asked.target else _guess_target(columns, {input_name, split, group}, location)
     )
@@ -209,11 +209,12 @@ def choose_columns(
     return Roles(input_name, target, split, group), [*notes, *split_notes]
 
 
-def _no_column(option: str, name: str, columns: Columns, location: str) -> RecipeError:
+def no_column(option: str, name: str, columns: Columns, location: str) -> RecipeError:
+    """The error for a column that was asked for and is not there."""
     return RecipeError(f"{option} {name!r} is no column of {location!r}", remedy=nearest(name, columns.names))
 
 
-def _find_split(columns: Columns, taken: set[str | None]) -> tuple[str | None, list[str]]:
+def find_split(columns: Columns, taken: set[str | None]) -> tuple[str | None, list[str]]:
     """The column that names the parts, if there is one that says train in the usual words."""
     lowered = {name.strip().lower(): name for name in columns.names if name not in taken}
     for known in _SPLIT_NAMES:
@@ -236,14 +237,14 @@ def _guess_target(columns: Columns, taken: set[str | None], location: str) -> tu
     named = [name for known in LABEL_NAMES for name in free if name.strip().lower() == known]
     if named:
         return named[0], named[1:]
-    few = [name for name in free if _repeats(columns.values(name))]
+    few = [name for name in free if repeats(columns.values(name))]
     if len(few) == 1:
         return few[0], []
     what = f"several could be: {listed(few, 12)}" if few else f"the columns are {listed(columns.names, 12)}"
     raise DataError(f"which column of {location!r} holds the labels is not obvious; {what}", remedy=REMEDY)
 
 
-def _repeats(values: Sequence[object]) -> bool:
+def repeats(values: Sequence[object]) -> bool:
     """Whether a column could be labels: at least two different ones, each twice on average."""
     different = len({text for value in values if (text := label_text(value)) is not None})
     return 2 <= different <= min(1000, len(values) // 2)

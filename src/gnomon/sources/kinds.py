@@ -7,6 +7,8 @@ from collections import Counter
 from ..types import NOUNS, Kind, plural
 from .archives import open_files
 from .layout import EXTENSIONS, extension_of
+from .pairs import pair_among
+from .ts import EXTENSION as TS
 
 
 def kind_of_files(location: str) -> tuple[Kind, str]:
@@ -22,6 +24,8 @@ def kind_of_files(location: str) -> tuple[Kind, str]:
         names = files.names
     finally:
         files.close()
+    if pair_among(names, (TS,)) is not None:
+        return "series", ""
     counts: Counter[Kind] = Counter()
     for name in names:
         extension = extension_of(name)
@@ -29,7 +33,7 @@ def kind_of_files(location: str) -> tuple[Kind, str]:
             if extension in extensions and (kind != "series" or "/" in name):
                 counts[kind] += 1
     if not counts:
-        return "image", ""
+        return "series" if any(extension_of(name) == TS for name in names) else "image", ""
     kind, most = counts.most_common(1)[0]
     if kind == "image":
         return kind, ""

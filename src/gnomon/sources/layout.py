@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from ..errors import DataError
-from ..types import Kind, Row, SetAside, Split, listed, plural
+from ..types import NOUNS, Kind, Row, SetAside, Split, listed, plural
 from . import TABLE_EXTENSIONS
 from .labels import Listing, settle
 
@@ -28,6 +28,10 @@ SPLIT_WORDS: Final[Mapping[str, Split]] = {
     "testing": "test",
 }
 EXAMPLE: Final = "Make one folder per class: photos/cat/1.jpg, photos/dog/2.jpg (or photos/train/cat/1.jpg and so on)."
+_EXAMPLES: Final[Mapping[Kind, str]] = {
+    "image": EXAMPLE,
+    "series": "Make one folder per class: motion/walk/1.csv, motion/run/2.csv (or motion/train/walk/1.csv and so on).",
+}
 
 IMAGE_EXTENSIONS: Final = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"))
 EXTENSIONS: Final[Mapping[Kind, frozenset[str]]] = {
@@ -60,7 +64,14 @@ class _Place:
     problem: str | None = None
 
 
-def read_layout(names: Sequence[str], sizes: Sequence[int], *, where: str, is_image: Callable[[str], bool]) -> Listing:
+def read_layout(
+    names: Sequence[str],
+    sizes: Sequence[int],
+    *,
+    where: str,
+    is_image: Callable[[str], bool] = lambda _: False,
+    kind: Kind = "image",
+) -> Listing:
     """Rows from names such as `photos/train/cat/1.jpg`.
 
     Args:
@@ -68,13 +79,15 @@ def read_layout(names: Sequence[str], sizes: Sequence[int], *, where: str, is_im
         sizes: bytes.
         where: the location, for messages.
         is_image: judges by content; asked only about files whose extension tells nothing.
+        kind: of the files; the others are left out.
 
     Raises:
-        DataError: no images, no class folders, fewer than two classes.
+        DataError: no such files, no class folders, fewer than two classes.
     """
-    images, set_aside, notes = _images(names, sizes, is_image)
+    images, set_aside, notes = _files_of(kind, names, sizes, is_image)
+    example = _EXAMPLES.get(kind, EXAMPLE)
     if not images:
-        raise DataError([f"there are no images in {where!r}", *notes], remedy=EXAMPLE)
+        raise DataError([f"there are no {_nouns(kind)[1]} in {where!r}", *notes], remedy=example)
     folder_of = {name: tuple(name.split("/")[:-1]) for name in images}
     places = _places(set(folder_of.values()))
     rows: list[Row] = []
@@ -89,9 +102,11 @@ def read_layout(names: Sequence[str], sizes: Sequence[int], *, where: str, is_im
         if place.nested:
             nested[folder] += 1
     if not rows:
-        raise DataError(f"no class folders in {where!r}: {_only_loose(images)}", remedy=_loose_remedy(names))
-    settled = settle(rows, where=where, giver="the folders give", remedy=EXAMPLE)
-    told = [*settled.notes, *notes, *_place_notes(misplaced), *_nested_notes(nested, places)]
+        loose = f"all {plural(len(images), *_nouns(kind))} lie side by side ({listed(images)})"
+        remedy = _loose_remedy(names) if kind == "image" else example
+        raise DataError(f"no class folders in {where!r}: {loose}", remedy=remedy)
+    settled = settle(rows, where=where, giver="the folders give", remedy=example)
+    told = [*settled.notes, *notes, *_place_notes(misplaced, kind), *_nested_notes(nested, places, kind)]
     return Listing(settled.rows, [*set_aside, *misplaced, *settled.set_aside], told)
 
 
@@ -105,8 +120,12 @@ def looks_like_image(head: bytes) -> bool:
 # --- Which files are images ------------------------------------------------------------------------------------------
 
 
-def _images(
-    names: Sequence[str], sizes: Sequence[int], is_image: Callable[[str], bool]
+def _nouns(kind: Kind) -> tuple[str, str]:
+    return ("image", "images") if kind == "image" else NOUNS[kind]
+
+
+def _files_of(
+    kind: Kind, names: Sequence[str], sizes: Sequence[int], is_image: Callable[[str], bool]
 ) -> tuple[list[str], list[SetAside], list[str]]:
     images: list[str] = []
     set_aside: list[SetAside] = []
@@ -114,7 +133,7 @@ def _images(
     hidden = empty = 0
     for name, size in zip(names, sizes, strict=True):
         extension = extension_of(name)
-        known = extension in IMAGE_EXTENSIONS
+        known = extension in EXTENSIONS[kind]
         if _is_hidden(name):
             hidden += known and not _is_leftover(name)
         elif size == 0:
@@ -124,8 +143,16 @@ def _images(
             images.append(name)
         else:
             others[extension] += 1
-            set_aside.append(SetAside(key=name, reason=f"not a {_FORMATS} image"))
-    return images, set_aside, _image_notes(others, hidden, empty)
+            set_aside.append(SetAside(key=name, reason=f"not a {_wanted(kind)[0]}"))
+    return images, set_aside, _file_notes(kind, others, hidden, empty)
+
+
+def _wanted(kind: Kind) -> tuple[str, str]:
+    """What a file must be, and several: `JPEG or PNG image`."""
+    if kind == "image":
+        return f"{_FORMATS} image", f"{_FORMATS} images"
+    extensions = " or ".join(sorted(EXTENSIONS[kind]))
+    return f"{extensions} file", f"{extensions} files"
 
 
 def extension_of(name: str) -> str:
@@ -148,18 +175,19 @@ def _is_leftover(name: str) -> bool:
     return parts[-1].startswith("._") or any(part in _LEFTOVERS for part in parts)
 
 
-def _image_notes(others: Counter[str], hidden: int, empty: int) -> list[str]:
+def _file_notes(kind: Kind, others: Counter[str], hidden: int, empty: int) -> list[str]:
     notes = []
     if others:
         counts = [f"{count:,} {extension or 'without extension'}" for extension, count in others.most_common()]
         total = sum(others.values())
         kinds = listed(counts, 6) if len(others) > 1 else counts[0].partition(" ")[2]
         subject = "1 file is no" if total == 1 else f"{total:,} files are no"
-        notes.append(f"{subject} {_FORMATS} {'image' if total == 1 else 'images'} ({kinds}): left out")
+        notes.append(f"{subject} {_wanted(kind)[total != 1]} ({kinds}): left out")
     if empty:
         notes.append(f"{plural(empty, 'file')} left out: empty (0 bytes)")
     if hidden:
-        notes.append(f"{plural(hidden, 'hidden image')} left out (a name in the path begins with a dot)")
+        hidden_nouns = [f"hidden {noun}" for noun in _nouns(kind)]
+        notes.append(f"{plural(hidden, *hidden_nouns)} left out (a name in the path begins with a dot)")
     return notes
 
 
@@ -251,23 +279,21 @@ def _place_above_part(folder: Folder, depth: int) -> _Place:
     return _Place(folder[depth], _word(folder[depth + 1]), nested=len(folder) > depth + 2)
 
 
-def _place_notes(refused: Sequence[SetAside]) -> list[str]:
+def _place_notes(refused: Sequence[SetAside], kind: Kind) -> list[str]:
     counts = Counter(row.reason for row in refused)
-    return [f"{plural(count, 'image')} set aside: {reason}" for reason, count in counts.items()]
+    return [f"{plural(count, *_nouns(kind))} set aside: {reason}" for reason, count in counts.items()]
 
 
-def _nested_notes(nested: Counter[Folder], places: Mapping[Folder, _Place]) -> list[str]:
+def _nested_notes(nested: Counter[Folder], places: Mapping[Folder, _Place], kind: Kind) -> list[str]:
     if not nested:
         return []
     total = sum(nested.values())
     first = next(iter(nested))
     verb = "lies" if total == 1 else "lie"
     example = f"{'/'.join(first)} counts as the class {places[first].label!r}"
-    return [f"{plural(total, 'image')} {verb} in folders inside a class folder, and belong to that class ({example})"]
-
-
-def _only_loose(images: Sequence[str]) -> str:
-    return f"all {plural(len(images), 'image')} lie side by side ({listed(images)})"
+    return [
+        f"{plural(total, *_nouns(kind))} {verb} in folders inside a class folder, and belong to that class ({example})"
+    ]
 
 
 def _loose_remedy(names: Sequence[str]) -> str:

@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from ..errors import DataError
-from ..types import Question, Row, SetAside, Split, listed, plural
-from . import TABLE_EXTENSIONS
+from ..types import Question, Row, SetAside, listed, plural
 from .archives import open_files
 from .columns import (
     LABEL_NAMES,
@@ -32,6 +31,7 @@ from .columns import (
 from .files import Files, digest
 from .labels import Listing, settle
 from .layout import EXTENSIONS, IMAGE_EXTENSIONS, extension_of, read_layout
+from .pairs import paired
 from .pictures import compile_group, group_by_key, rows_digest, short_name
 from .questions import AUTO, Asked
 
@@ -44,14 +44,6 @@ _IDENTIFIER: Final = re.compile(r"[\x21-\x7e]{1,12}")
 """What may be a text, but is more likely a number, a code or a name."""
 _MOSTLY: Final = 0.5
 _LONGER: Final = 1.5
-_TRAIN_WORD: Final = re.compile(r"(?<![A-Za-z])(train|TRAIN|Train|training|Training)(?![A-Za-z])")
-_TEST_WORDS: Final[Mapping[str, str]] = {
-    "train": "test",
-    "TRAIN": "TEST",
-    "Train": "Test",
-    "training": "test",
-    "Training": "Test",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +116,7 @@ def open_text_table(
         DataError: not readable, columns that are not obvious, no usable rows, fewer than two classes.
         RecipeError: a column that is not there.
     """
-    parts = _paired(location)
+    parts = paired(location)
     names = AskedColumns(input, target, group)
     set_aside: list[SetAside] = []
     told: list[str] = []
@@ -203,46 +195,6 @@ def _same_notes(hints: Sequence[str]) -> list[str]:
     return []
 
 
-# --- Two tables that belong together ---------------------------------------------------------------------------------
-
-
-def _paired(location: str) -> list[tuple[str, Split | None]]:
-    """The table, with None; or the tables for training and for testing, with the parts that they are."""
-    if os.path.isdir(location):
-        pair = table_pair(location)
-        if pair is None:
-            raise DataError(
-                f"the folder {location!r} does not hold one pair of tables such as titles-train.csv, titles-test.csv",
-                remedy="Give the table itself.",
-            )
-        return [(pair[0], "train"), (pair[1], "test")]
-    folder, name = os.path.split(location)
-    other = _test_name(name)
-    beside = os.path.join(folder, other) if other else ""
-    if beside and os.path.isfile(beside):
-        return [(location, "train"), (beside, "test")]
-    return [(location, None)]
-
-
-def table_pair(folder: str) -> tuple[str, str] | None:
-    """The paths of the training and the test table, where the folder holds these two tables and no other."""
-    tables = sorted(name for name in os.listdir(folder) if extension_of(name) in TABLE_EXTENSIONS)
-    for name in tables:
-        other = _test_name(name)
-        if len(tables) == 2 and other in tables:
-            return os.path.join(folder, name), os.path.join(folder, other)
-    return None
-
-
-def _test_name(name: str) -> str:
-    """`a-test.csv` for `a-train.csv`; "" for a name without that word."""
-    match = list(_TRAIN_WORD.finditer(name))
-    if not match or extension_of(name) not in TABLE_EXTENSIONS:
-        return ""
-    last = match[-1]
-    return name[: last.start()] + _TEST_WORDS[last[0]] + name[last.end() :]
-
-
 # --- What a table holds ----------------------------------------------------------------------------------------------
 
 
@@ -301,9 +253,10 @@ def _guess_texts(columns: Columns, location: str) -> tuple[str, str]:
         return ranked[0], f"the texts stand in the column {ranked[0]!r}, the one with the longest values"
     examples = listed([f"{name} ({columns.heads[name][0]!r:.60})" for name in columns.names], 12)
     if not ranked:
+        steps = " Where each row is one step of a series: --series-id COLUMN."
         raise DataError(
             f"no column of {location!r} holds texts or names existing files; columns and first values: {examples}",
-            remedy=f"{REMEDY} Names of files are relative to the table's folder.",
+            remedy=f"{REMEDY} Names of files are relative to the table's folder.{steps}",
         )
     what = "several could be"
     raise DataError(

@@ -1,0 +1,88 @@
+"""What stands in the cells of a table: numbers and times, and whatever is none."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+MISSING: Final = frozenset(("", "nan", "na", "n/a", "null", "none", "?"))
+"""What stands in a cell, in small letters, where a value is missing."""
+
+_LONGEST_SHOWN: Final = 40
+
+
+def number(cell: str) -> float | None:
+    """The number in a cell: NaN where it is missing, None where there is something else."""
+    try:
+        return float(cell)
+    except ValueError:
+        return math.nan if cell.strip().lower() in MISSING else None
+
+
+def shortened(cell: str) -> str:
+    """A cell as a message shows it."""
+    return cell if len(cell) <= _LONGEST_SHOWN else f"{cell[: _LONGEST_SHOWN - 1]}…"
+
+
+def no_number(cell: str, place: str, channel: str) -> str:
+    """Why a series can't be used that holds such a cell: a phrase behind its name."""
+    hint = " (a number is written with a point)" if "," in cell else ""
+    return f"holds {shortened(cell)!r} in {place}, where a number should stand{hint}; channel {channel!r}"
+
+
+def numbers_of(values: Sequence[object]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Numbers, NaN where one is missing; and which values are something else, NaN too."""
+    try:
+        numbers = np.array([float(value) for value in values], dtype=np.float64)  # type: ignore[arg-type]
+        return numbers, np.zeros(len(numbers), dtype=bool)
+    except (ValueError, TypeError, OverflowError):
+        read = [_number_of(value) for value in values]
+    others = np.array([value is None for value in read], dtype=bool)
+    return np.array([math.nan if value is None else value for value in read], dtype=np.float64), others
+
+
+def _number_of(value: object) -> float | None:
+    if value is None:
+        return math.nan
+    if isinstance(value, str):
+        return number(value)
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (ValueError, TypeError):
+        return None
+    except OverflowError:
+        return math.inf
+
+
+def times_of(values: Sequence[object]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Times as numbers, dates in seconds; NaN where one is missing; and which values are neither, NaN too.
+
+    Dates are those of ISO 8601, such as `2016-07-01 00:00:00`; without a time zone they count as UTC.
+    """
+    numbers, others = numbers_of(values)
+    if not others.any():
+        return numbers, others
+    seconds = [_seconds_of(value) for value in values]
+    dates = np.array([math.nan if second is None else second for second in seconds], dtype=np.float64)
+    no_dates = np.array([second is None for second in seconds], dtype=bool)
+    return (dates, no_dates) if no_dates.sum() < others.sum() else (numbers, others)
+
+
+def _seconds_of(value: object) -> float | None:
+    if value is None or (isinstance(value, str) and value.strip().lower() in MISSING):
+        return math.nan
+    try:
+        if isinstance(value, str):
+            value = datetime.datetime.fromisoformat(value.strip())
+        elif isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+            value = datetime.datetime(value.year, value.month, value.day)
+        if not isinstance(value, datetime.datetime):
+            return None
+        return (value if value.tzinfo else value.replace(tzinfo=datetime.UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
