@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from .hardware import Format
-from .models import Cnn, Crnn, ModelSpec, Rnn, TextCnn, WideDeep
+from .models import Cnn, Crnn, Ensemble, ModelSpec, Rnn, TextCnn, WideDeep
 from .types import DataSpec
 
 _WIDTHS: Final = (
@@ -175,6 +175,9 @@ def describe_model(model: ModelSpec) -> str:
         case Crnn():
             widths = "-".join(map(str, model.widths))
             return f"crnn {widths}, {model.cell} {model.units}" if model.cell else f"seqcnn {widths}"
+        case Ensemble():
+            names = " + ".join(map(describe_model, model.members))
+            return f"{model.times} × ({names})" if model.times > 1 else names
         case WideDeep(deep=None):
             return "wide"
         case WideDeep():

@@ -27,7 +27,7 @@ from .deadline import Deadline, spoken
 from .errors import DeadlineError
 from .hardware import Format, Hardware
 from .ladder import Probe, Speed, climb, describe_model, ladder
-from .models import SIZED_BY_PLAN, Cnn, Imported, ModelSpec, Plain, WideDeep, fitted_to
+from .models import SIZED_BY_PLAN, Cnn, Ensemble, Imported, ModelSpec, Plain, WideDeep, fitted_to
 from .optim import OptimizerSpec
 from .progress import Change
 from .tasks import Views
@@ -252,6 +252,8 @@ def _smoothing(spec: DataSpec, training: TrainingSpec, textbook: bool) -> float:
 def _with_dropout(model: ModelSpec, dropout: float) -> ModelSpec:
     if not dropout or isinstance(model, Imported):
         return model
+    if isinstance(model, Ensemble):
+        return msgspec.structs.replace(model, members=tuple(_with_dropout(part, dropout) for part in model.members))
     if isinstance(model, WideDeep):
         return msgspec.structs.replace(model, deep=model.deep and _with_dropout(model.deep, dropout))
     return msgspec.structs.replace(model, dropout=dropout)

@@ -5,6 +5,7 @@ cnn        whitened stem, stages of 3×3 convolutions; scaled by width, depth an
 textcnn    convolutions over the words of a text
 rnn        recurrent layers over texts, recordings and series: Elman's, GRU, LSTM
 crnn       convolutions over recordings and series, and a recurrent layer over what they find
+ensemble   several networks that answer together
 wide-deep  weights of words and word groups, alone or beside a deep network
 imported   a module of the user's own, `package.module:Name`
 """
@@ -24,6 +25,7 @@ from ..types import NOUNS, Kind
 from .cnn import Cnn, Network, whiten
 from .crnn import Crnn
 from .describe import NetworkSummary, describe_network
+from .ensemble import Ensemble
 from .imported import Imported
 from .neighbours import start_from_neighbours
 from .plain import Plain
@@ -32,7 +34,7 @@ from .textcnn import TextCnn, TextNetwork
 from .wide import WideDeep, WideNetwork
 from .wide_start import start_wide
 
-ModelSpec: TypeAlias = Plain | Cnn | TextCnn | Rnn | Crnn | WideDeep | Imported
+ModelSpec: TypeAlias = Plain | Cnn | TextCnn | Rnn | Crnn | WideDeep | Ensemble | Imported
 """What a recipe and a model file may name. The tag field `model` tells them apart."""
 
 
@@ -62,6 +64,7 @@ _NAMED: Final[Mapping[str, ModelSpec | None]] = {
     "lstm": Rnn(cell="lstm"),
     "seqcnn": Crnn(cell=None),
     "crnn": Crnn(),
+    "ensemble": Ensemble((Rnn(cell="lstm"), Crnn(cell=None)), times=2),
 }
 _SEQUENCES: Final[tuple[Kind, ...]] = ("sound", "series")
 _KINDS: Final[Mapping[type, tuple[Kind, ...]]] = {
@@ -71,6 +74,7 @@ _KINDS: Final[Mapping[type, tuple[Kind, ...]]] = {
     WideDeep: ("text",),
     Rnn: ("text", *_SEQUENCES),
     Crnn: _SEQUENCES,
+    Ensemble: ("text", *_SEQUENCES),
 }
 
 
@@ -107,6 +111,9 @@ def fitted_to(model: ModelSpec, kind: Kind) -> ModelSpec:
         return msgspec.structs.replace(model, tokens=kind == "text")
     if isinstance(model, Crnn):
         return msgspec.structs.replace(model, dimensions=2 if kind == "sound" else 1)
+    if isinstance(model, Ensemble):
+        members = tuple(fitted_to(member, kind) for member in model.members)
+        return msgspec.structs.replace(model, members=members)
     if isinstance(model, WideDeep) and isinstance(model.deep, Rnn):
         return msgspec.structs.replace(model, deep=msgspec.structs.replace(model.deep, tokens=True))
     return model
@@ -151,6 +158,7 @@ __all__ = [
     "Builds",
     "Cnn",
     "Crnn",
+    "Ensemble",
     "Imported",
     "ModelSpec",
     "Network",

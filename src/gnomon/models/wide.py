@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ..types import Value
+from .ensemble import each_its_rows, mean_of
 from .rnn import Rnn
 from .textcnn import TextCnn
 
@@ -93,17 +94,8 @@ class WideNetwork(nn.Module):
         if not len(self.deep):
             return self.wide(ids)
         if self.training:
-            return self._each_its_rows(ids)
-        together = torch.stack([member(ids) for member in self.deep]).mean(dim=0)
-        return self.wide(ids) + self.share * together
-
-    def _each_its_rows(self, ids: Tensor) -> Tensor:
-        """Logits of the deep networks, `(N, K)`: row n is answered by member n modulo their number."""
-        rows = torch.arange(len(ids), device=ids.device)
-        members = len(self.deep)
-        chosen = [rows[number::members] for number in range(min(members, len(ids)))]
-        answers = [member(ids[part]) for member, part in zip(self.deep, chosen, strict=False)]
-        return torch.cat(answers)[torch.cat(chosen).argsort()]
+            return each_its_rows(self.deep, ids)
+        return self.wide(ids) + self.share * mean_of(self.deep, ids)
 
     def _places(self, ids: Tensor, tokens: int) -> Tensor:
         """Polynomial hash modulo a Mersenne prime: whole numbers below 2⁶³ throughout, so alike on every device.
