@@ -369,7 +369,7 @@ def _column(cells: Sequence[Sequence[str]]) -> _Column:
     """Of the cells of a column, none where a line is too short."""
     read = [number(cell) for line in cells for cell in line]
     values = np.array([value for value in read if value is not None and not math.isnan(value)])
-    return _Column(None in read, len(values) > 0, bool((np.diff(values) >= 0).all()))
+    return _Column(None in read, len(values) > 0, bool((values[1:] >= values[:-1]).all()))
 
 
 def _not_a_channel(name: str, columns: Sequence[_Column], files: int) -> str:
