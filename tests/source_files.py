@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from gnomon.sources import Source, SourceSpec, open_source
 from gnomon.sources.labels import Listing
+from gnomon.types import Kind, Question
 
 JPEG: Final = b"\xff\xd8\xff\xe0"
 PNG: Final = b"\x89PNG\r\n\x1a\n"
@@ -21,10 +22,28 @@ _OPEN: Final[list[Source]] = []
 
 
 def opened(
-    location: Path | str, *, input: str | None = None, target: str | None = None, group: str | None = None
+    location: Path | str,
+    *,
+    input: str | None = None,
+    target: str | None = None,
+    group: str | None = None,
+    kind: Kind | None = None,
+    task: Literal["auto"] | Question = "auto",
+    series_id: str | None = None,
+    time: str | None = None,
 ) -> Source:
     """The source; `close_all` closes it."""
-    source = open_source(SourceSpec(location=str(location), input=input, target=target, group=group))
+    spec = SourceSpec(
+        location=str(location),
+        input=input,
+        target=target,
+        group=group,
+        kind=kind,
+        task=task,
+        series_id=series_id,
+        time=time,
+    )
+    source = open_source(spec)
     _OPEN.append(source)
     return source
 

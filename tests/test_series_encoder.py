@@ -140,7 +140,7 @@ def test_gaps_lie_on_the_line_between_their_neighbours() -> None:
         [np.interp(range(6), [1, 4], [2, 8]), np.interp(range(6), [0, 4, 5], [1, 5, 7])], axis=1
     )  # the last step has no value at all: it is padding
     assert steps_of(TWO, values) == pytest.approx(expected, abs=1e-6)
-    assert steps_of(TWO, "x,y\n,1\n2,?\nNaN,\nnull,none\n8,5\n,7\n,\n") == pytest.approx(expected, abs=1e-6)
+    assert steps_of(TWO, "x,y\n,1\n2,?\nNaN,none\n,\n8,5\n,7\n,\n") == pytest.approx(expected, abs=1e-6)
     assert steps_of(TWO, values[::-1])[:2].tolist() == [[8, 7], [8, 7]]  # at the beginning the first value is held
 
 

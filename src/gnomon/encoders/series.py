@@ -50,7 +50,7 @@ class SeriesEncoder(Value, tag="series", tag_field="kind", frozen=True):
         channels: their names; those of series that name none are made up.
         length: T, a multiple of 8; longer series are cut.
         factor: so many neighbouring steps are averaged into one.
-        header: the first line of a file names its channels; else they are taken in their order.
+        header: the channels have names, which the first line of a file must give; else they are taken in their order.
         mean, std: per channel, over the training part.
     """
 
@@ -309,7 +309,7 @@ def _choose_channels(raws: Sequence[Raw]) -> tuple[tuple[str, ...], bool, list[s
     """The channels' names, whether files name them in their first line, and sentences about columns left out."""
     arrays = [raw for raw in raws if isinstance(raw, np.ndarray)]
     if arrays:
-        return _channels_of_arrays(arrays), False, []
+        return *_channels_of_arrays(arrays), []
     files = [lines for lines in _cut_files(raws) if lines.cells]
     if not files:
         raise DataError("no training series can be read: none of the first ones holds a line", remedy=_REMEDY)
@@ -328,12 +328,12 @@ def _cut_files(raws: Sequence[Raw]) -> Iterator[Lines]:
             continue  # named and counted when it is encoded
 
 
-def _channels_of_arrays(arrays: Sequence[NDArray[Any]]) -> tuple[str, ...]:
+def _channels_of_arrays(arrays: Sequence[NDArray[Any]]) -> tuple[tuple[str, ...], bool]:
     names = next((array.dtype.names for array in arrays if array.dtype.names), None)
     if names:
-        return names
+        return names, True
     widths = Counter(array.shape[1] if array.ndim == 2 else 1 for array in arrays)
-    return _made_up(widths.most_common(1)[0][0])
+    return _made_up(widths.most_common(1)[0][0]), False
 
 
 def _made_up(count: int) -> tuple[str, ...]:
@@ -369,7 +369,7 @@ def _column(cells: Sequence[Sequence[str]]) -> _Column:
     """Of the cells of a column, none where a line is too short."""
     read = [number(cell) for line in cells for cell in line]
     values = np.array([value for value in read if value is not None and not math.isnan(value)])
-    return _Column(None in read, len(values) > 0, bool((np.diff(values) >= 0).all()))
+    return _Column(None in read, len(values) > 0, bool((values[1:] >= values[:-1]).all()))
 
 
 def _not_a_channel(name: str, columns: Sequence[_Column], files: int) -> str:

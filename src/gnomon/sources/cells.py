@@ -14,6 +14,7 @@ MISSING: Final = frozenset(("", "nan", "na", "n/a", "null", "none", "?"))
 """What stands in a cell, in small letters, where a value is missing."""
 
 _LONGEST_SHOWN: Final = 40
+_LATEST: Final = 1e300
 
 
 def number(cell: str) -> float | None:
@@ -60,11 +61,13 @@ def _number_of(value: object) -> float | None:
 
 
 def times_of(values: Sequence[object]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Times as numbers, dates in seconds; NaN where one is missing; and which values are neither, NaN too.
+    """Times as finite numbers, dates in seconds; NaN where one is missing; and which values are neither, NaN too.
 
     Dates are those of ISO 8601, such as `2016-07-01 00:00:00`; without a time zone they count as UTC.
     """
     numbers, others = numbers_of(values)
+    others |= np.abs(numbers) > _LATEST
+    numbers[others] = math.nan
     if not others.any():
         return numbers, others
     seconds = [_seconds_of(value) for value in values]

@@ -193,6 +193,8 @@ def _guess_time(columns: Columns, taken: set[str | None]) -> str | None:
 def _guess_target(columns: Columns, series_id: str, taken: set[str | None], location: str) -> str:
     """The column by its name, or the only one that is the same throughout most series and differs between them."""
     series, most = list(_rows_of_series(columns, series_id)[0].values()), _GUESSED_FROM
+    if not series:
+        raise DataError(f"the column {series_id!r} of {location!r} holds nothing: it names no series", remedy=_REMEDY)
     looked_at = [series[place][: most[1]] for place in np.unique(np.linspace(0, len(series) - 1, most[0]).astype(int))]
     constant: dict[str, bool] = {}
     for name in columns.names:
@@ -325,7 +327,9 @@ def _in_order(table: _Table, rows: NDArray[np.int64], key: str, clock: _Clock) -
         clock.doubled[key] = len(rows) - len(times)
         there = ~np.isnan(values)
         counts = np.add.reduceat(there.astype(np.float64), starts)
-        sums = np.add.reduceat(np.where(there, values, 0), starts)
+        with np.errstate(invalid="ignore", over="ignore"):
+            sums = np.add.reduceat(np.where(there, values, 0), starts)
+        sums[np.isnan(sums)] = np.inf  # of infinite values, which encoding refuses
         values = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
     gaps = np.diff(times)
     if len(gaps):

@@ -198,7 +198,9 @@ def _same_notes(hints: Sequence[str]) -> list[str]:
 # --- What a table holds ----------------------------------------------------------------------------------------------
 
 
-def kind_of_table(location: str, *, input: str | None = None) -> tuple[Literal["image", "sound", "text"], str]:
+def kind_of_table(
+    location: str, *, input: str | None = None
+) -> tuple[Literal["image", "sound", "series", "text"], str]:
     """What the rows of a table are, and why: files that it names, or texts that it holds.
 
     Args:
@@ -221,8 +223,11 @@ def kind_of_table(location: str, *, input: str | None = None) -> tuple[Literal["
             continue
         sounds = sum(extension_of(value) in EXTENSIONS["sound"] for value in files)
         pictures = sum(extension_of(value) in IMAGE_EXTENSIONS for value in files)
-        if sounds > pictures:
+        tables = sum(extension_of(value) in EXTENSIONS["series"] for value in files)
+        if sounds > max(pictures, tables):
             return "sound", f"the column {name!r} names sound files, such as {files[0]!r}"
+        if tables > pictures:
+            return "series", f"the column {name!r} names files of series, such as {files[0]!r}"
         return "image", f"the column {name!r} names files, such as {files[0]!r}"
     if input in columns.names and not _length(columns.heads[str(input)]):
         return "image", f"the column {input!r} holds no texts"

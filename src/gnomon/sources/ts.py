@@ -79,7 +79,7 @@ def _read_header(lines: Iterator[tuple[int, bytes]]) -> TsHeader:
         if text.lower().startswith("@data"):
             return _header_of(said)
         if text.startswith("@"):
-            key, *words = text[1:].split()
+            key, *words = text[1:].split() or [""]
             said[key.lower()] = words
         elif text and not text.startswith(("#", "%")):
             what = f"line {place} is neither a comment (#) nor a part of a header (@)"
