@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..types import Kind, Raw
 from .image import FITS, MAX_PIXELS, Fit, Header, ImageEncoder, choose_geometry, quiet_decoding, read_header
+from .sound import SoundEncoder, choose_sound
 from .text import FIRST_TOKEN, TextEncoder, choose_text
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Encodes(Protocol):
         ...
 
 
-Encoder: TypeAlias = ImageEncoder | TextEncoder
+Encoder: TypeAlias = ImageEncoder | TextEncoder | SoundEncoder
 """What a model file holds; its tag field `kind` tells several apart."""
 
 
@@ -97,8 +98,10 @@ __all__ = [
     "Fit",
     "Header",
     "ImageEncoder",
+    "SoundEncoder",
     "TextEncoder",
     "choose_geometry",
+    "choose_sound",
     "choose_text",
     "geometry_key",
     "has_statistics",
