@@ -21,7 +21,7 @@ from .errors import DataError, ModelFileError, RowError
 from .modelfile import Model, load
 from .sources.archives import archive_kind, open_files
 from .sources.files import Files, read_path, size_problem
-from .sources.layout import EXTENSIONS, extension_of
+from .sources.forms import EXTENSIONS, extension_of
 from .sources.questions import number_of
 from .tasks import Answered, Task
 from .types import NOUNS, Kind, plural

@@ -1,14 +1,13 @@
 """Where rows come from. `open_source(SourceSpec(location=...))` gives a `Source`; everything after it sees only that.
 
 location                                          module
-a folder, a .zip, a .tar(.gz) of image files      pictures  (names read through `files`, their meaning in `layout`)
-the same of .txt files                            texts
+a folder, a .zip, a .tar(.gz) of files of a kind  folders   (names read through `files`, their meaning in `layout`)
 .csv .tsv .jsonl .parquet naming files            table     (read by `columns`)
 the same with a column of texts                   texts
 .npz, arrays in memory, `digits`                  arrays
 `cifar10`, `mnist`                                download, then arrays
 
-`kinds` tells what files are; `labels` and `questions` what labels mean.
+`forms` and `kinds` tell what files are; `labels` and `questions` what labels mean; `patterns` groups and test parts.
 """
 
 from __future__ import annotations
@@ -81,6 +80,8 @@ class SourceSpec(Value, frozen=True):
         task: what is asked of each row; auto tells numbers from classes by the labels.
         separator: between the labels of a row, where it has several.
         group: the column of groups, for tables; or a regular expression on the row's key, whose first group counts.
+        test_files: a regular expression on the row's key; the rows that it matches are the test part.
+        kind: what a row is; None tells it from the data.
     """
 
     location: str
@@ -90,6 +91,7 @@ class SourceSpec(Value, frozen=True):
     task: Literal["auto"] | Question = "auto"
     separator: str | None = None
     kind: Kind | None = None
+    test_files: str | None = None
 
     @property
     def asked(self) -> Asked:
@@ -117,15 +119,17 @@ def open_source(spec: SourceSpec) -> Source:
     if extension == ".npz":
         from .arrays import open_npz
 
-        _refuse(spec, "group")
+        _refuse(spec, "group", "test_files")
         return open_npz(path, input=spec.input, target=spec.target, asked=spec.asked, notes=notes)
     return _open_files(spec, path, notes)
 
 
 def _open_folder(spec: SourceSpec, path: str, notes: Sequence[str]) -> Source:
-    from .texts import table_pair
+    """A folder that is nothing but a pair of tables of texts, or one of files."""
+    from .texts import kind_of_table, table_pair
 
-    if spec.kind in (None, "text") and table_pair(path):
+    pair = table_pair(path) if spec.kind in (None, "text") else None
+    if pair and (spec.kind or kind_of_table(pair[0], input=spec.input)[0]) == "text":
         return _open_table(spec, path, notes)
     return _open_files(spec, path, notes)
 
@@ -137,13 +141,9 @@ def _open_files(spec: SourceSpec, path: str, notes: Sequence[str]) -> Source:
     _refuse(spec, "input", "target")
     kind, why = (spec.kind, "") if spec.kind else kind_of_files(path)
     told = [*notes, why] if why else notes
-    if kind == "text":
-        from .texts import open_text_folder
+    from .folders import open_file_folder
 
-        return open_text_folder(path, group=spec.group, notes=told)
-    from .pictures import open_pictures
-
-    return open_pictures(path, group=spec.group, notes=told)
+    return open_file_folder(path, kind=kind, group=spec.group, test_files=spec.test_files, notes=told)
 
 
 def _open_table(spec: SourceSpec, path: str, notes: Sequence[str]) -> Source:
@@ -154,14 +154,14 @@ def _open_table(spec: SourceSpec, path: str, notes: Sequence[str]) -> Source:
     first = ((os.path.isdir(path) and table_pair(path)) or (path,))[0]
     kind, why = (spec.kind, "") if spec.kind else kind_of_table(first, input=spec.input)
     told = [*notes, why] if why and kind != "image" else notes
-    columns = {"input": spec.input, "target": spec.target, "group": spec.group}
+    columns = {"input": spec.input, "target": spec.target, "group": spec.group, "test_files": spec.test_files}
     if kind == "text":
         return open_text_table(path, **columns, asked=spec.asked, notes=told)
     return open_table(path, **columns, kind=kind, asked=spec.asked, notes=told)
 
 
 def _open_built_in(spec: SourceSpec) -> Source:
-    _refuse(spec, "input", "target", "group")
+    _refuse(spec, "input", "target", "group", "test_files")
     if spec.location == "digits":
         from .arrays import digits_source
 
@@ -173,12 +173,14 @@ def _open_built_in(spec: SourceSpec) -> Source:
 
 def _refuse(spec: SourceSpec, *options: str) -> None:
     """An option that would do nothing is an error, not ignored."""
-    given = {"input": spec.input, "target": spec.target, "group": spec.group}
+    given = {"input": spec.input, "target": spec.target, "group": spec.group, "test_files": spec.test_files}
     problems = [
-        f"--{option} {given[option]!r} means nothing for {spec.location!r}" for option in options if given[option]
+        f"--{option.replace('_', '-')} {given[option]!r} means nothing for {spec.location!r}"
+        for option in options
+        if given[option]
     ]
     if problems:
-        raise RecipeError(problems, remedy="It names a column of a table. Leave it out.")
+        raise RecipeError(problems, remedy="It names a column of a table, or tells files by their names. Leave it out.")
 
 
 def _refuse_missing(location: str, path: str) -> Source:
