@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from gnomon.sources import Source, SourceSpec, open_source
 from gnomon.sources.labels import Listing
+from gnomon.types import Kind
 
 JPEG: Final = b"\xff\xd8\xff\xe0"
 PNG: Final = b"\x89PNG\r\n\x1a\n"
@@ -21,10 +22,17 @@ _OPEN: Final[list[Source]] = []
 
 
 def opened(
-    location: Path | str, *, input: str | None = None, target: str | None = None, group: str | None = None
+    location: Path | str,
+    *,
+    input: str | None = None,
+    target: str | None = None,
+    group: str | None = None,
+    kind: Kind | None = None,
+    test_files: str | None = None,
 ) -> Source:
     """The source; `close_all` closes it."""
-    source = open_source(SourceSpec(location=str(location), input=input, target=target, group=group))
+    spec = SourceSpec(location=str(location), input=input, target=target, group=group, kind=kind, test_files=test_files)
+    source = open_source(spec)
     _OPEN.append(source)
     return source
 

@@ -257,10 +257,10 @@ def _nested_notes(nested: Counter[Folder], places: Mapping[Folder, _Place], form
         return []
     total = sum(nested.values())
     first = next(iter(nested))
-    verb = "lies" if total == 1 else "lie"
+    verb, belong = ("lies", "belongs") if total == 1 else ("lie", "belong")
     example = f"{'/'.join(first)} counts as the class {places[first].label!r}"
     what = f"{plural(total, form.noun, form.nouns)} {verb} in folders inside a class folder"
-    return [f"{what}, and belong to that class ({example})"]
+    return [f"{what}, and {belong} to that class ({example})"]
 
 
 def _only_loose(files: Sequence[str], form: Form) -> str:
