@@ -189,9 +189,9 @@ def test_what_the_lower_rate_cannot_hold_is_gone() -> None:
     assert steps_of(encoder, beyond)[5:35].max() < steps_of(encoder, inside)[5:35].max() - 10
 
 
-@pytest.mark.parametrize(("rate", "window"), [(44_100, 256), (44_100, 2), (1_000, 2)])
+@pytest.mark.parametrize(("rate", "window"), [(44_100, 256), (44_100, 32), (1_000, 32)])
 def test_cutting_before_resampling_changes_nothing(rate: int, window: int) -> None:
-    encoder = msgspec.structs.replace(ENCODER, window=window, bands=1)
+    encoder = msgspec.structs.replace(ENCODER, window=window, bands=4)
     long = np.random.default_rng(1).normal(0, 0.1, 3 * rate)
     whole = recordings.resample(long, rate, 8_000)
     np.testing.assert_array_equal(encoder.encode(sound_file(long, rate, subtype="DOUBLE")), encoder.encode(whole))
