@@ -31,6 +31,7 @@ def opened(
     task: Literal["auto"] | Question = "auto",
     series_id: str | None = None,
     time: str | None = None,
+    test_files: str | None = None,
 ) -> Source:
     """The source; `close_all` closes it."""
     spec = SourceSpec(
@@ -42,6 +43,7 @@ def opened(
         task=task,
         series_id=series_id,
         time=time,
+        test_files=test_files,
     )
     source = open_source(spec)
     _OPEN.append(source)

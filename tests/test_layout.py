@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from gnomon.errors import DataError
+from gnomon.sources.forms import looks_like_image
 from gnomon.sources.labels import Listing, label_text
-from gnomon.sources.layout import looks_like_image, read_layout
+from gnomon.sources.layout import read_layout
 from source_files import JPEG, PNG, close_all, labels, reasons
 
 
@@ -17,7 +18,7 @@ def _closing() -> Iterator[None]:
 
 
 def lay_out(*names: str) -> Listing:
-    return read_layout(names, [1] * len(names), where="photos", is_image=lambda name: False)
+    return read_layout(names, [1] * len(names), where="photos", is_kind=lambda name: False)
 
 
 # --- Layout ----------------------------------------------------------------------------------------------------------
@@ -148,13 +149,13 @@ def test_only_names_that_tell_nothing_are_looked_into() -> None:
         return name != "b/unknown.bin"
 
     names = ["a/1", "b/1.jpeg", "b/unknown.bin", "b/x.txt"]
-    listing = read_layout(names, [1] * 4, where="photos", is_image=is_image)
+    listing = read_layout(names, [1] * 4, where="photos", is_kind=is_image)
     assert asked == ["a/1", "b/unknown.bin"]
     assert labels(listing) == {"a/1": "a", "b/1.jpeg": "b"}
 
 
 def test_empty_files_are_set_aside() -> None:
-    listing = read_layout(["a/1.jpg", "b/1.jpg", "b/2.jpg"], [1, 1, 0], where="x", is_image=lambda name: False)
+    listing = read_layout(["a/1.jpg", "b/1.jpg", "b/2.jpg"], [1, 1, 0], where="x", is_kind=lambda name: False)
     assert reasons(listing) == {"b/2.jpg": "empty (0 bytes)"}
 
 

@@ -11,8 +11,7 @@ import pytest
 
 from conftest import SharedData
 from gnomon.errors import DataError, RecipeError, RowError
-from gnomon.sources.files import natural_key
-from gnomon.sources.pictures import short_name
+from gnomon.sources.files import natural_key, short_name
 from source_files import JPEG, ONE_EACH, PNG, close_all, labels, opened, reasons, write_folder, write_zip
 
 

@@ -20,6 +20,7 @@ from .encoders import (
     TextEncoder,
     choose_geometry,
     choose_series,
+    choose_sound,
     choose_text,
     quiet_decoding,
     read_header,
@@ -35,6 +36,8 @@ _SAMPLE: Final = 256
 _STATISTICS_ROWS: Final = 4096
 _MOST_FITTED: Final = 200_000
 _LEAST_DEVIATION: Final = 1e-29
+_MOST_HEARD: Final = 2_000
+_HEARD_BYTES: Final = 256 * 2**20
 
 
 def fit_geometry(
@@ -53,20 +56,39 @@ def fit_geometry(
         DataError: no row that was looked at can be read.
     """
     if source.kind == "text":
-        text_encoder, decisions, notes = choose_text(_readable(source, train))
+        text_encoder, decisions, notes = choose_text(_readable(source, _spaced(train, _MOST_FITTED)))
         return text_encoder, tuple(decisions), tuple(notes)
     if source.kind == "series":
-        series_encoder, decisions, notes = choose_series(_readable(source, train))
+        series_encoder, decisions, notes = choose_series(_readable(source, _spaced(train, _MOST_FITTED)))
         return series_encoder, tuple(decisions), tuple(notes)
+    if source.kind == "sound":
+        sound_encoder, decisions, notes = choose_sound(_recordings(source, train))
+        return sound_encoder, tuple(decisions), tuple(notes)
     encoder, decision = _fit_pictures(source, train, size, fit, max_pixels)
     return encoder, (decision,), ()
 
 
-def _readable(source: Source, train: NDArray[np.int64]) -> Iterator[Raw]:
-    """Training rows as they are read, evenly spaced where they are more than can be looked at."""
-    for row in train[np.unique(np.linspace(0, len(train) - 1, _MOST_FITTED).astype(int))].tolist():
+def _spaced(train: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """The training rows, evenly spaced where they are more than can be looked at, in order."""
+    spaced: NDArray[np.int64] = train[np.unique(np.linspace(0, len(train) - 1, most).astype(int))]
+    return spaced
+
+
+def _readable(source: Source, rows: NDArray[np.int64]) -> Iterator[Raw]:
+    for row in rows.tolist():
         with suppress(RowError):  # named and counted when it is encoded
             yield source.read(row)
+
+
+def _recordings(source: Source, train: NDArray[np.int64]) -> Iterator[Raw]:
+    """Up to 2,000 training rows; fewer where these would be more than 256 MB to read, but 256 in any case."""
+    first = _spaced(train, _SAMPLE)
+    size = 0
+    for raw in _readable(source, first):
+        size += len(raw) if isinstance(raw, (bytes, str)) else raw.nbytes
+        yield raw
+    most = min(_MOST_HEARD, _HEARD_BYTES * len(first) // max(1, size))
+    yield from _readable(source, np.setdiff1d(_spaced(train, most), first)) if most > len(first) else ()
 
 
 def with_statistics(encoder: Encoder, encoded: EncodedRows, train: NDArray[np.int64], seed: int) -> Encoder:
@@ -104,7 +126,7 @@ def _fit_pictures(
     headers: list[Header] = []
     channels = None
     first_reason = ""
-    sample = train[np.unique(np.linspace(0, len(train) - 1, _SAMPLE).astype(int))].tolist()
+    sample = _spaced(train, _SAMPLE).tolist()
     with quiet_decoding():
         for row in sample:
             try:

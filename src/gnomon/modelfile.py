@@ -82,7 +82,7 @@ class Model:
 
         Args:
             inputs: one row or several: paths, or bytes of files; arrays `(H, W)` or `(H, W, C)` for pictures, `(T,)` or
-                `(T, C)` for series; for texts the text itself.
+                `(T, C)` for series, and for recordings, at the encoder's rate; for texts the text itself.
             top: how many classes an answer names.
 
         Raises:

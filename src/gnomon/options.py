@@ -79,11 +79,7 @@ def recipe_of(chosen: argparse.Namespace) -> Recipe:
     dataset: DatasetSpec = msgspec.structs.replace(_laid_over(base.dataset, chosen, _same("size", "fit")), split=split)
     return msgspec.structs.replace(
         base,
-        source=_laid_over(
-            base.source,
-            chosen,
-            {"location": "data", **_same("input", "target", "group", "kind", "task", "separator", "series_id", "time")},
-        ),
+        source=_laid_over(base.source, chosen, {"location": "data", **_same(*_SOURCE_OPTIONS)}),
         dataset=dataset,
         model=model,
         optimizer=_laid_over(base.optimizer, chosen, {"name": "optimizer", **_same(*_OPTIMIZER_OPTIONS)}),
@@ -92,7 +88,7 @@ def recipe_of(chosen: argparse.Namespace) -> Recipe:
     )
 
 
-_SOURCE_OPTIONS = ("input", "target", "group", "kind", "task", "separator", "series_id", "time")
+_SOURCE_OPTIONS = ("input", "target", "group", "test_files", "kind", "task", "separator", "series_id", "time")
 _OPTIMIZER_OPTIONS = ("learning_rate", "weight_decay", "momentum", "schedule", "warmup", "average")
 _TRAINING_OPTIONS = (
     *("epochs", "steps", "batch", "format", "augment", "dropout", "label_smoothing", "balance", "views"),
@@ -202,6 +198,7 @@ def _add_data_options(group: Any) -> None:
         metavar="COLUMN|REGEX",
         help="rows of one group stay in one part: a column, or a pattern on file names",
     )
+    group.add_argument("--test-files", metavar="REGEX", help="rows whose file name matches are the test part")
     group.add_argument("--size", type=_positive, metavar="PIXELS", help="longer side of what the network sees")
     group.add_argument("--fit", choices=("letterbox", "crop", "stretch"), help="pictures of another shape [letterbox]")
     group.add_argument("--test", type=_share, metavar="SHARE", help="share drawn for the test part [0.15]")

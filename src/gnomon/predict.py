@@ -22,7 +22,7 @@ from .errors import DataError, ModelFileError, RowError
 from .modelfile import Model, load
 from .sources.archives import archive_kind, open_files
 from .sources.files import Files, read_path, size_problem
-from .sources.layout import EXTENSIONS, extension_of
+from .sources.forms import EXTENSIONS, extension_of
 from .sources.questions import number_of
 from .sources.ts import EXTENSION as TS
 from .sources.ts import TsSeries, read_ts

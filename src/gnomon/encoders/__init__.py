@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..types import Kind, Raw
 from .image import FITS, MAX_PIXELS, Fit, Header, ImageEncoder, choose_geometry, quiet_decoding, read_header
 from .series import SeriesEncoder, choose_series
+from .sound import SoundEncoder, choose_sound
 from .text import FIRST_TOKEN, TextEncoder, choose_text
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Encodes(Protocol):
         ...
 
 
-Encoder: TypeAlias = ImageEncoder | TextEncoder | SeriesEncoder
+Encoder: TypeAlias = ImageEncoder | TextEncoder | SoundEncoder | SeriesEncoder
 """What a model file holds; its tag field `kind` tells several apart."""
 
 
@@ -99,9 +100,11 @@ __all__ = [
     "Header",
     "ImageEncoder",
     "SeriesEncoder",
+    "SoundEncoder",
     "TextEncoder",
     "choose_geometry",
     "choose_series",
+    "choose_sound",
     "choose_text",
     "geometry_key",
     "has_statistics",

@@ -1,8 +1,7 @@
 """Where rows come from. `open_source(SourceSpec(location=...))` gives a `Source`; everything after it sees only that.
 
 location                                          module
-a folder, a .zip, a .tar(.gz) of image files      pictures  (names read through `files`, their meaning in `layout`)
-the same of .txt files                            texts
+a folder, a .zip, a .tar(.gz) of files of a kind  folders   (names read through `files`, their meaning in `layout`)
 .csv .tsv .jsonl .parquet naming files            table     (read by `columns`)
 the same with a column of texts                   texts
 the same with a column that tells series apart    long_table
@@ -10,7 +9,8 @@ the same with a column that tells series apart    long_table
 .npz, arrays in memory, `digits`                  arrays, series
 `cifar10`, `mnist`                                download, then arrays
 
-`kinds` tells what files are, `pairs` which two belong together; `labels` and `questions` what labels mean.
+`forms` and `kinds` tell what files are, `pairs` which two belong together; `labels` and `questions` what labels mean;
+`patterns` groups and test parts.
 """
 
 from __future__ import annotations
@@ -84,7 +84,8 @@ class SourceSpec(Value, frozen=True):
         task: what is asked of each row; auto tells numbers from classes by the labels.
         separator: between the labels of a row, where it has several.
         group: the column of groups, for tables; or a regular expression on the row's key, whose first group counts.
-        kind: what a row is; None tells it by the data.
+        test_files: a regular expression on the row's key; the rows that it matches are the test part.
+        kind: what a row is; None tells it from the data.
         series_id: the column whose equal values make rows of a table one series.
         time: the column that orders the rows of a series.
     """
@@ -98,6 +99,7 @@ class SourceSpec(Value, frozen=True):
     kind: Kind | None = None
     series_id: str | None = None
     time: str | None = None
+    test_files: str | None = None
 
     @property
     def asked(self) -> Asked:
@@ -134,15 +136,18 @@ def open_source(spec: SourceSpec) -> Source:
     if extension == ".ts" and spec.kind in (None, "series"):
         from .series import open_ts
 
-        _refuse(spec, "input", "target", "group")
+        _refuse(spec, "input", "target", "group", "test_files")
         return open_ts(path, asked=spec.asked, notes=notes)
     return _open_files(spec, path, notes)
 
 
 def _open_folder(spec: SourceSpec, path: str, notes: Sequence[str]) -> Source:
+    """A folder that is nothing but a pair of tables of texts, or one of files."""
     from .pairs import table_pair
+    from .texts import kind_of_table
 
-    if spec.kind in (None, "text") and table_pair(path):
+    pair = table_pair(path) if spec.kind in (None, "text") else None
+    if pair and (spec.kind or kind_of_table(pair[0], input=spec.input)[0]) == "text":
         return _open_table(spec, path, notes)
     return _open_files(spec, path, notes)
 
@@ -154,17 +159,14 @@ def _open_files(spec: SourceSpec, path: str, notes: Sequence[str]) -> Source:
     _refuse(spec, "input", "target")
     kind, why = (spec.kind, "") if spec.kind else kind_of_files(path)
     told = [*notes, why] if why else notes
-    if kind == "text":
-        from .texts import open_text_folder
+    from .folders import open_file_folder
 
-        return open_text_folder(path, group=spec.group, notes=told)
     if kind == "series":
         from .series import open_series_files
 
-        return open_series_files(path, group=spec.group, asked=spec.asked, notes=told)
-    from .pictures import open_pictures
-
-    return open_pictures(path, group=spec.group, notes=told)
+        patterns = {"group": spec.group, "test_files": spec.test_files}
+        return open_series_files(path, **patterns, asked=spec.asked, notes=told)
+    return open_file_folder(path, kind=kind, group=spec.group, test_files=spec.test_files, notes=told)
 
 
 def _open_table(spec: SourceSpec, path: str, notes: Sequence[str]) -> Source:
@@ -176,7 +178,7 @@ def _open_table(spec: SourceSpec, path: str, notes: Sequence[str]) -> Source:
     first = ((os.path.isdir(path) and table_pair(path)) or (path,))[0]
     kind, why = (spec.kind, "") if spec.kind else kind_of_table(first, input=spec.input)
     told = [*notes, why] if why and kind != "image" else notes
-    columns = {"input": spec.input, "target": spec.target, "group": spec.group}
+    columns = {"input": spec.input, "target": spec.target, "group": spec.group, "test_files": spec.test_files}
     if kind == "text":
         return open_text_table(path, **columns, asked=spec.asked, notes=told)
     try:
@@ -192,7 +194,7 @@ def _open_series_table(spec: SourceSpec, path: str, notes: Sequence[str]) -> Sou
     """A table with a row for each step."""
     from .long_table import open_series_table
 
-    _refuse(spec, "input")
+    _refuse(spec, "input", "test_files")
     if spec.kind not in (None, "series") or spec.series_id is None:
         raise RecipeError(
             f"--series-id {spec.series_id!r} makes series of rows, and --kind says {spec.kind!r}",
@@ -210,7 +212,7 @@ def _open_series_table(spec: SourceSpec, path: str, notes: Sequence[str]) -> Sou
 
 
 def _open_npz(spec: SourceSpec, path: str, notes: Sequence[str]) -> Source:
-    _refuse(spec, "group")
+    _refuse(spec, "group", "test_files")
     given = {"input": spec.input, "target": spec.target}
     if spec.kind == "series":
         from .series import open_series_npz
@@ -222,7 +224,7 @@ def _open_npz(spec: SourceSpec, path: str, notes: Sequence[str]) -> Source:
 
 
 def _open_built_in(spec: SourceSpec) -> Source:
-    _refuse(spec, "input", "target", "group", "series_id")
+    _refuse(spec, "input", "target", "group", "test_files", "series_id")
     if spec.location == "digits":
         from .arrays import digits_source
 
@@ -241,7 +243,7 @@ def _refuse(spec: SourceSpec, *options: str) -> None:
         if name
     ]
     if problems:
-        raise RecipeError(problems, remedy="It names a column of a table. Leave it out.")
+        raise RecipeError(problems, remedy="It names a column of a table, or tells files by their names. Leave it out.")
 
 
 def _refuse_missing(location: str, path: str) -> Source:

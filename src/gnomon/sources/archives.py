@@ -246,7 +246,7 @@ def open_tar(path: str, kind: Archive) -> TarFiles:
     """Lists a tar archive. Links, devices and what can't be read are set aside.
 
     Raises:
-        DataError: damaged, no tar archive, or far larger unpacked than a set of images can be.
+        DataError: damaged, no tar archive, or far larger unpacked than a set of files can be.
     """
     stream = _open_stream(path, kind)
     set_aside: list[SetAside] = []
@@ -290,7 +290,7 @@ def _tar_members(path: str, stream: BinaryIO) -> Iterator[tarfile.TarInfo]:
             if total > most:
                 raise DataError(
                     f"the tar archive {path!r} unpacks to more than {most:,} bytes: it is not read any further",
-                    remedy="Images hardly compress; if they are all meant, unpack the archive and give the folder.",
+                    remedy="Such files hardly compress; if they are all meant, unpack the archive and give the folder.",
                 )
             if not member.isdir():
                 yield member

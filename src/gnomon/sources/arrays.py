@@ -21,10 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError, RecipeError, nearest
 from ..types import Question, Row, SetAside, Split, plural
-from .files import digest
+from .files import digest, rows_digest, short_name
 from .labels import CLASSES, label_text, settle
 from .layout import SPLIT_WORDS
-from .pictures import rows_digest, short_name
 from .questions import AUTO, Asked
 
 Images: TypeAlias = NDArray[np.generic]

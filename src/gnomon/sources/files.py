@@ -15,13 +15,15 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from ..errors import DataError, RowError
-from ..types import SetAside
+from ..types import Row, SetAside
 
 LARGEST_FILE: Final = 256 * 2**20
 """Bytes; a larger file is set aside unread."""
 
 _UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _NUMBER: Final = re.compile(r"([0-9]+)")
+_SUFFIX: Final = re.compile(r"(\.tar)?\.[A-Za-z0-9]{1,7}$")
+_LONGEST_NAME: Final = 40
 
 
 class Files(Protocol):
@@ -72,6 +74,19 @@ def digest(values: Iterable[object]) -> str:
     """A short hash of the values' texts; the same in every process."""
     text = "\x00".join(map(str, values))
     return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+
+
+def rows_digest(rows: Sequence[Row]) -> str:
+    """A hash of the rows' keys, labels, parts and groups."""
+    return digest(f"{row.key}\x00{row.label}\x00{row.split}\x00{row.group}" for row in rows)
+
+
+def short_name(location: str) -> str:
+    """A word for the run directory's name: letters, digits and hyphens of the location's last part."""
+    last = os.path.basename(os.path.abspath(location))
+    stem = last if os.path.isdir(location) else _SUFFIX.sub("", last)
+    word = "-".join(re.findall(r"[^\W_]+", stem))[:_LONGEST_NAME].strip("-")
+    return word or "data"
 
 
 def size_problem(size: int) -> str | None:

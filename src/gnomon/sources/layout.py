@@ -1,4 +1,4 @@
-"""What names mean: which files are images, and which folder is a class or one of the parts train, validation, test.
+"""What names mean: which files are of the kind, and which folder is a class or a part: train, validation, test.
 
 All functions are pure: names in, rows and sentences out. The tables and arrays use the same words for parts and the
 same rules for classes.
@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from ..errors import DataError
-from ..types import NOUNS, Kind, Row, SetAside, Split, listed, plural
+from ..types import Kind, Row, SetAside, Split, listed, plural
 from . import TABLE_EXTENSIONS
+from .forms import EXTENSIONS, FORMS, Form, extension_of
 from .labels import Listing, settle
+from .patterns import GIVER_OF_TEST_FILES, with_test_files
 
 SPLIT_WORDS: Final[Mapping[str, Split]] = {
     "train": "train",
@@ -27,28 +29,13 @@ SPLIT_WORDS: Final[Mapping[str, Split]] = {
     "test": "test",
     "testing": "test",
 }
-EXAMPLE: Final = "Make one folder per class: photos/cat/1.jpg, photos/dog/2.jpg (or photos/train/cat/1.jpg and so on)."
-_EXAMPLES: Final[Mapping[Kind, str]] = {
-    "image": EXAMPLE,
-    "series": "Make one folder per class: motion/walk/1.csv, motion/run/2.csv (or motion/train/walk/1.csv and so on).",
-}
 
-IMAGE_EXTENSIONS: Final = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"))
-EXTENSIONS: Final[Mapping[Kind, frozenset[str]]] = {
-    "image": IMAGE_EXTENSIONS,
-    "text": frozenset((".txt",)),
-    "sound": frozenset((".wav", ".flac", ".ogg", ".mp3")),
-    "series": frozenset((".csv", ".tsv")),
-}
-"""What a file of each kind is called."""
 _OTHER_EXTENSIONS: Final = re.compile(
     r"\.(txt|md|rst|html?|xml|jsonl?|csv|tsv|parquet|xlsx?|docx?|pdf|py|ipynb|sh|log|ini|cfg|toml|ya?ml|db|sqlite|npy"
     r"|npz|mat|h5|hdf5|pkl|pth?|safetensors|zip|tar|gz|tgz|bz2|xz|7z|rar|mp3|wav|flac|mp4|avi|mov|mkv|svg)"
 )
 _LEFTOVERS: Final = frozenset(("thumbs.db", "desktop.ini", "__macosx"))
-_FORMATS: Final = "JPEG, PNG, WebP, BMP, GIF or TIFF"
 _IN_NO_CLASS: Final = "lies in no class folder"
-_WHOLE_FLOAT: Final = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0+")
 
 Folder: TypeAlias = tuple[str, ...]
 """A folder's name in parts; the root is ()."""
@@ -56,7 +43,7 @@ Folder: TypeAlias = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """What a folder means for the images in it: a class and perhaps a part, or a reason to leave them out."""
+    """What a folder means for the files in it: a class and perhaps a part, or a reason to leave them out."""
 
     label: str = ""
     split: Split | None = None
@@ -69,8 +56,9 @@ def read_layout(
     sizes: Sequence[int],
     *,
     where: str,
-    is_image: Callable[[str], bool] = lambda _: False,
+    is_kind: Callable[[str], bool],
     kind: Kind = "image",
+    test_files: str | None = None,
 ) -> Listing:
     """Rows from names such as `photos/train/cat/1.jpg`.
 
@@ -78,17 +66,19 @@ def read_layout(
         names: parts joined by `/`, in the order that the rows shall have.
         sizes: bytes.
         where: the location, for messages.
-        is_image: judges by content; asked only about files whose extension tells nothing.
-        kind: of the files; the others are left out.
+        is_kind: judges by content; asked only about files whose extension tells nothing.
+        kind: of the files that are wanted.
+        test_files: a regular expression on the names, which tells the rows of the test part.
 
     Raises:
         DataError: no such files, no class folders, fewer than two classes.
+        RecipeError: the expression can't be used.
     """
-    images, set_aside, notes = _files_of(kind, names, sizes, is_image)
-    example = _EXAMPLES.get(kind, EXAMPLE)
-    if not images:
-        raise DataError([f"there are no {_nouns(kind)[1]} in {where!r}", *notes], remedy=example)
-    folder_of = {name: tuple(name.split("/")[:-1]) for name in images}
+    form = FORMS[kind]
+    wanted, set_aside, notes = _wanted(names, sizes, kind, is_kind)
+    if not wanted:
+        raise DataError([f"there are no {form.nouns} in {where!r}", *notes], remedy=form.example)
+    folder_of = {name: tuple(name.split("/")[:-1]) for name in wanted}
     places = _places(set(folder_of.values()))
     rows: list[Row] = []
     misplaced: list[SetAside] = []
@@ -102,32 +92,24 @@ def read_layout(
         if place.nested:
             nested[folder] += 1
     if not rows:
-        loose = f"all {plural(len(images), *_nouns(kind))} lie side by side ({listed(images)})"
-        remedy = _loose_remedy(names) if kind == "image" else example
-        raise DataError(f"no class folders in {where!r}: {loose}", remedy=remedy)
-    settled = settle(rows, where=where, giver="the folders give", remedy=example)
-    told = [*settled.notes, *notes, *_place_notes(misplaced, kind), *_nested_notes(nested, places, kind)]
-    return Listing(settled.rows, [*set_aside, *misplaced, *settled.set_aside], told)
+        raise DataError(
+            f"no class folders in {where!r}: {_only_loose(wanted, form)}", remedy=_loose_remedy(names, form)
+        )
+    parted, told = with_test_files(rows, test_files)
+    giver = GIVER_OF_TEST_FILES if test_files else "the folders give"
+    settled = settle(parted, where=where, giver=giver, remedy=form.example)
+    others = [*told, *notes, *_place_notes(misplaced, form), *_nested_notes(nested, places, form)]
+    return Listing(settled.rows, [*set_aside, *misplaced, *settled.set_aside], [*settled.notes, *others])
 
 
-def looks_like_image(head: bytes) -> bool:
-    """Whether a file's first bytes (16 are enough) are those of a format that is read."""
-    if head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*")):
-        return True
-    return (head[:4] == b"RIFF" and head[8:12] == b"WEBP") or (head[:2] == b"BM" and head[6:10] == b"\x00" * 4)
+# --- Which files are wanted ------------------------------------------------------------------------------------------
 
 
-# --- Which files are images ------------------------------------------------------------------------------------------
-
-
-def _nouns(kind: Kind) -> tuple[str, str]:
-    return ("image", "images") if kind == "image" else NOUNS[kind]
-
-
-def _files_of(
-    kind: Kind, names: Sequence[str], sizes: Sequence[int], is_image: Callable[[str], bool]
+def _wanted(
+    names: Sequence[str], sizes: Sequence[int], kind: Kind, is_kind: Callable[[str], bool]
 ) -> tuple[list[str], list[SetAside], list[str]]:
-    images: list[str] = []
+    form = FORMS[kind]
+    wanted: list[str] = []
     set_aside: list[SetAside] = []
     others: Counter[str] = Counter()
     hidden = empty = 0
@@ -139,26 +121,12 @@ def _files_of(
         elif size == 0:
             empty += 1
             set_aside.append(SetAside(key=name, reason="empty (0 bytes)"))
-        elif known or (not _OTHER_EXTENSIONS.fullmatch(extension) and is_image(name)):
-            images.append(name)
+        elif known or (not _OTHER_EXTENSIONS.fullmatch(extension) and is_kind(name)):
+            wanted.append(name)
         else:
             others[extension] += 1
-            set_aside.append(SetAside(key=name, reason=f"not a {_wanted(kind)[0]}"))
-    return images, set_aside, _file_notes(kind, others, hidden, empty)
-
-
-def _wanted(kind: Kind) -> tuple[str, str]:
-    """What a file must be, and several: `JPEG or PNG image`."""
-    if kind == "image":
-        return f"{_FORMATS} image", f"{_FORMATS} images"
-    extensions = " or ".join(sorted(EXTENSIONS[kind]))
-    return f"{extensions} file", f"{extensions} files"
-
-
-def extension_of(name: str) -> str:
-    """`.jpg` for `cats/1.JPG`; "" where there is none."""
-    stem, dot, extension = name.rpartition("/")[2].rpartition(".")
-    return f".{extension.lower()}" if dot and stem else ""
+            set_aside.append(SetAside(key=name, reason=f"not a {form.formats} {form.noun}"))
+    return wanted, set_aside, _other_notes(others, hidden, empty, form)
 
 
 def _is_hidden(name: str) -> bool:
@@ -175,19 +143,19 @@ def _is_leftover(name: str) -> bool:
     return parts[-1].startswith("._") or any(part in _LEFTOVERS for part in parts)
 
 
-def _file_notes(kind: Kind, others: Counter[str], hidden: int, empty: int) -> list[str]:
+def _other_notes(others: Counter[str], hidden: int, empty: int, form: Form) -> list[str]:
     notes = []
     if others:
         counts = [f"{count:,} {extension or 'without extension'}" for extension, count in others.most_common()]
         total = sum(others.values())
         kinds = listed(counts, 6) if len(others) > 1 else counts[0].partition(" ")[2]
         subject = "1 file is no" if total == 1 else f"{total:,} files are no"
-        notes.append(f"{subject} {_wanted(kind)[total != 1]} ({kinds}): left out")
+        notes.append(f"{subject} {form.formats} {form.noun if total == 1 else form.nouns} ({kinds}): left out")
     if empty:
         notes.append(f"{plural(empty, 'file')} left out: empty (0 bytes)")
     if hidden:
-        hidden_nouns = [f"hidden {noun}" for noun in _nouns(kind)]
-        notes.append(f"{plural(hidden, *hidden_nouns)} left out (a name in the path begins with a dot)")
+        what = plural(hidden, f"hidden {form.noun}", f"hidden {form.nouns}")
+        notes.append(f"{what} left out (a name in the path begins with a dot)")
     return notes
 
 
@@ -195,7 +163,7 @@ def _file_notes(kind: Kind, others: Counter[str], hidden: int, empty: int) -> li
 
 
 def _places(folders: Collection[Folder]) -> dict[Folder, _Place]:
-    """What each folder means, all folders that hold images considered together."""
+    """What each folder means, all folders that hold such files considered together."""
     depth = _common_depth(folders, 0)
     children = {folder[depth] for folder in folders if len(folder) > depth}
     parts = _parts_among(children, folders, depth)
@@ -279,23 +247,27 @@ def _place_above_part(folder: Folder, depth: int) -> _Place:
     return _Place(folder[depth], _word(folder[depth + 1]), nested=len(folder) > depth + 2)
 
 
-def _place_notes(refused: Sequence[SetAside], kind: Kind) -> list[str]:
+def _place_notes(refused: Sequence[SetAside], form: Form) -> list[str]:
     counts = Counter(row.reason for row in refused)
-    return [f"{plural(count, *_nouns(kind))} set aside: {reason}" for reason, count in counts.items()]
+    return [f"{plural(count, form.noun, form.nouns)} set aside: {reason}" for reason, count in counts.items()]
 
 
-def _nested_notes(nested: Counter[Folder], places: Mapping[Folder, _Place], kind: Kind) -> list[str]:
+def _nested_notes(nested: Counter[Folder], places: Mapping[Folder, _Place], form: Form) -> list[str]:
     if not nested:
         return []
     total = sum(nested.values())
     first = next(iter(nested))
-    verb = "lies" if total == 1 else "lie"
+    verb, belong = ("lies", "belongs") if total == 1 else ("lie", "belong")
     example = f"{'/'.join(first)} counts as the class {places[first].label!r}"
-    return [
-        f"{plural(total, *_nouns(kind))} {verb} in folders inside a class folder, and belong to that class ({example})"
-    ]
+    what = f"{plural(total, form.noun, form.nouns)} {verb} in folders inside a class folder"
+    return [f"{what}, and {belong} to that class ({example})"]
 
 
-def _loose_remedy(names: Sequence[str]) -> str:
+def _only_loose(files: Sequence[str], form: Form) -> str:
+    return f"all {plural(len(files), form.noun, form.nouns)} lie side by side ({listed(files)})"
+
+
+def _loose_remedy(names: Sequence[str], form: Form) -> str:
     tables = [name for name in names if extension_of(name) in TABLE_EXTENSIONS]
-    return f"{EXAMPLE} If {tables[0]!r} says the labels, give that file instead." if tables else EXAMPLE
+    says = f" If {tables[0]!r} says the labels, give that file instead." if tables else ""
+    return form.example + says

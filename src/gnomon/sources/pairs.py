@@ -10,7 +10,7 @@ from typing import Final
 from ..errors import DataError
 from ..types import Split
 from . import TABLE_EXTENSIONS
-from .layout import extension_of
+from .forms import extension_of
 
 _TRAIN_WORD: Final = re.compile(r"(?<![A-Za-z])(train|TRAIN|Train|training|Training)(?![A-Za-z])")
 _TEST_WORDS: Final[Mapping[str, str]] = {

@@ -22,11 +22,11 @@ from ..types import Question, Row, SetAside, Split, listed, plural
 from .archives import open_files
 from .arrays import Part, labels_of_part, read_npz
 from .columns import reason_notes
-from .files import Files, digest
+from .files import Files, digest, rows_digest, short_name
+from .folders import FileSource, open_file_folder
 from .labels import CLASSES, settle
-from .layout import read_layout
 from .pairs import pair_among, paired
-from .pictures import compile_group, group_by_key, rows_digest, short_name
+from .patterns import compile_group, group_by_key
 from .questions import AUTO, Asked
 from .ts import EXTENSION, TsHeader, TsLine, read_ts
 
@@ -54,28 +54,6 @@ class SeriesSource:
 
     def close(self) -> None:
         """Nothing is held open."""
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesFileSource:
-    """Rows that are files with a line for each step, read by their keys."""
-
-    name: str
-    rows: Sequence[Row]
-    set_aside: Sequence[SetAside]
-    notes: Sequence[str]
-    fingerprint: str
-    content_hints: Sequence[Hashable]
-    files: Files
-    kind: Literal["series"] = "series"
-    question: Question = "classify"
-
-    def read(self, index: int) -> bytes:
-        """The bytes of the row's file."""
-        return self.files.read(self.rows[index].key)
-
-    def close(self) -> None:
-        self.files.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,47 +184,41 @@ def named_series(name: str, lines: Iterator[TsLine]) -> Iterator[tuple[str, Any]
 
 
 def open_series_files(
-    location: str, *, group: str | None = None, asked: Asked = AUTO, notes: Sequence[str] = ()
-) -> SeriesSource | SeriesFileSource:
+    location: str,
+    *,
+    group: str | None = None,
+    test_files: str | None = None,
+    asked: Asked = AUTO,
+    notes: Sequence[str] = (),
+) -> SeriesSource | FileSource:
     """The CSV and TSV files of a folder or an archive, whose folders name the classes; or a pair of `.ts` files in it.
 
     Args:
         group: a regular expression on the row's key, whose first group names the row's group.
+        test_files: a regular expression on the row's key, which tells the rows of the test part.
         asked: what the user says of the labels; folders name classes.
         notes: sentences to begin with.
 
     Raises:
         DataError: not readable, no such files, no class folders, fewer than two classes.
-        RecipeError: the expression can't be used, or there is nothing that it could be used on.
+        RecipeError: an expression can't be used, or there is nothing that it could be used on.
     """
-    pattern = None if group is None else compile_group(group)
     files = open_files(location)
-    with ExitStack() as stack:
-        stack.callback(files.close)
+    try:
         if any(name.lower().endswith(EXTENSION) for name in files.names):
-            return _ts_pair(files, location, group, asked, notes)
-        listing = read_layout(files.names, files.sizes, where=location, kind="series")
-        grouped = listing if pattern is None else group_by_key(listing, pattern)
-        stack.pop_all()
-    hints = dict(zip(files.names, files.hints, strict=True))
-    return SeriesFileSource(
-        name=short_name(location),
-        rows=grouped.rows,
-        set_aside=[*files.set_aside, *grouped.set_aside],
-        notes=[*notes, *grouped.notes],
-        fingerprint=digest([files.fingerprint, rows_digest(grouped.rows)]),
-        content_hints=[hints[row.key] for row in grouped.rows],
-        files=files,
-    )
+            refuse_patterns(location, group=group, test_files=test_files)
+            return _ts_pair(files, location, asked, notes)
+    finally:
+        files.close()
+    return open_file_folder(location, kind="series", group=group, test_files=test_files, notes=notes)
 
 
-def _ts_pair(files: Files, location: str, group: str | None, asked: Asked, notes: Sequence[str]) -> SeriesSource:
+def _ts_pair(files: Files, location: str, asked: Asked, notes: Sequence[str]) -> SeriesSource:
     found = [name for name in files.names if name.lower().endswith(EXTENSION)]
     pair = pair_among(found, (EXTENSION,))
     if pair is None:
         what = f"{location!r} holds {plural(len(found), '.ts file')}, not one pair NAME_TRAIN.ts and NAME_TEST.ts"
         raise DataError(f"{what}: {listed(found, 6)}", remedy="Give one file itself.")
-    refuse_group(group, location)
     try:
         parts: list[tuple[str, Iterable[bytes], Split | None]] = [
             (pair[0], io.BytesIO(files.read(pair[0])), "train"),
@@ -258,10 +230,12 @@ def _ts_pair(files: Files, location: str, group: str | None, asked: Asked, notes
     return _ts_source(parts, location, asked, [*notes, told])
 
 
-def refuse_group(group: str | None, location: str) -> None:
-    """The series of a `.ts` file have no names that a group could be found in."""
-    if group is not None:
-        raise RecipeError(f"--group {group!r} means nothing for {location!r}", remedy="Its series have no names.")
+def refuse_patterns(location: str, **patterns: str | None) -> None:
+    """The series of a `.ts` file have no names that an expression could match."""
+    for option, expression in patterns.items():
+        if expression is not None:
+            problem = f"--{option.replace('_', '-')} {expression!r} means nothing for {location!r}"
+            raise RecipeError(problem, remedy="Its series have no names.")
 
 
 # --- Arrays ----------------------------------------------------------------------------------------------------------

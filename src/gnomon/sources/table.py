@@ -1,4 +1,4 @@
-"""A table (CSV, TSV, JSONL, Parquet) that names image files and their labels, as a source of rows.
+"""A table (CSV, TSV, JSONL, Parquet) that names pictures or recordings and their labels, as a source of rows.
 
 The files stand in the table's own folder or below it. Columns that are obvious are found, and said; others are asked
 for.
@@ -16,9 +16,9 @@ from typing import Final
 from ..errors import DataError, RowError
 from ..types import Kind, Question, Row, SetAside, Split, listed, plural
 from .columns import REMEDY, AskedColumns, Columns, choose_columns, labelled_rows, read_columns, reason_notes
-from .files import digest, printable, read_path, size_problem
+from .files import digest, printable, read_path, rows_digest, short_name, size_problem
 from .labels import label_text, settle
-from .pictures import compile_group, group_by_key, rows_digest, short_name
+from .patterns import GIVER_OF_TEST_FILES, compile_group, group_by_key, with_test_files
 from .questions import AUTO, Asked
 
 _LOOKED_AT: Final = 20
@@ -26,7 +26,7 @@ _LOOKED_AT: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class TableSource:
-    """Rows that are image files named by a table."""
+    """Rows that are files named by a table."""
 
     name: str
     rows: Sequence[Row]
@@ -64,6 +64,7 @@ def open_table(
     input: str | None = None,
     target: str | None = None,
     group: str | None = None,
+    test_files: str | None = None,
     kind: Kind = "image",
     asked: Asked = AUTO,
     notes: Sequence[str] = (),
@@ -74,13 +75,14 @@ def open_table(
         input: the column of file names, relative to the table's folder.
         target: the column of labels.
         group: the column of groups, or a regular expression on the file name whose first group counts.
+        test_files: a regular expression on the file name, which tells the rows of the test part.
         kind: of the files.
         asked: what the user says of the labels.
         notes: sentences to begin with.
 
     Raises:
         DataError: not readable, columns that are not obvious, no usable rows, fewer than two classes.
-        RecipeError: a column that is not there.
+        RecipeError: a column that is not there, or an expression that can't be used.
     """
     folder = os.path.dirname(os.path.abspath(location))
     set_aside: list[SetAside] = []
@@ -97,7 +99,9 @@ def open_table(
     if not rows:
         raise DataError(f"no row of {location!r} can be used; the first: {set_aside[0].key}: {set_aside[0].reason}")
     remedy = "Is --target the column of labels?"
-    settled = settle(rows, where=location, giver="the table gives", remedy=remedy, asked=asked)
+    parted, test_notes = with_test_files(rows, test_files)
+    giver = GIVER_OF_TEST_FILES if test_files else "the table gives"
+    settled = settle(parted, where=location, giver=giver, remedy=remedy, asked=asked)
     grouped = settled if roles.group or group is None else group_by_key(settled, compile_group(group))
     file_of = {file.key: file for file in found.values()}
     files = [file_of[row.key] for row in grouped.rows]
@@ -105,7 +109,7 @@ def open_table(
         name=short_name(location),
         rows=grouped.rows,
         set_aside=[*set_aside, *grouped.set_aside],
-        notes=[*notes, *grouped.notes, *told, *row_notes, *reason_notes(set_aside)],
+        notes=[*notes, *grouped.notes, *test_notes, *told, *row_notes, *reason_notes(set_aside)],
         fingerprint=digest([rows_digest(grouped.rows), *((file.size, file.modified_ns) for file in files)]),
         content_hints=[file.size for file in files],
         kind=kind,

@@ -1,4 +1,4 @@
-"""Texts and their labels, as a source of rows: in a table (CSV, TSV, JSONL, Parquet), or .txt files in class folders.
+"""Texts of a table (CSV, TSV, JSONL, Parquet) and their labels, as a source of rows.
 
 A table that is one of a pair, `titles-train.csv` beside `titles-test.csv`, is read with the other one, which gives the
 test part; that is said.
@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from ..errors import DataError
-from ..types import Question, Row, SetAside, listed, plural
-from .archives import open_files
+from ..types import Question, Row, SetAside, listed
 from .columns import (
     LABEL_NAMES,
     REMEDY,
@@ -28,11 +27,11 @@ from .columns import (
     reason_notes,
     split_of,
 )
-from .files import Files, digest
-from .labels import Listing, settle
-from .layout import EXTENSIONS, IMAGE_EXTENSIONS, extension_of, read_layout
+from .files import digest, rows_digest, short_name
+from .forms import EXTENSIONS, IMAGE_EXTENSIONS, extension_of
+from .labels import settle
 from .pairs import paired
-from .pictures import compile_group, group_by_key, rows_digest, short_name
+from .patterns import GIVER_OF_TEST_FILES, compile_group, group_by_key, with_test_files
 from .questions import AUTO, Asked
 
 _TEXT_NAMES: Final = (
@@ -68,28 +67,6 @@ class TextSource:
         """Nothing is held open."""
 
 
-@dataclass(frozen=True, slots=True)
-class TextFileSource:
-    """Rows that are text files, read by their keys."""
-
-    name: str
-    rows: Sequence[Row]
-    set_aside: Sequence[SetAside]
-    notes: Sequence[str]
-    fingerprint: str
-    content_hints: Sequence[Hashable]
-    files: Files
-    kind: Literal["text"] = "text"
-    question: Question = "classify"
-
-    def read(self, index: int) -> bytes:
-        """The bytes of the row's file."""
-        return self.files.read(self.rows[index].key)
-
-    def close(self) -> None:
-        self.files.close()
-
-
 # --- Tables ----------------------------------------------------------------------------------------------------------
 
 
@@ -99,6 +76,7 @@ def open_text_table(
     input: str | None = None,
     target: str | None = None,
     group: str | None = None,
+    test_files: str | None = None,
     asked: Asked = AUTO,
     notes: Sequence[str] = (),
 ) -> TextSource:
@@ -109,12 +87,13 @@ def open_text_table(
         input: the column of texts.
         target: the column of labels.
         group: the column of groups, or a regular expression on the row's place, whose first group counts.
+        test_files: a regular expression on the row's place (`row 7`), which tells the rows of the test part.
         asked: what the user says of the labels.
         notes: sentences to begin with.
 
     Raises:
         DataError: not readable, columns that are not obvious, no usable rows, fewer than two classes.
-        RecipeError: a column that is not there.
+        RecipeError: a column that is not there, or an expression that can't be used.
     """
     parts = paired(location)
     names = AskedColumns(input, target, group)
@@ -139,8 +118,9 @@ def open_text_table(
     if not rows or roles is None:
         first = f"; the first: {set_aside[0].key}: {set_aside[0].reason}" if set_aside else ""
         raise DataError(f"no row of {location!r} can be used{first}", remedy=REMEDY)
-    giver = "the table gives" if len(parts) == 1 else "the two tables give"
-    settled = settle(rows, where=location, giver=giver, remedy="Is --target the column of labels?", asked=asked)
+    parted, test_notes = with_test_files(rows, test_files)
+    giver = GIVER_OF_TEST_FILES if test_files else "the table gives" if len(parts) == 1 else "the two tables give"
+    settled = settle(parted, where=location, giver=giver, remedy="Is --target the column of labels?", asked=asked)
     grouped = settled if roles.group or group is None else group_by_key(settled, compile_group(group))
     pair_notes = [f"{os.path.basename(parts[1][0])!r} beside it is the test part"] if len(parts) == 2 else []
     kept = {row.key: texts[row.key] for row in grouped.rows}
@@ -149,7 +129,7 @@ def open_text_table(
         name=short_name(location),
         rows=grouped.rows,
         set_aside=[*set_aside, *grouped.set_aside],
-        notes=[*notes, *pair_notes, *grouped.notes, *told, *_same_notes(hints), *reason_notes(set_aside)],
+        notes=[*notes, *pair_notes, *grouped.notes, *test_notes, *told, *_same_notes(hints), *reason_notes(set_aside)],
         fingerprint=digest([rows_digest(grouped.rows), *hints]),
         content_hints=hints,
         texts=kept,
@@ -284,59 +264,3 @@ def _length(values: Sequence[object]) -> float:
     if all(_IDENTIFIER.fullmatch(word) for word in words):
         return 0.0
     return sum(map(len, words)) / len(words)
-
-
-# --- Folders of .txt files -------------------------------------------------------------------------------------------
-
-
-def open_text_folder(location: str, *, group: str | None = None, notes: Sequence[str] = ()) -> TextFileSource:
-    """The .txt files of a folder, a zip or a tar archive, whose folders name the classes.
-
-    Args:
-        group: a regular expression on the row's key, whose first group names the row's group.
-        notes: sentences to begin with.
-
-    Raises:
-        DataError: not readable, no text files, no class folders, fewer than two classes.
-        RecipeError: the expression can't be used.
-    """
-    pattern = None if group is None else compile_group(group)
-    files = open_files(location)
-    try:
-        listing = _text_listing(files, location)
-        grouped = listing if pattern is None else group_by_key(listing, pattern)
-    except DataError:
-        files.close()
-        raise
-    hints = dict(zip(files.names, files.hints, strict=True))
-    return TextFileSource(
-        name=short_name(location),
-        rows=grouped.rows,
-        set_aside=[*files.set_aside, *grouped.set_aside],
-        notes=[*notes, *grouped.notes],
-        fingerprint=digest([files.fingerprint, rows_digest(grouped.rows)]),
-        content_hints=[hints[row.key] for row in grouped.rows],
-        files=files,
-    )
-
-
-def _text_listing(files: Files, location: str) -> Listing:
-    """The layout of the text files alone: it goes by names without their extension, which tells nothing there."""
-    sizes = dict(zip(files.names, files.sizes, strict=True))
-    names = [name for name in files.names if extension_of(name) == ".txt"]
-    others = [SetAside(key=name, reason="not a .txt file") for name in files.names if extension_of(name) != ".txt"]
-    if not names:
-        raise DataError(
-            f"there are no .txt files in {location!r}", remedy="Make one folder per class: good/1.txt, bad/1.txt"
-        )
-    stems = {name[: -len(extension_of(name))]: name for name in names}
-    listing = read_layout(
-        list(stems), [sizes[name] for name in stems.values()], where=location, is_image=lambda _: True
-    )
-    left_out = [f"{plural(len(others), 'file')} left out: not a .txt file"] if others else []
-    return replace(
-        listing,
-        rows=[replace(row, key=stems[row.key]) for row in listing.rows],
-        set_aside=[*others, *(SetAside(key=stems[one.key], reason=one.reason) for one in listing.set_aside)],
-        notes=[*(note.replace("image", "text") for note in listing.notes), *left_out],
-    )
