@@ -246,7 +246,7 @@ def _ts_pair(files: Files, location: str, group: str | None, asked: Asked, notes
     if pair is None:
         what = f"{location!r} holds {plural(len(found), '.ts file')}, not one pair NAME_TRAIN.ts and NAME_TEST.ts"
         raise DataError(f"{what}: {listed(found, 6)}", remedy="Give one file itself.")
-    refuse_group(group, location)
+    _refuse_group(group, location)
     try:
         parts: list[tuple[str, Iterable[bytes], Split | None]] = [
             (pair[0], io.BytesIO(files.read(pair[0])), "train"),
@@ -258,7 +258,7 @@ def _ts_pair(files: Files, location: str, group: str | None, asked: Asked, notes
     return _ts_source(parts, location, asked, [*notes, told])
 
 
-def refuse_group(group: str | None, location: str) -> None:
+def _refuse_group(group: str | None, location: str) -> None:
     """The series of a `.ts` file have no names that a group could be found in."""
     if group is not None:
         raise RecipeError(f"--group {group!r} means nothing for {location!r}", remedy="Its series have no names.")
