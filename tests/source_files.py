@@ -8,7 +8,10 @@ import tarfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gnomon.sources import Source, SourceSpec, open_source
 from gnomon.sources.labels import Listing
@@ -61,6 +64,18 @@ def labels(listing: Listing | Source) -> dict[str, str]:
 
 def reasons(listing: Listing | Source) -> dict[str, str]:
     return {refused.key: refused.reason for refused in listing.set_aside}
+
+
+def arrays_of(source: Source) -> list[NDArray[Any]]:
+    """The rows that are arrays, in their order."""
+    rows = [source.read(index) for index in range(len(source.rows))]
+    return [row for row in rows if isinstance(row, np.ndarray)]
+
+
+def write_text(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
 
 
 def write_folder(root: Path, files: Mapping[str, bytes]) -> Path:

@@ -1,6 +1,7 @@
 """Predicting series of files, folders, archives and `.ts` files; and what the command line and Python ask of series."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bad_inputs import Refused, check_refused
 from gnomon import api
 from gnomon.encoders import SeriesEncoder, choose_series
 from gnomon.errors import DataError, RecipeError
@@ -117,6 +119,35 @@ def test_options_of_series_stand_in_the_recipe() -> None:
     with pytest.raises(RecipeError, match="'--series' is nothing") as caught:
         recipe(["train", "steps.csv", "--series", "sensor"])
     assert "series-id" in caught.value.remedy
+
+
+def _steps(folder: Path) -> None:
+    lines = [f"{one},{step},{step},{'ab'[one % 2]}" for one in range(8) for step in range(3)]
+    (folder / "steps.csv").write_text("\n".join(["id,time,x,label", *lines]) + "\n", "utf-8")
+    (folder / "wrong.ts").write_text("id,time,x,label\n0,0,1,a\n", "utf-8")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Refused("id misspelt", "train steps.csv --series-id ids", ("--series-id 'ids' is no column", "'id'"), _steps),
+        Refused("no id", "train steps.csv --time time", ("--time 'time' means nothing without --series-id",), _steps),
+        Refused("id alone", "train steps.csv", ("holds texts or names existing files", "--series-id COLUMN"), _steps),
+        Refused(
+            "not the time", "train steps.csv --series-id id --time label --target x", ("holds no times: 'a'",), _steps
+        ),
+        Refused("no numbers", "train steps.csv --series-id id --time x --target time", ("holds numbers",), _steps),
+        Refused("a table named .ts", "train wrong.ts", ("'wrong.ts' is no .ts file", "line 1 is neither"), _steps),
+        Refused("of another kind", "train steps.csv --kind sound --series-id id", ("--kind says 'sound'",), _steps),
+        Refused("id of digits", "train digits --series-id id", ("--series-id 'id' means nothing for 'digits'",)),
+    ],
+    ids=lambda case: case.name,
+)
+def test_what_makes_no_series_is_refused_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], case: Refused
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    check_refused(replace(case, command=f"{case.command} --steps 2 --quiet --out run"), tmp_path, capsys)
 
 
 def test_python_says_that_arrays_are_series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

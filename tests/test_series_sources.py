@@ -2,19 +2,27 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from conftest import SharedData
 from gnomon.encoders import SeriesEncoder, choose_series
 from gnomon.errors import DataError, RecipeError, RowError
-from gnomon.sources import Source
 from gnomon.sources.series import series_source
-from gnomon.splits import find_duplicates
-from source_files import JPEG, close_all, labels, opened, reasons, write_folder, write_tar, write_zip
+from source_files import (
+    JPEG,
+    arrays_of,
+    close_all,
+    labels,
+    opened,
+    reasons,
+    write_folder,
+    write_tar,
+    write_text,
+    write_zip,
+)
 
 HEAD: Final = "#about\n@problemName x\n@dimensions 2\n@classLabel true walk run\n@data\n"
 GOOD: Final = "1,2,3:4,5,6:walk\n7,8:9,10:run\n"
@@ -26,23 +34,11 @@ def _closing() -> Iterator[None]:
     close_all()
 
 
-def arrays_of(source: Source) -> list[NDArray[Any]]:
-    rows = [source.read(index) for index in range(len(source.rows))]
-    return [row for row in rows if isinstance(row, np.ndarray)]
-
-
-def write(folder: Path, name: str, text: str) -> Path:
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
 # --- .ts files -------------------------------------------------------------------------------------------------------
 
 
 def test_a_ts_file_gives_series_of_different_lengths(tmp_path: Path) -> None:
-    source = opened(write(tmp_path, "My set.ts", HEAD + "#between\n\n" + GOOD + "?,1.5:NaN,2:walk\n"))
+    source = opened(write_text(tmp_path, "My set.ts", HEAD + "#between\n\n" + GOOD + "?,1.5:NaN,2:walk\n"))
     assert (source.kind, source.name, source.question) == ("series", "My-set", "classify")
     assert labels(source) == {"My set.ts, line 8": "walk", "My set.ts, line 9": "run", "My set.ts, line 10": "walk"}
     first, second, third = arrays_of(source)
@@ -53,20 +49,20 @@ def test_a_ts_file_gives_series_of_different_lengths(tmp_path: Path) -> None:
     assert source.notes[0] == "3 rows in 2 classes"
     again = opened(tmp_path / "My set.ts")
     assert again.fingerprint == source.fingerprint
-    write(tmp_path, "My set.ts", HEAD + "#between\n\n" + GOOD + "?,1.5:NaN,2.5:walk\n")
+    write_text(tmp_path, "My set.ts", HEAD + "#between\n\n" + GOOD + "?,1.5:NaN,2.5:walk\n")
     assert opened(tmp_path / "My set.ts").fingerprint != source.fingerprint
 
 
 def test_headers_in_their_many_forms(tmp_path: Path) -> None:
     univariate = "\ufeff@PROBLEMNAME x\r\n@univariate true\r\n@ClassLabel TRUE 1 2\r\n@DATA\r\n1,2:1\r\n3:2.0\r\n"
-    source = opened(write(tmp_path, "a.ts", univariate))
+    source = opened(write_text(tmp_path, "a.ts", univariate))
     assert [row.label for row in source.rows] == ["1", "2"]
     assert [array.shape for array in arrays_of(source)] == [(2, 1), (1, 1)]
     numbers = "@targetlabel true\n@data\n" + "".join(f"1,2:3,4:{n / 4}\n" for n in range(30))
-    source = opened(write(tmp_path, "b.ts", numbers))
+    source = opened(write_text(tmp_path, "b.ts", numbers))
     assert (source.question, source.rows[3].label) == ("regress", "0.75")
     assert opened(tmp_path / "b.ts", task="classify").question == "classify"
-    wholly = opened(write(tmp_path, "c.ts", "@classLabel true a b\n@data\n1,2,3:?:a\n1,2:3,4:b\n"))
+    wholly = opened(write_text(tmp_path, "c.ts", "@classLabel true a b\n@data\n1,2,3:?:a\n1,2:3,4:b\n"))
     assert np.isnan(arrays_of(wholly)[0]).tolist() == [[False, True]] * 3
 
 
@@ -77,7 +73,7 @@ def test_time_stamps_are_read_and_left_out(tmp_path: Path) -> None:
         "(2007-01-01 00:00:00,1),(2007-01-01 00:01:00,2):(2007-01-01 00:00:00,7),(2007-01-01 00:01:00,8):b\n"
         "(0,1),(1,2):(0,3),(2,4):a\n1,2:3,4:b\n"
     )
-    source = opened(write(tmp_path, "t.ts", head + lines))
+    source = opened(write_text(tmp_path, "t.ts", head + lines))
     first, second = arrays_of(source)
     assert first[0].tolist() == [1.5, 3]
     assert np.isnan(first[1]).tolist() == [False, True]
@@ -104,7 +100,7 @@ def test_time_stamps_are_read_and_left_out(tmp_path: Path) -> None:
     ],
 )
 def test_damaged_lines_are_set_aside(tmp_path: Path, line: str, reason: str) -> None:
-    source = opened(write(tmp_path, "x.ts", HEAD + GOOD + line + "\n" + GOOD))
+    source = opened(write_text(tmp_path, "x.ts", HEAD + GOOD + line + "\n" + GOOD))
     assert reasons(source) == {"x.ts, line 8": reason}
     assert len(source.rows) == 4
     assert f"1 row set aside: {reason}" in source.notes
@@ -125,7 +121,7 @@ def test_damaged_lines_are_set_aside(tmp_path: Path, line: str, reason: str) -> 
 )
 def test_files_that_are_no_ts_files_are_refused(tmp_path: Path, text: str, problem: str) -> None:
     with pytest.raises(DataError, match=problem) as caught:
-        opened(write(tmp_path, "x.ts", text))
+        opened(write_text(tmp_path, "x.ts", text))
     assert "x.ts" in str(caught.value)
     assert caught.value.remedy
 
@@ -149,7 +145,7 @@ def test_a_pair_of_ts_files_is_read_together_from_a_file_a_folder_and_an_archive
 
 
 def test_options_that_mean_nothing_for_series_are_refused(tmp_path: Path) -> None:
-    path = write(tmp_path, "x.ts", HEAD + GOOD)
+    path = write_text(tmp_path, "x.ts", HEAD + GOOD)
     with pytest.raises(RecipeError, match="--target 'y' means nothing"):
         opened(path, target="y")
     with pytest.raises(RecipeError, match="--group"):
@@ -216,11 +212,11 @@ def test_folders_and_archives_of_tables(tmp_path: Path) -> None:
         index = [row.key for row in source.rows].index("train/4/1.csv")
         assert source.read(index) == FILES["train/4/1.csv"]
     assert reasons(opened(root)) == {
-        "train/3/notes.txt": "not a .csv or .tsv file",
+        "train/3/notes.txt": "not a .csv or .tsv series",
         "train/3/none.tsv": "empty (0 bytes)",
         "a.csv": "lies beside the folders test, train, in none of them",
     }
-    assert "1 file is no .csv or .tsv file (.txt): left out" in opened(root).notes
+    assert "1 file is no .csv or .tsv series (.txt): left out" in opened(root).notes
     grouped = opened(root, group=r"/(\d)\.csv")
     assert {row.group for row in grouped.rows} == {"0", "1"}
 
@@ -236,220 +232,17 @@ def test_folders_without_classes_or_tables_are_refused(tmp_path: Path) -> None:
 
 def test_a_table_may_name_files_of_series(tmp_path: Path) -> None:
     write_folder(tmp_path, {f"runs/{number}.csv": b"x\n1\n" for number in range(4)})
-    path = write(tmp_path, "labels.csv", "file,label\n" + "".join(f"runs/{n}.csv,{'ab'[n % 2]}\n" for n in range(4)))
+    path = write_text(
+        tmp_path, "labels.csv", "file,label\n" + "".join(f"runs/{n}.csv,{'ab'[n % 2]}\n" for n in range(4))
+    )
     source = opened(path)
     assert (source.kind, source.read(0)) == ("series", b"x\n1\n")
     assert opened(path, kind="series").kind == "series"
-    table = write(tmp_path, "steps.csv", "id,x,label\n" + "".join(f"{n // 2},{n},{n // 4}\n" for n in range(8)))
+    table = write_text(tmp_path, "steps.csv", "id,x,label\n" + "".join(f"{n // 2},{n},{n // 4}\n" for n in range(8)))
     for kind in (None, "series"):
         with pytest.raises(DataError) as caught:
             opened(table, kind=kind)
         assert "one step of a series: --series-id COLUMN" in caught.value.remedy
-
-
-# --- One long table --------------------------------------------------------------------------------------------------
-
-
-def long_table(folder: Path, *, name: str = "steps.csv", extra: str = "", head: str = "sensor,time,x,y,label") -> Path:
-    """Six series of three steps, out of order, and what is given beside them."""
-    lines = [
-        f"{'abcdef'[one]},{step},{one + step / 10},{one * step},{'good' if one % 2 else 'bad'}"
-        for step in (2, 0, 1)
-        for one in range(6)
-    ]
-    return write(folder, name, "\n".join([head, *lines, *extra.split()]) + "\n")
-
-
-def test_rows_of_one_id_are_one_series_by_time(tmp_path: Path) -> None:
-    source = opened(long_table(tmp_path), series_id="sensor")
-    assert (source.kind, len(source.rows)) == ("series", 6)
-    assert labels(source) == {"a": "bad", "b": "good", "c": "bad", "d": "good", "e": "bad", "f": "good"}
-    third = arrays_of(source)[2]
-    assert third.dtype.names == ("x", "y")
-    assert third["x"].tolist() == [2, 2.1, 2.2]
-    assert third["y"].tolist() == [0, 2, 4]
-    assert source.notes == [
-        "6 rows in 2 classes",
-        "the steps of a series are ordered by the column 'time'; --time names another",
-        "the labels are given by the column 'label'; --target names another",
-    ]
-    encoder = choose_series(arrays_of(source))[0]
-    assert encoder.channels == ("x", "y")
-    assert encoder.encode(third).tolist()[:3] == encoder.encode("y,x\n0,2\n2,2.1\n4,2.2\n").tolist()[:3]
-    asked = opened(tmp_path / "steps.csv", series_id="sensor", time="y", target="label", group="(.)")
-    assert arrays_of(asked)[2].dtype.names == ("time", "x")
-    assert asked.rows[2].group == "c"
-
-
-@pytest.mark.parametrize("extension", [".tsv", ".jsonl", ".parquet"])
-def test_other_tables_say_the_same(tmp_path: Path, extension: str) -> None:
-    import json
-
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    text = long_table(tmp_path).read_text("utf-8")
-    head, *lines = [line.split(",") for line in text.splitlines()]
-    rows = [dict(zip(head, [a, int(t), float(x), int(y), label], strict=True)) for a, t, x, y, label in lines]
-    path = tmp_path / f"other{extension}"
-    if extension == ".tsv":
-        path.write_text(text.replace(",", "\t"), "utf-8")
-    elif extension == ".jsonl":
-        path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
-    else:
-        parquet.write_table(pa.Table.from_pylist(rows), path)
-    source, first = opened(path, series_id="sensor"), opened(tmp_path / "steps.csv", series_id="sensor")
-    assert source.content_hints == first.content_hints
-    assert source.rows == first.rows
-
-
-def test_series_that_can_not_be_used_are_set_aside_by_their_id(tmp_path: Path) -> None:
-    lines = (
-        "p,0,1,2,bad p,1,1,2,good q,0,1,2, q,1,1,2, r,0,1,oops,bad r,1,1,2,bad ,0,1,2,bad s,,1,2,bad s,1,1,2,bad "
-        "t,soon,1,2,bad u,0,1"
-    )
-    source = opened(long_table(tmp_path, extra=lines), series_id="sensor")
-    assert len(source.rows) == 6
-    assert reasons(source) == {
-        "steps.csv, line 30": "3 values where the header has 5",
-        "row 25": "its series is missing (column 'sensor')",
-        "p": "its label changes: 'bad', 'good'",
-        "q": "its label is missing",
-        "r": "holds 'oops' in row 23, where a number should stand; channel 'y'",
-        "s": "its time in row 26 is missing",
-        "t": "its time in row 28 is no number and no date",
-    }
-    assert any("1 row set aside: its series is missing (column 'sensor')" in note for note in source.notes)
-
-
-def test_a_label_may_stand_in_one_row_alone_and_values_may_be_missing(tmp_path: Path) -> None:
-    source = opened(long_table(tmp_path, extra="g,0,,1,good g,1,NA,2, g,2,5,3,"), series_id="sensor")
-    assert labels(source)["g"] == "good"
-    last = arrays_of(source)[-1]
-    assert np.isnan(last["x"]).tolist() == [True, True, False]
-
-
-def test_times_that_come_twice_are_averaged_and_uneven_ones_are_said(tmp_path: Path) -> None:
-    lines = (
-        "g,0,1,,good g,1,2,5,good g,1,4,,good g,1,6,8,good h,0,1,1,bad h,1,2,2,bad h,5,3,3,bad i,0,1,1,bad i,7,2,2,bad"
-    )
-    source = opened(long_table(tmp_path, extra=lines), series_id="sensor")
-    doubled = arrays_of(source)[6]
-    assert doubled["x"].tolist() == [1, 4]
-    assert np.isnan(doubled["y"][0])
-    assert doubled["y"][1] == 6.5
-    assert [note for note in source.notes if "time" in note or "gap" in note][1:] == [
-        "in 1 of 9 series times come twice or more (2 rows too many; the first: 'g', 2): "
-        "the values of one time are averaged",
-        "the steps of 1 of 9 series are not evenly spaced in time (the first: 'h', 2 of 2 gaps): "
-        "they are taken as they come",
-        "the usual gap between steps differs between series: 1 to 7",
-    ]
-
-
-def test_times_are_numbers_or_dates_and_a_table_may_have_none(tmp_path: Path) -> None:
-    dates = ["2016-07-01 02:00:00", "2016-07-01T01:00:00Z", "2016-07-01"]
-    lines = [f"{one},{date},{place},{one % 2}" for one in range(4) for place, date in enumerate(dates)]
-    path = write(tmp_path, "d.csv", "\n".join(["id,when,x,class", *lines]) + "\n")
-    assert arrays_of(opened(path, series_id="id", time="when"))[0]["x"].tolist() == [2, 1, 0]
-    unordered = opened(path, series_id="id")
-    assert arrays_of(unordered)[0]["x"].tolist() == [0, 1, 2]
-    assert "the steps of a series are ordered as the table has them: no column gives times" in unordered.notes
-    assert "columns that are no channels: 'when' (holds no numbers)" in unordered.notes
-    words = write(tmp_path, "w.csv", path.read_text("utf-8").replace("2016", "zero"))
-    with pytest.raises(DataError, match=r"the column 'when' of .* holds no times: 'zero-07-01"):
-        opened(words, series_id="id", time="when")
-
-
-def test_labels_are_guessed_by_what_is_the_same_throughout_a_series(tmp_path: Path) -> None:
-    lines = [f"{one},{step},{one * step},{step},{'ab'[one % 2]},{one}" for one in range(6) for step in range(3)]
-    head = "id,x,y,z,activity,age"
-    source = opened(write(tmp_path, "t.csv", "\n".join([head, *lines]) + "\n"), series_id="id")
-    assert {row.label for row in source.rows} == {"a", "b"}
-    assert arrays_of(source)[0].dtype.names == ("x", "y", "z", "age")
-    several = write(tmp_path, "s.csv", "\n".join([head, *(f"{line[:-1]}{int(line[0]) // 2}" for line in lines)]) + "\n")
-    with pytest.raises(DataError, match="not obvious; several could be: activity, age") as caught:
-        opened(several, series_id="id")
-    assert "--target" in caught.value.remedy
-
-
-def test_parts_and_groups_must_be_the_same_throughout_a_series(tmp_path: Path) -> None:
-    lines = []
-    for one in range(8):
-        part = ["train", "train", "train", "train", "test", "test", "elsewhere", "train"][one]
-        lines += [f"{one},{step},{step},{'ab'[one % 2]},{part},p{one // 2}" for step in range(2)]
-    lines[-1] = "7,1,1,b,test,p3"
-    lines[2] = "1,0,0,b,train,p9"
-    path = write(tmp_path, "t.csv", "\n".join(["id,time,x,label,split,person", *lines]) + "\n")
-    source = opened(path, series_id="id", group="person")
-    assert [(row.key, row.split, row.group) for row in source.rows] == [
-        ("0", "train", "p0"),
-        ("2", "train", "p1"),
-        ("3", "train", "p1"),
-        ("4", "test", "p2"),
-        ("5", "test", "p2"),
-    ]
-    assert reasons(source) == {
-        "1": "its rows stand in several groups",
-        "6": "its part is none of train, validation, test",
-        "7": "its rows stand in several parts",
-    }
-
-
-def test_two_long_tables_are_a_pair(tmp_path: Path) -> None:
-    path = long_table(tmp_path, name="x-train.csv")
-    long_table(tmp_path, name="x-test.csv")
-    source = opened(path, series_id="sensor")
-    assert [(row.key, row.split) for row in source.rows][5:7] == [
-        ("x-train.csv, f", "train"),
-        ("x-test.csv, a", "test"),
-    ]
-    assert "'x-test.csv' beside it is the test part" in source.notes
-    assert len(find_duplicates(source)) == 6
-    long_table(tmp_path, name="x-test.csv", head="sensor,time,x,z,label")
-    with pytest.raises(DataError, match=r"x-test.csv', which belongs to .* has no column 'y'"):
-        opened(path, series_id="sensor")
-
-
-Asks = Literal["regress", "tag"]
-
-
-@pytest.mark.parametrize(("task", "label"), [("regress", "0.5"), ("tag", "b;x")])
-def test_numbers_and_several_labels_are_asked_for_as_of_other_tables(tmp_path: Path, task: Asks, label: str) -> None:
-    said = ["0.25", "0.5", "0.75"] if task == "regress" else ["a", "b;x", "x"]
-    lines = [f"{one},{step},{step},{said[one]}" for one in range(3) for step in range(2)]
-    path = write(tmp_path, "t.csv", "\n".join(["id,time,x,label", *lines]) + "\n")
-    source = opened(path, series_id="id", task=task)
-    assert (source.question, source.rows[1].label) == (task, label)
-
-
-def test_ids_and_columns_that_are_not_there_or_make_no_sense(tmp_path: Path) -> None:
-    path = long_table(tmp_path)
-    with pytest.raises(RecipeError, match="--series-id 'sensr' is no column") as caught:
-        opened(path, series_id="sensr")
-    assert "'sensor'" in caught.value.remedy
-    for option in ("time", "target", "group"):
-        with pytest.raises(RecipeError, match=f"--{option} 'nope' is no column"):
-            opened(path, series_id="sensor", **{option: "nope"})  # type: ignore[arg-type]
-    with pytest.raises(RecipeError, match="the column 'sensor' is given two parts"):
-        opened(path, series_id="sensor", target="sensor")
-    with pytest.raises(RecipeError, match="--input 'x' means nothing"):
-        opened(path, series_id="sensor", input="x")
-    with pytest.raises(RecipeError, match="--series-id 'sensor' makes series of rows, and --kind says 'text'"):
-        opened(path, series_id="sensor", kind="text")
-    alone = opened(path, series_id="x", target="label")
-    assert "every series has one row alone: is 'x' the column that says which rows belong together?" in alone.notes
-    texts = write(
-        tmp_path, "texts.csv", "id,text,label\n" + "".join(f"{n // 2},some words,{n // 4}\n" for n in range(8))
-    )
-    with pytest.raises(
-        DataError, match=r"no column .* is left that holds numbers: 'text' \(holds no numbers\)"
-    ) as refused:
-        opened(texts, series_id="id")
-    assert "Where each row is a text or names a file, leave them out" in refused.value.remedy
-    for bad, problem in (("", "can't be read"), ("a,b\n", "has no rows")):
-        with pytest.raises(DataError, match=problem):
-            opened(write(tmp_path, "bad.csv", bad), series_id="a")
 
 
 # --- Arrays ----------------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ CHUNKS: Final = (16, 32, 64, 128)
 """Sizes of a forward pass in every prediction; what is left over is filled up to the next. Below 16 rows a large matrix
 product takes other kernels and rounds differently, so that a row's answer would depend on its neighbours."""
 SMALL_CHUNKS: Final = (2, 4, 8)
-"""Further sizes, for the networks whose one product is so small that it rounds alike from two rows on."""
+"""Further sizes, where they round alike: small networks on some machines."""
 
 _CHUNK_PIXELS, _STEP_PIXELS = 2**21, 64
 _MAX_HEADER_BYTES = 16 * 2**20
@@ -71,6 +71,7 @@ class Model:
     def __init__(self, header: Header, network: nn.Module) -> None:
         self.header = header
         self.network = network
+        self._tried: dict[tuple[int, int], bool] = {}
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -138,8 +139,25 @@ class Model:
         return averaged
 
     def _chunk_of(self, rows: int) -> int:
-        sizes = (*SMALL_CHUNKS, *CHUNKS) if isinstance(self.header.model, Cnn) else CHUNKS
-        return next(size for size in sizes if size >= rows)
+        size = next(size for size in (*SMALL_CHUNKS, *CHUNKS) if size >= rows)
+        return size if size in CHUNKS or self._rounds_alike(size) else CHUNKS[0]
+
+    def _rounds_alike(self, size: int) -> bool:
+        """Whether so few rows give the same bits as more do on this machine; tried out once, on random rows."""
+        if not isinstance(self.header.model, Cnn):
+            return False
+        situation = size, torch.get_num_threads()
+        if situation not in self._tried:
+            generator = torch.Generator().manual_seed(0)
+            device = next(self.network.parameters()).device
+            rows = torch.randn(2 * CHUNKS[0], *self.header.input_shape, generator=generator).to(device)
+            rows = rows.contiguous(memory_format=torch.channels_last)
+            many, few = (
+                torch.cat([outputs(self.network, part) for part in torch.split(rows, number)])
+                for number in (CHUNKS[0], size)
+            )
+            self._tried[situation] = torch.equal(many, few)
+        return self._tried[situation]
 
 
 def chunk_rows(encoder: Encoder, steps: int | None = None) -> int:

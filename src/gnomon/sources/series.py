@@ -206,7 +206,7 @@ def open_series_files(
     files = open_files(location)
     try:
         if any(name.lower().endswith(EXTENSION) for name in files.names):
-            refuse_patterns(location, group=group, test_files=test_files)
+            _refuse_patterns(location, {"--group": group, "--test-files": test_files})
             return _ts_pair(files, location, asked, notes)
     finally:
         files.close()
@@ -230,11 +230,11 @@ def _ts_pair(files: Files, location: str, asked: Asked, notes: Sequence[str]) ->
     return _ts_source(parts, location, asked, [*notes, told])
 
 
-def refuse_patterns(location: str, **patterns: str | None) -> None:
-    """The series of a `.ts` file have no names that an expression could match."""
+def _refuse_patterns(location: str, patterns: Mapping[str, str | None]) -> None:
+    """The series of a `.ts` file have no names that an expression could match; `patterns` by their options."""
     for option, expression in patterns.items():
         if expression is not None:
-            problem = f"--{option.replace('_', '-')} {expression!r} means nothing for {location!r}"
+            problem = f"{option} {expression!r} means nothing for {location!r}"
             raise RecipeError(problem, remedy="Its series have no names.")
 
 
