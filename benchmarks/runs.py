@@ -22,16 +22,27 @@ BUSY = "while True: pass"
 
 @dataclass(frozen=True)
 class Done:
-    """One `gnomon train`: its events, its run directory's plan and data, and the seconds of the whole process."""
+    """One `gnomon train`: its events, what its run directory says, and the seconds of the whole process."""
 
     events: list[dict[str, Any]]
     plan: dict[str, Any]
     data: dict[str, Any]
+    judged: dict[str, Any]
     seconds: float
 
     @property
     def accuracy(self) -> float:
-        value: float = self.events[-1]["metrics"]["accuracy"]["value"]
+        return self.score("accuracy")
+
+    @property
+    def linear(self) -> float:
+        """The headline's score of the linear baseline."""
+        value: float = self.judged["baselines"]["linear"]["score"]["value"]
+        return value
+
+    def score(self, name: str) -> float:
+        """A metric of the test part."""
+        value: float = self.events[-1]["metrics"][name]["value"]
         return value
 
     @property
@@ -64,8 +75,9 @@ def train(data: str, *options: str, cache: Path | None = None, busy_after_s: flo
         seconds = time.monotonic() - began
         if process.returncode:
             raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
-        plan, about = (json.loads(Path(folder, "run", name).read_text()) for name in ("plan.json", "data.json"))
-    return Done([json.loads(line) for line in said.splitlines()], plan, about, seconds)
+        names = ("plan.json", "data.json", "evaluation/test.json")
+        plan, about, judged = (json.loads(Path(folder, "run", name).read_text()) for name in names)
+    return Done([json.loads(line) for line in said.splitlines()], plan, about, judged, seconds)
 
 
 @contextlib.contextmanager
