@@ -17,7 +17,7 @@ from gnomon.errors import DataError, RowError
 from sound_files import sound_file, tone, with_sizes
 from test_layers import loaded_by
 
-ENCODER: Final = SoundEncoder(rate=8_000, bands=20, length=24, window=256, hop=80)
+ENCODER: Final = SoundEncoder(rate=8_000, bands=20, length=24, window=256, hop=80, levelling=0.0)
 NOISE: Final = np.random.default_rng(0).normal(0, 0.1, 8_000)
 
 
@@ -407,3 +407,12 @@ def test_samples_without_a_rate_are_taken_as_they_are() -> None:
     assert encoder.rate == 16_000
     assert encoder.length == 104
     assert "don't tell" in decisions[0].reason
+
+
+def test_half_of_a_recordings_own_mean_is_taken_away() -> None:
+    plain, levelled = (
+        msgspec.structs.replace(ENCODER, levelling=share).encode(NOISE).astype(np.float64) for share in (0.0, 0.5)
+    )
+    there = ~np.isnan(plain[:, 0])
+    np.testing.assert_allclose(levelled[there], plain[there] - 0.5 * plain[there].mean(axis=0), atol=0.02)
+    assert np.array_equal(np.isnan(levelled), np.isnan(plain))

@@ -32,7 +32,7 @@ LEARNING_RATES: dict[OptimizerName, float] = {
 }
 """Learning rate where none is given, the highest of the schedule; of muon for 400 batches of 512 rows."""
 
-USUAL: dict[Kind, OptimizerName] = {"image": "muon", "text": "adam", "sound": "adam", "series": "adam"}
+USUAL: dict[Kind, OptimizerName] = {"image": "muon", "text": "adam", "sound": "muon", "series": "adam"}
 """The optimizer where none is asked for."""
 
 _MUON_MOMENTUM = 0.6

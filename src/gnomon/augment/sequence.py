@@ -35,7 +35,15 @@ _USUAL: Final[dict[str, float]] = {
 _MOST: Final[dict[str, float]] = {"gain": 10, "noise": 10, "scaling": 2, "speed": 0.7}
 _ONLY_SOUND: Final = ("pitch", "band-masks")
 _CHOSEN: Final[dict[Kind, dict[str, float]]] = {
-    "sound": {"shift": 0.1, "speed": 0.15, "pitch": 0.1, "gain": 0.3, "time-masks": 0.15, "band-masks": 0.15},
+    "sound": {
+        "shift": 0.1,
+        "speed": 0.3,
+        "pitch": 0.2,
+        "gain": 0.5,
+        "noise": 0.1,
+        "time-masks": 0.2,
+        "band-masks": 0.25,
+    },
     "series": {"shift": 0.05, "speed": 0.1, "scaling": 0.1, "noise": 0.05},
 }
 _MASKS: Final = 2

@@ -15,6 +15,7 @@ from ..errors import DataError, RecipeError, nearest
 from ..types import Row, SetAside, Split, listed, plural
 from .labels import label_text, whole_numbers
 from .layout import SPLIT_WORDS
+from .questions import number_of
 
 LABEL_NAMES: Final = ("label", "labels", "class", "target", "category", "y", "class_name", "label_name")
 _SPLIT_NAMES: Final = ("split", "set", "subset", "partition")
@@ -232,16 +233,25 @@ def split_of(value: object) -> Split | None:
 
 
 def _guess_target(columns: Columns, taken: set[str | None], location: str) -> tuple[str, list[str]]:
-    """The column of labels by its name, or because it is the only other one with few different values."""
+    """The column of labels by its name, or because no other has few different values, or no other holds numbers."""
     free = [name for name in columns.names if name not in taken]
     named = [name for known in LABEL_NAMES for name in free if name.strip().lower() == known]
     if named:
         return named[0], named[1:]
     few = [name for name in free if repeats(columns.values(name))]
-    if len(few) == 1:
-        return few[0], []
+    numbers = [name for name in free if _are_numbers(columns.heads[name])]
+    for found in (few, numbers):
+        if len(found) == 1:
+            return found[0], []
     what = f"several could be: {listed(few, 12)}" if few else f"the columns are {listed(columns.names, 12)}"
     raise DataError(f"which column of {location!r} holds the labels is not obvious; {what}", remedy=REMEDY)
+
+
+def _are_numbers(values: Sequence[object]) -> bool:
+    texts = [label_text(value) for value in values]
+    return any(text is not None for text in texts) and all(
+        text is None or number_of(text) is not None for text in texts
+    )
 
 
 def repeats(values: Sequence[object]) -> bool:

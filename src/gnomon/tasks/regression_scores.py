@@ -42,7 +42,9 @@ def r2_of(predicted: Array, labels: Array) -> Metric:
 def weights_of(rows: int, *, draws: int = _DRAWS) -> NDArray[np.float64]:
     """`(draws, rows)`: how often each draw of the bootstrap counts each row; fewer draws of very many rows."""
     count = max(_FEWEST_DRAWS, min(draws, _MOST_CELLS // max(1, rows)))
-    return np.random.default_rng(0).poisson(1.0, (count, rows)).astype(np.float64)
+    weights = np.random.default_rng(0).poisson(1.0, (count, rows)).astype(np.float64)
+    weights[~weights.any(axis=1)] = 1.0  # of very few rows a draw may have none
+    return weights
 
 
 def interval(value: float, drawn: Array) -> Metric:
