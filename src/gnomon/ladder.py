@@ -10,7 +10,9 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
+
+import msgspec
 
 from .hardware import Format
 from .models import Cnn, Crnn, Ensemble, ModelSpec, Rnn, TextCnn, WideDeep
@@ -27,17 +29,10 @@ _EPOCHS: Final = (0.0, 0.5, 1.0, 2.3, 4.5, 10.0, 18.0, 40.0)
 _MOST_EPOCHS: Final = 40.0
 _MEAN_COST: Final = 0.76
 _HARDLY_MORE: Final = 1.2
+_MOST_ROWS: Final = 256
 _MEMBERS: Final = ((1, 2.0), (2, 6.0), (4, 12.0), (8, 24.0), (16, 60.0))
 """Networks for texts that answer together, and passes from which so many are better than fewer: each row of a batch
 trains one of them, and one that sees its rows more than about four times learns them by heart."""
-
-_SEQUENCE_RUNGS: Final = (
-    ((16, 32), 32, 0.0),
-    ((16, 32, 64), 64, 10.0),
-    ((32, 64, 128), 128, 20.0),
-    ((64, 128, 256), 256, 80.0),
-)
-"""Filters of the stages and units of the recurrent layer, and passes from which so many are better than fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +72,7 @@ def ladder(spec: DataSpec) -> list[Rung]:
     if spec.kind == "text":
         return networks_for_texts(spec)
     if spec.kind != "image":
-        return networks_for_sequences(spec)
+        return networks_for_recordings() if spec.kind == "sound" else networks_for_series()
     networks = networks_for_pictures(spec.input_shape)
     return [Rung(model, wanted_epochs(position, spec.num_train)) for position, model in enumerate(networks)]
 
@@ -113,13 +108,38 @@ def networks_for_texts(spec: DataSpec) -> list[Rung]:
     ]
 
 
-def networks_for_sequences(spec: DataSpec) -> list[Rung]:
-    """Convolutions and a recurrent layer, over time and bands for recordings, over time for series."""
-    dimensions: Literal[1, 2] = 2 if spec.kind == "sound" else 1
+def networks_for_recordings() -> list[Rung]:
+    """Convolutions over time and bands and a recurrent layer; with time, beside others that have none."""
+    small, usual, wide = (Crnn(widths=(size, 2 * size, 4 * size), units=4 * size, dimensions=2) for size in (8, 16, 32))
     return [
-        Rung(Crnn(widths=widths, units=units, dimensions=dimensions), passes)
-        for widths, units, passes in _SEQUENCE_RUNGS
+        Rung(small, 0.0),
+        Rung(usual, 4.0),
+        Rung(Ensemble((usual, _without_recurrence(usual))), 12.0),
+        Rung(Ensemble((wide, _without_recurrence(wide))), 100.0),
     ]
+
+
+def networks_for_series() -> list[Rung]:
+    """A recurrent network; with time, beside one of convolutions over time, and more of both."""
+    small, usual, wide = (Rnn(cell="lstm", width=size, tokens=False) for size in (32, 64, 128))
+    few, many = (Crnn(widths=(size, 2 * size), cell=None, dimensions=1) for size in (32, 64))
+    return [
+        Rung(small, 0.0),
+        Rung(usual, 5.0),
+        Rung(Ensemble((usual, few)), 20.0),
+        Rung(Ensemble((usual, few), times=2), 60.0),
+        Rung(Ensemble((wide, many), times=2), 500.0),
+    ]
+
+
+def _without_recurrence(network: Crnn) -> Crnn:
+    return msgspec.structs.replace(network, cell=None, pooling="max")
+
+
+def batch_for(model: ModelSpec, batch: int) -> int:
+    """Rows of a step: of networks that answer together each gets as many as one would alone, up to 256 in all."""
+    members = model.times * len(model.members) if isinstance(model, Ensemble) else 1
+    return max(batch, min(_MOST_ROWS, batch * members))
 
 
 def wanted_epochs(rung: int, rows: int) -> float:
@@ -137,26 +157,27 @@ def climb(
         spec: the data.
         left_s: seconds for probing and training.
         probe: measures a network.
-        batch: rows of a step.
+        batch: rows of a step of one network.
         most_s: seconds after which no further network is measured.
     """
     began_s, rungs = time.monotonic(), ladder(spec)
 
-    def passes(speed: Speed) -> float:
+    def passes(speed: Speed, model: ModelSpec) -> float:
         """Over all rows in the time that is left, of the cost that they have on the mean."""
         seconds = left_s - (time.monotonic() - began_s)
-        return seconds / (speed.step_s * _MEAN_COST) * batch / spec.num_train
+        return seconds / (speed.step_s * _MEAN_COST) * batch_for(model, batch) / spec.num_train
 
     place, speed = _first_rung(spec, rungs, probe, passes)
     for position, rung in enumerate(rungs[place + 1 :], place + 1):
         best, wanted, name = rungs[position - 1].model, rung.passes, describe_model(rung.model)
-        if passes(speed) < wanted:  # a dearer one is not even tried
+        if passes(speed, best) < wanted:  # a dearer one is not even tried
             return best, speed, f"the next larger one, {name}, needs {wanted:.1f} passes and more time"
         if time.monotonic() - began_s > most_s:
             return best, speed, f"the largest that could be measured in {most_s:.1f} s"
         next_speed = probe(rung.model)
-        if passes(next_speed) < wanted and next_speed.step_s > _HARDLY_MORE * speed.step_s:
-            reason = f"{name} is better from {wanted:.1f} passes on, and there is time for {passes(next_speed):.1f}"
+        possible = passes(next_speed, rung.model)
+        if possible < wanted and possible * _HARDLY_MORE < passes(speed, best):
+            reason = f"{name} is better from {wanted:.1f} passes on, and there is time for {possible:.1f}"
             return best, speed, f"the next larger one, {reason}"
         speed = next_speed
     return rungs[-1].model, speed, "the largest of the ladder"
@@ -194,7 +215,10 @@ def products_of(model: ModelSpec, spec: DataSpec) -> int:
 
 
 def _first_rung(
-    spec: DataSpec, rungs: Sequence[Rung], probe: Callable[[ModelSpec], Speed], passes: Callable[[Speed], float]
+    spec: DataSpec,
+    rungs: Sequence[Rung],
+    probe: Callable[[ModelSpec], Speed],
+    passes: Callable[[Speed, ModelSpec], float],
 ) -> tuple[int, Speed]:
     """Where to begin: the highest rung that is worth it even if its products cost as much as those of the lowest.
 
@@ -205,10 +229,11 @@ def _first_rung(
     worth = [
         position
         for position in range(1, len(rungs))
-        if passes(speed) * products[0] / products[position] >= rungs[position].passes
+        if passes(speed, rungs[0].model) * products[0] / products[position] >= rungs[position].passes
     ]
     if worth:
-        higher = probe(rungs[worth[-1]].model)
-        if passes(higher) >= rungs[worth[-1]].passes:
+        highest = rungs[worth[-1]]
+        higher = probe(highest.model)
+        if passes(higher, highest.model) >= highest.passes:
             return worth[-1], higher
     return 0, speed

@@ -26,7 +26,7 @@ from .batches import shrunk_side
 from .deadline import Deadline, spoken
 from .errors import DeadlineError
 from .hardware import Format, Hardware
-from .ladder import Probe, Speed, climb, describe_model, ladder
+from .ladder import Probe, Speed, batch_for, climb, describe_model, ladder
 from .models import SIZED_BY_PLAN, Cnn, Ensemble, Imported, ModelSpec, Plain, WideDeep, fitted_to
 from .optim import OptimizerSpec
 from .progress import Change
@@ -199,6 +199,8 @@ def make_plan(
     batch, batch_decision = _choose_batch(spec, training, optimizer)
     textbook = isinstance(model, Plain)
     chosen, speed, number_format, decisions = _choose_model(spec, hardware, deadline, model, training, probe, batch)
+    batch = _batch_of(chosen, batch, training)
+    batch_decision = msgspec.structs.replace(batch_decision, value=str(batch))
     views, views_decision = _choose_views(spec, training, symmetry, speed, num_validation + num_test, deadline)
     finish_s = _finish_s(speed, num_validation, num_test, views, deadline)
     validation_s = num_validation / speed.rows_per_s
@@ -292,23 +294,26 @@ def _choose_model(
     asked = model and fitted_to(model, spec.kind)
     model = None if asked == SIZED_BY_PLAN else asked
     if model is not None:
-        chosen, speed, reason = model, probe(model, batch, number_format), "asked for"
+        chosen, reason = model, "asked for"
+        speed = probe(chosen, _batch_of(chosen, batch, training), number_format)
     elif not deadline.is_set:
         chosen = ladder(spec)[2].model
-        speed, reason = probe(chosen, batch, number_format), "the third size of the ladder, since no deadline is given"
+        speed = probe(chosen, _batch_of(chosen, batch, training), number_format)
+        reason = "the third size of the ladder, since no deadline is given"
     else:
         left_s = deadline.remaining_s() - RESERVE_FIXED_S - RESERVE_SHARE * deadline.total_s
         chosen, speed, reason = climb(
             spec,
             left_s,
-            probe=lambda rung: probe(rung, batch, number_format),
+            probe=lambda rung: probe(rung, _batch_of(rung, batch, training), number_format),
             batch=batch,
             most_s=_PROBING_SHARE * deadline.total_s,
         )
     if training.format == "auto" and not deadline.is_set:
         why = "by the input's size and the machine's kind, since no deadline is given"
     elif training.format == "auto" and len(hardware.formats) > 1:
-        speed, number_format, why = _choose_format(chosen, speed, number_format, hardware.formats, probe, batch)
+        rows = _batch_of(chosen, batch, training)
+        speed, number_format, why = _choose_format(chosen, speed, number_format, hardware.formats, probe, rows)
     else:
         why = "asked for" if training.format != "auto" else "this machine multiplies no shorter numbers quickly"
     return (
@@ -323,6 +328,10 @@ def _choose_model(
             ),
         ),
     )
+
+
+def _batch_of(model: ModelSpec, batch: int, training: TrainingSpec) -> int:
+    return batch if training.batch else batch_for(model, batch)
 
 
 def _usual_format(spec: DataSpec, hardware: Hardware) -> Format:

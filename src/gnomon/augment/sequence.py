@@ -44,7 +44,7 @@ _CHOSEN: Final[dict[Kind, dict[str, float]]] = {
         "time-masks": 0.2,
         "band-masks": 0.25,
     },
-    "series": {"shift": 0.05, "speed": 0.1, "scaling": 0.1, "noise": 0.05},
+    "series": {"shift": 0.1, "speed": 0.2, "warp": 0.1, "scaling": 0.2, "noise": 0.2, "time-masks": 0.2},
 }
 _MASKS: Final = 2
 _BANK: Final = 2**16
