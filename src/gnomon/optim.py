@@ -45,7 +45,7 @@ class OptimizerSpec(Value, frozen=True):
     """How weights are changed.
 
     Attributes:
-        name: the method. None: muon for pictures, adam for sequences.
+        name: the method. None: muon for pictures and recordings, adam for texts and series.
         learning_rate: the highest of the schedule; None takes the method's own.
         weight_decay: decoupled for adamw, an L2 term else; never on biases and norms, nor on filters under muon,
             whose norm is held.

@@ -22,12 +22,14 @@ examples:
   gnomon train photos/ --by 5m             one folder per class; done in five minutes, report and model included
   gnomon train digits --by 30s             the built-in handwritten digits
   gnomon train photos.zip --epochs 20      as long as it takes; the same result on every run
+  gnomon train reviews.csv --by 1m         texts and labels
+  gnomon train words/ --by 2m              a folder of recordings per class
   gnomon predict runs/latest new.jpg       what is in the picture
 """
 _TRAIN_EPILOG = """\
-DATA is a folder or a .zip, .tar, .tar.gz with one folder per class (train/val/test above it are respected), a .csv,
-.tsv, .jsonl or .parquet with a column of files and one of labels, an .npz, or one of: digits, cifar10, mnist. Series
-are a .ts, a folder of .csv files, or a table with --series-id.
+DATA is a folder or a .zip, .tar, .tar.gz with one folder per class (train/val/test above it are respected) of pictures,
+.txt, .wav, .flac, .ogg, .mp3, or .csv files; a .csv, .tsv, .jsonl or .parquet with a column of texts or files and one
+of labels, or with a row for each step of a series (--series-id); a .ts; an .npz; or one of: digits, cifar10, mnist.
 """
 
 _WIDEST = 4096
@@ -215,7 +217,7 @@ def _add_network_options(group: Any) -> None:
     group.add_argument(
         "--optimizer",
         choices=("gradient-descent", "sgd", "adam", "adamw", "muon"),
-        help="[muon; for sequences adam]",
+        help="[muon; for texts and series adam]",
     )
     group.add_argument("--learning-rate", type=_positive_float, metavar="RATE", help="the highest of the schedule")
     group.add_argument("--momentum", type=_share, help="of sgd [0.9]")
