@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+from typing import Final
+
 import numpy as np
 import pytest
 import torch
 
 from gnomon.augment import SequenceAugment, choose_sequence_augment, parse_sequence_augment
 from gnomon.errors import RecipeError
+from gnomon.types import Kind, Question
 
+KINDS: Final[tuple[Kind, ...]] = ("sound", "series")
+QUESTIONS: Final[tuple[Question, ...]] = ("classify", "tag", "regress")
 ALL = SequenceAugment(
     shift=0.1,
     speed=0.2,
@@ -148,6 +154,13 @@ def test_words_for_it() -> None:
 
 
 def test_what_is_chosen_can_be_said_in_words() -> None:
-    for kind in ("sound", "series"):
-        augment, decision = choose_sequence_augment(kind, 100)
+    for kind, question in itertools.product(KINDS, QUESTIONS):
+        augment, decision = choose_sequence_augment(kind, 100, question)
         assert parse_sequence_augment(decision.value.replace(" ", "=").replace(",=", ","), kind) == augment
+
+
+def test_what_a_number_may_hang_on_stays_as_it_is() -> None:
+    for kind in KINDS:
+        augment, _ = choose_sequence_augment(kind, 100, "regress")
+        assert augment.noise > 0
+        assert (augment.speed, augment.scaling, augment.gain, augment.pitch) == (0, 0, 0, 0)

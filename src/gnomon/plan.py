@@ -454,7 +454,7 @@ def _choose_augmentation(
             return choose_augment(spec.input_shape, symmetry, epochs)
         if spec.kind == "text":
             return choose_text_augment(spec.num_train, len(spec.classes))
-        return choose_sequence_augment(spec.kind, spec.num_train)
+        return choose_sequence_augment(spec.kind, spec.num_train, spec.question)
     return _parsed(training.augment, spec), Decision(name="augmentation", value=training.augment, reason="asked for")
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .. import chance
 from ..errors import RecipeError, nearest
-from ..types import Decision, Kind, Value
+from ..types import Decision, Kind, Question, Value
 
 _USUAL: Final[dict[str, float]] = {
     "shift": 0.1,
@@ -34,6 +34,7 @@ _USUAL: Final[dict[str, float]] = {
 }
 _MOST: Final[dict[str, float]] = {"gain": 10, "noise": 10, "scaling": 2, "speed": 0.7}
 _ONLY_SOUND: Final = ("pitch", "band-masks")
+_CHANGE_NO_NUMBER: Final = ("noise", "time-masks", "band-masks")
 _CHOSEN: Final[dict[Kind, dict[str, float]]] = {
     "sound": {
         "shift": 0.1,
@@ -155,14 +156,20 @@ def parse_sequence_augment(text: str, kind: Kind) -> SequenceAugment:
     return _of(strengths)
 
 
-def choose_sequence_augment(kind: Kind, rows: int) -> tuple[SequenceAugment, Decision]:
+def choose_sequence_augment(kind: Kind, rows: int, question: Question) -> tuple[SequenceAugment, Decision]:
     """What recordings or series call for, and why.
 
     Args:
         kind: sound or series.
         rows: of the training part.
+        question: numbers may hang on how loud, high or quick something is, so that for them none of these is changed.
     """
     strengths = _CHOSEN[kind]
+    if question == "regress":
+        strengths = {name: strength for name, strength in strengths.items() if name in _CHANGE_NO_NUMBER}
+        value = ", ".join(f"{name} {strength:g}" for name, strength in strengths.items())
+        reason = "a number may hang on height, loudness and speed, so these stay as they are"
+        return _of(strengths), Decision(name="augmentation", value=value, reason=reason)
     what = "voices, places and microphones differ" if kind == "sound" else "what is measured never comes again alike"
     value = ", ".join(f"{name} {strength:g}" for name, strength in strengths.items())
     return _of(strengths), Decision(name="augmentation", value=value, reason=f"{what}; {rows:,} rows show little of it")

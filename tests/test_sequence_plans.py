@@ -1,0 +1,146 @@
+"""Plans for texts, recordings and series: a network for the kind and the time, rows for each of several networks."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import Final
+
+import pytest
+
+from gnomon.augment import SequenceAugment, TextAugment
+from gnomon.deadline import Deadline
+from gnomon.errors import RecipeError
+from gnomon.hardware import Format, Hardware
+from gnomon.ladder import Speed, batch_for, describe_model, ladder, products_of
+from gnomon.models import Cnn, Crnn, Ensemble, ModelSpec, Rnn, TextCnn, WideDeep, fitted_to, model_named
+from gnomon.optim import OptimizerSpec
+from gnomon.plan import Plan, TrainingSpec, make_plan
+from gnomon.types import DataSpec, Kind
+
+NOW: Final = 5000.0
+SHAPES: Final[dict[Kind, tuple[int, int]]] = {"text": (64, 9000), "sound": (104, 41), "series": (64, 7)}
+KINDS: Final = tuple(SHAPES)
+
+
+@pytest.fixture(autouse=True)
+def _clock_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: NOW)
+
+
+def spec_of(kind: Kind, rows: int = 2000) -> DataSpec:
+    half = rows // 2
+    return DataSpec(kind=kind, input_shape=SHAPES[kind], classes=("a", "b"), train_counts=(half, half))
+
+
+def planned(
+    kind: Kind,
+    total_s: float | None = 60.0,
+    *,
+    rows: int = 2000,
+    model: ModelSpec | None = None,
+    batch: int | None = None,
+    augment: str = "auto",
+) -> Plan:
+    """On a machine where a step's time goes with its products."""
+    spec = spec_of(kind, rows)
+
+    def probe(model: ModelSpec, batch: int, number_format: Format) -> Speed:
+        members = model.times * len(model.members) if isinstance(model, Ensemble) else 1
+        work = products_of(model, spec) / members * 4e-11
+        return Speed(step_s=0.002 + work * batch, rows_per_s=3 / max(work, 1e-9))
+
+    deadline = Deadline(NOW - 2) if total_s is None else Deadline(NOW - 2, NOW - 2 + total_s)
+    return make_plan(
+        spec,
+        Hardware(device="cpu", threads=2, free_bytes=10**9, formats=("float32",)),
+        deadline,
+        model=model,
+        optimizer=OptimizerSpec(),
+        training=TrainingSpec(batch=batch, augment=augment),
+        probe=probe,
+        symmetry=(0.5, 0.5),
+        num_validation=200,
+        num_test=300,
+        seed=0,
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_more_time_climbs_the_ladder(kind: Kind) -> None:
+    rungs = [rung.model for rung in ladder(spec_of(kind))]
+    chosen = [planned(kind, total_s).model for total_s in (8, 15, 30, 60, 300, 3600, 36_000)]
+    places = [rungs.index(model) for model in chosen]
+    assert places == sorted(places)
+    assert places[-1] == len(rungs) - 1
+    assert len(set(places)) >= 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rungs_cost_more_and_more(kind: Kind) -> None:
+    spec = spec_of(kind)
+    rungs = ladder(spec)
+    assert all(before.passes < after.passes for before, after in itertools.pairwise(rungs))
+    costs = [products_of(rung.model, spec) for rung in rungs]
+    assert costs == sorted(costs)
+    assert len({describe_model(rung.model) for rung in rungs}) == len(rungs)
+
+
+def test_each_of_several_networks_gets_as_many_rows_as_one_would() -> None:
+    pair = Ensemble((Rnn(), Crnn(cell=None)), times=2)
+    assert batch_for(pair, 16) == 64
+    assert batch_for(pair, 128) == 256
+    assert batch_for(pair, 512) == 512
+    assert batch_for(Rnn(), 16) == 16
+    assert planned("series", rows=270, model=pair).batch == 64
+    assert planned("series", rows=270, model=pair).value_of("batch") == "64"
+    assert planned("series", rows=270, model=pair, batch=20).batch == 20
+
+
+def test_a_named_network_is_fitted_to_the_kind() -> None:
+    named = {name: model_named(name) for name in ("gru", "crnn", "wide-deep", "ensemble")}
+    gru, crnn, wide, ensemble = named.values()
+    assert gru is not None
+    assert crnn is not None
+    assert wide is not None
+    assert ensemble is not None
+    assert fitted_to(gru, "text") == Rnn(cell="gru", tokens=True)
+    assert fitted_to(gru, "series") == Rnn(cell="gru", tokens=False)
+    assert fitted_to(crnn, "sound") == Crnn(dimensions=2)
+    assert fitted_to(crnn, "series") == Crnn(dimensions=1)
+    assert fitted_to(wide, "text") == wide
+    assert fitted_to(WideDeep(deep=Rnn()), "text") == WideDeep(deep=Rnn(tokens=True))
+    both = fitted_to(ensemble, "sound")
+    assert isinstance(both, Ensemble)
+    assert both.members == (Rnn(tokens=False), Crnn(cell=None, dimensions=2))
+
+
+@pytest.mark.parametrize(
+    ("model", "kind"),
+    [(Cnn(), "text"), (TextCnn(), "sound"), (WideDeep(), "series"), (Crnn(), "text"), (Rnn(), "image")],
+)
+def test_a_network_for_other_kinds_is_refused(model: ModelSpec, kind: Kind) -> None:
+    with pytest.raises(RecipeError, match=r"is for .*, not for"):
+        fitted_to(model, kind)
+
+
+def test_an_ensemble_of_the_wrong_networks_is_refused() -> None:
+    with pytest.raises(RecipeError, match="textcnn is for texts, not for series"):
+        fitted_to(Ensemble((Rnn(), TextCnn())), "series")
+
+
+def test_optimizer_and_augmentation_are_those_of_the_kind() -> None:
+    assert planned("text").optimizer.name == "adam"
+    assert planned("sound").optimizer.name == "muon"
+    assert isinstance(planned("text").augment, TextAugment)
+    sound, series = planned("sound").augment, planned("series").augment
+    assert isinstance(sound, SequenceAugment)
+    assert isinstance(series, SequenceAugment)
+    assert sound.pitch > 0 == series.pitch
+    assert planned("sound", augment="none").augment == SequenceAugment()
+    assert planned("series").views == "none"
+
+
+def test_without_a_deadline_the_third_rung_is_taken() -> None:
+    for kind in KINDS:
+        assert planned(kind, None).model == ladder(spec_of(kind))[2].model
