@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from .hardware import Format
-from .models import Cnn, Crnn, Ensemble, ModelSpec, Rnn, TextCnn, WideDeep
+from .models import Cnn, Crnn, Ensemble, LinearDeep, ModelSpec, Rnn, TextCnn, WideDeep
 from .types import DataSpec
 
 _WIDTHS: Final = (
@@ -72,7 +72,8 @@ def ladder(spec: DataSpec) -> list[Rung]:
     if spec.kind == "text":
         return networks_for_texts(spec)
     if spec.kind != "image":
-        return networks_for_recordings() if spec.kind == "sound" else networks_for_series()
+        rungs = networks_for_recordings() if spec.kind == "sound" else networks_for_series()
+        return [_beside_linear(rung) for rung in rungs] if spec.question == "regress" else rungs
     networks = networks_for_pictures(spec.input_shape)
     return [Rung(model, wanted_epochs(position, spec.num_train)) for position, model in enumerate(networks)]
 
@@ -132,13 +133,19 @@ def networks_for_series() -> list[Rung]:
     ]
 
 
+def _beside_linear(rung: Rung) -> Rung:
+    assert isinstance(rung.model, Rnn | Crnn | Ensemble), "rungs of sequences"
+    return Rung(LinearDeep(rung.model), rung.passes)
+
+
 def _without_recurrence(network: Crnn) -> Crnn:
     return msgspec.structs.replace(network, cell=None, pooling="max")
 
 
 def batch_for(model: ModelSpec, batch: int) -> int:
     """Rows of a step: of networks that answer together each gets as many as one would alone, up to 256 in all."""
-    members = model.times * len(model.members) if isinstance(model, Ensemble) else 1
+    inner = model.deep if isinstance(model, LinearDeep) else model
+    members = inner.times * len(inner.members) if isinstance(inner, Ensemble) else 1
     return max(batch, min(_MOST_ROWS, batch * members))
 
 
@@ -199,6 +206,8 @@ def describe_model(model: ModelSpec) -> str:
         case Ensemble():
             names = " + ".join(map(describe_model, model.members))
             return f"{model.times} × ({names})" if model.times > 1 else names
+        case LinearDeep():
+            return f"linear + {describe_model(model.deep)}"
         case WideDeep(deep=None):
             return "wide"
         case WideDeep():

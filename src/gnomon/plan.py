@@ -27,7 +27,7 @@ from .deadline import Deadline, spoken
 from .errors import DeadlineError
 from .hardware import Format, Hardware
 from .ladder import Probe, Speed, batch_for, climb, describe_model, ladder
-from .models import SIZED_BY_PLAN, Cnn, Ensemble, Imported, ModelSpec, Plain, WideDeep, fitted_to
+from .models import SIZED_BY_PLAN, Cnn, Ensemble, Imported, LinearDeep, ModelSpec, Plain, WideDeep, fitted_to
 from .optim import OptimizerSpec
 from .progress import Change
 from .tasks import Views
@@ -196,21 +196,19 @@ def make_plan(
     Raises:
         DeadlineError: too little time for a few steps of the smallest network.
     """
-    batch, batch_decision = _choose_batch(spec, training, optimizer)
     textbook = isinstance(model, Plain)
-    chosen, speed, number_format, decisions = _choose_model(spec, hardware, deadline, model, training, probe, batch)
-    batch = _batch_of(chosen, batch, training)
-    batch_decision = msgspec.structs.replace(batch_decision, value=str(batch))
+    alone, batch_decision = _choose_batch(spec, training, optimizer)
+    chosen, speed, number_format, decisions = _choose_model(spec, hardware, deadline, model, training, probe, alone)
+    batch = _batch_of(chosen, alone, training)
     views, views_decision = _choose_views(spec, training, symmetry, speed, num_validation + num_test, deadline)
     finish_s = _finish_s(speed, num_validation, num_test, views, deadline)
-    validation_s = num_validation / speed.rows_per_s
     thrift = _choose_thrift(spec, deadline, training, chosen, speed)
     length = _length(spec, deadline, training, speed, batch, finish_s, thrift.mean_cost)
     completed = optimizer.completed(spec.kind, batch=batch, steps=length.steps, textbook=textbook)
     epochs = length.steps * batch / spec.num_train
     augment, augment_decision = _choose_augmentation(spec, training, symmetry, epochs)
     weights, weights_decision = _class_weights(spec, training)
-    validations = _validations(length, validation_s, epochs if not deadline.is_set else None)
+    validations = _validations(length, num_validation / speed.rows_per_s, epochs if not deadline.is_set else None)
     return Plan(
         model=_with_dropout(chosen, training.dropout),
         optimizer=completed,
@@ -235,7 +233,7 @@ def make_plan(
         planned_s=deadline.elapsed_s() + length.train_s + finish_s if deadline.is_set else 0.0,
         decisions=(
             *decisions,
-            batch_decision,
+            msgspec.structs.replace(batch_decision, value=str(batch)),
             Decision(name="length", value=f"{length.steps:,} steps, {epochs:.1f} epochs", reason=length.reason),
             _describe_optimizer(completed, asked=optimizer.name is not None),
             augment_decision,
@@ -256,6 +254,8 @@ def _with_dropout(model: ModelSpec, dropout: float) -> ModelSpec:
         return model
     if isinstance(model, Ensemble):
         return msgspec.structs.replace(model, members=tuple(_with_dropout(part, dropout) for part in model.members))
+    if isinstance(model, LinearDeep):
+        return msgspec.structs.replace(model, deep=_with_dropout(model.deep, dropout))
     if isinstance(model, WideDeep):
         return msgspec.structs.replace(model, deep=model.deep and _with_dropout(model.deep, dropout))
     return msgspec.structs.replace(model, dropout=dropout)

@@ -104,7 +104,9 @@ def build_model(
     count = rows_to_start_from(model, data.input_shape)
     if count and started:
         chosen = chance.permutation(seed, "whitening", 0, len(rows))[:count]
-        labels = rows.labels[torch.from_numpy(chosen)].cpu() if data.question == "classify" else None
+        labels = None if data.question == "tag" else rows.labels[torch.from_numpy(chosen)].cpu()
+        if labels is not None and data.question == "regress":
+            labels = (labels - torch.tensor(data.mean)) / torch.tensor(data.scale)
         encoder = rows.dataset.encoder
         vocabulary = encoder.vocabulary if isinstance(encoder, TextEncoder) else ()
         start_from(model, rows.inputs(chosen).cpu(), labels, vocabulary)

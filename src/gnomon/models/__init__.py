@@ -5,6 +5,7 @@ cnn        whitened stem, stages of 3×3 convolutions; scaled by width, depth an
 textcnn    convolutions over the words of a text
 rnn        recurrent layers over texts, recordings and series: Elman's, GRU, LSTM
 crnn       convolutions over recordings and series, and a recurrent layer over what they find
+linear-deep  a linear model on what a series is like, and a network for what it leaves over
 ensemble   several networks that answer together
 wide-deep  weights of words and word groups, alone or beside a deep network
 imported   a module of the user's own, `package.module:Name`
@@ -27,6 +28,7 @@ from .crnn import Crnn
 from .describe import NetworkSummary, describe_network
 from .ensemble import Ensemble
 from .imported import Imported
+from .linear import LinearDeep, LinearNetwork, start_linear
 from .neighbours import start_from_neighbours
 from .plain import Plain
 from .rnn import RecurrentNetwork, Rnn
@@ -34,7 +36,7 @@ from .textcnn import TextCnn, TextNetwork
 from .wide import WideDeep, WideNetwork
 from .wide_start import start_wide
 
-ModelSpec: TypeAlias = Plain | Cnn | TextCnn | Rnn | Crnn | WideDeep | Ensemble | Imported
+ModelSpec: TypeAlias = Plain | Cnn | TextCnn | Rnn | Crnn | WideDeep | LinearDeep | Ensemble | Imported
 """What a recipe and a model file may name. The tag field `model` tells them apart."""
 
 
@@ -50,6 +52,7 @@ _WHITENING_ROWS: Final = 512
 _WHITENING_PIXELS: Final = 2**19
 _COUNTED_ROWS: Final = 200_000
 _COUNTED_STEPS: Final = 2**25
+_SUMMED_ROWS: Final = 20_000
 SIZED_BY_PLAN: Final = Cnn(widths=())
 """Some `Cnn`; which one is for the plan to say."""
 _NAMED: Final[Mapping[str, ModelSpec | None]] = {
@@ -64,6 +67,7 @@ _NAMED: Final[Mapping[str, ModelSpec | None]] = {
     "lstm": Rnn(cell="lstm"),
     "seqcnn": Crnn(cell=None),
     "crnn": Crnn(),
+    "linear-deep": LinearDeep(),
     "ensemble": Ensemble((Rnn(cell="lstm"), Crnn(cell=None)), times=2),
 }
 _SEQUENCES: Final[tuple[Kind, ...]] = ("sound", "series")
@@ -74,6 +78,7 @@ _KINDS: Final[Mapping[type, tuple[Kind, ...]]] = {
     WideDeep: ("text",),
     Rnn: ("text", *_SEQUENCES),
     Crnn: _SEQUENCES,
+    LinearDeep: _SEQUENCES,
     Ensemble: ("text", *_SEQUENCES),
 }
 
@@ -114,6 +119,8 @@ def fitted_to(model: ModelSpec, kind: Kind) -> ModelSpec:
     if isinstance(model, Ensemble):
         members = tuple(fitted_to(member, kind) for member in model.members)
         return msgspec.structs.replace(model, members=members)
+    if isinstance(model, LinearDeep):
+        return msgspec.structs.replace(model, deep=fitted_to(model.deep, kind))
     if isinstance(model, WideDeep) and isinstance(model.deep, Rnn):
         return msgspec.structs.replace(model, deep=msgspec.structs.replace(model.deep, tokens=True))
     return model
@@ -123,6 +130,8 @@ def rows_to_start_from(module: nn.Module, input_shape: tuple[int, ...]) -> int:
     """How many training rows `start_from` wants; 0 for a network whose weights begin from nothing but chance."""
     if isinstance(module, Network):
         return min(_WHITENING_ROWS, max(16, _WHITENING_PIXELS // math.prod(input_shape[1:])))
+    if isinstance(module, LinearNetwork):
+        return min(_SUMMED_ROWS, max(1, _COUNTED_STEPS // math.prod(input_shape)))
     if isinstance(module, WideNetwork | TextNetwork) or (isinstance(module, RecurrentNetwork) and module.embedding):
         return min(_COUNTED_ROWS, _COUNTED_STEPS // input_shape[0])
     return 0
@@ -136,13 +145,15 @@ def start_from(
     Args:
         module: as built.
         inputs: rows as the network takes them.
-        labels: `(N,)` class indices; None where the rows have no classes.
+        labels: `(N,)` class indices, or `(N, K)` standardised numbers; None for rows of several labels.
         vocabulary: the tokens with the ids 2, 3, … of a text.
     """
     if isinstance(module, Network):
         whiten(module, inputs)
-    if isinstance(module, WideNetwork) and labels is not None:
+    if isinstance(module, WideNetwork) and labels is not None and labels.ndim == 1:
         start_wide(module, inputs, labels, vocabulary)
+    if isinstance(module, LinearNetwork) and labels is not None and labels.ndim == 2:
+        start_linear(module, inputs, labels)
     for part in module.modules():
         if isinstance(part, TextNetwork | RecurrentNetwork) and part.embedding is not None:
             start_from_neighbours(part.embedding, inputs)
@@ -160,6 +171,7 @@ __all__ = [
     "Crnn",
     "Ensemble",
     "Imported",
+    "LinearDeep",
     "ModelSpec",
     "Network",
     "NetworkSummary",
