@@ -14,6 +14,8 @@ from conftest import PictureFolder
 from gnomon import cli
 from gnomon.recipe import parse_recipe
 from gnomon.version import VERSION
+from sound_files import sound_file, tone
+from source_files import write_folder, write_text
 from test_layers import ORDER, PACKAGE
 
 ROOT: Final = Path(__file__).parents[1]
@@ -34,11 +36,32 @@ def quickly(text: str) -> str:
 
 @pytest.fixture
 def user_folder(tmp_path: Path, picture_folder: PictureFolder, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with what the README speaks of: photos/ and new.jpg."""
+    """A folder with what the README speaks of: photos/ and new.jpg, texts, recordings, series and songs."""
     photos = picture_folder(per_class=12, size=24, name="photos")
     shutil.copy(next(photos.rglob("*.png")), tmp_path / "new.jpg")
+    _write_sequences(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def _write_sequences(folder: Path) -> None:
+    rows = [(f"a {word} film about {number}", word) for word in ("good", "bad") for number in range(20)]
+    write_text(folder, "reviews.csv", "text,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
+    sounds = {
+        f"{word}/{word}_{speaker}_{take}.wav": sound_file(tone(hertz + 9 * take + place, 0.1))
+        for word, hertz in (("yes", 300), ("no", 1200))
+        for place, speaker in enumerate(("ann", "bob", "cid", "dee"))
+        for take in range(4)
+    }
+    write_folder(folder / "recordings", sounds)
+    steps = [
+        f"{device},{step},{device % 2 + 0.01 * (step + device)},{'on' if device % 2 else 'off'}"
+        for device in range(24)
+        for step in range(6)
+    ]
+    write_text(folder, "sensors.csv", "\n".join(["device,t,current,label", *steps]) + "\n")
+    songs = [f"recordings/{name},{'loud;' * (place % 2)}{name[:2]}" for place, name in enumerate(sounds)]
+    write_text(folder, "songs.csv", "\n".join(["file,labels", *songs]) + "\n")
 
 
 @pytest.mark.usefixtures("user_folder")
@@ -64,10 +87,11 @@ def test_every_example_runs(
 ) -> None:
     text = re.sub(r"EPOCHS = \d+", "EPOCHS = 1", re.sub(r"epochs=\d+", "epochs=1", path.read_text("utf-8")))
     (tmp_path / path.name).write_text(text, "utf-8")
+    _write_sequences(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", [path.name])
+    monkeypatch.setattr(sys, "argv", [path.name, "reviews.csv"])
     runpy.run_path(str(tmp_path / path.name), run_name="__main__")
-    assert "%" in capsys.readouterr().out
+    assert re.search(r"\d", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
