@@ -40,6 +40,7 @@ _CHUNK_PIXELS, _STEP_PIXELS = 2**21, 64
 _MAX_HEADER_BYTES = 16 * 2**20
 _MAX_PARAMETERS = 2_000_000_000
 _MAX_LAYERS = 1000
+_MAX_SIZE = 2**22
 
 
 class Header(Value, frozen=True):
@@ -291,12 +292,14 @@ def _is_possible(model: ModelSpec) -> bool:
     numbers = [value for field in msgspec.structs.astuple(model) for value in _flat(field)]
     if isinstance(model, Cnn) and (model.stem_stride < 1 or not _has_depths(model)):
         return False
-    return len(numbers) <= 256 and all(0 <= number <= 65536 for number in numbers)
+    return len(numbers) <= 256 and all(0 <= number <= _MAX_SIZE for number in numbers)
 
 
 def _flat(field: object) -> Iterator[float]:
     if isinstance(field, (int, float)):
         yield field
+    elif isinstance(field, msgspec.Struct):
+        yield from _flat(msgspec.structs.astuple(field))
     elif isinstance(field, Iterable) and not isinstance(field, str):
         for part in field:
             yield from _flat(part)
@@ -312,7 +315,7 @@ def _read_tensors(path: Path, network: nn.Module) -> dict[str, Tensor]:
             for name, (shape, _) in wanted.items():
                 if tuple(file.get_slice(name).get_shape()) != shape:
                     raise _damaged(path, f"{name} does not have the shape {shape}")
-            tensors = {name: file.get_tensor(name) for name in wanted}
+            tensors = {name: file.get_tensor(name).clone() for name in wanted}  # aligned: kernels depend on that
     except (OSError, safetensors.SafetensorError) as error:
         raise _damaged(path, str(error)) from None
     for name, (_, dtype) in wanted.items():
