@@ -50,6 +50,13 @@ def test_the_linear_part_is_ridge_regression() -> None:
     assert np.allclose(model.linear(summary_of(given)).numpy(), ridge.predict(standard).reshape(-1, 1), atol=1e-8)
 
 
+def test_the_network_counts_as_much_as_it_is_told() -> None:
+    torch.manual_seed(0)
+    half = LinearDeep(Rnn(cell="gru", width=4, tokens=False), share=0.5).build((30, 3), 1).double().eval()
+    given = rows([30, 7])
+    assert torch.allclose(half(given), half.linear(summary_of(given)) + 0.5 * half.deep(given))
+
+
 def test_the_network_is_added_and_alone_is_trained() -> None:
     model, given = network().eval(), rows([30, 7])
     start_linear(model, given, torch.tensor([[1.0], [2.0]], dtype=torch.float64))

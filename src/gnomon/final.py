@@ -6,12 +6,13 @@ from typing import Final
 
 import msgspec
 import numpy as np
+import torch
 from torch import nn
 
 from .dataset import Dataset
 from .errors import RunError
 from .modelfile import Header, Model
-from .models import channels_last
+from .models import LinearDeep, LinearNetwork, WideDeep, WideNetwork, channels_last
 from .plan import DOUBTFUL_SHARE, Plan
 from .run import Run
 from .tasks import Classify, Tag, Task, bind
@@ -21,6 +22,8 @@ from .training import final_weights
 from .version import VERSION
 
 _SURE: Final = 0.98
+_SHARES: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.25, 1.5)
+_TINY: Final = 1e-30
 
 
 def task_of(dataset: Dataset, plan: Plan) -> Task:
@@ -43,7 +46,40 @@ def final_model(run: Run, dataset: Dataset, plan: Plan, *, module: nn.Module | N
     network = plan.model.build(dataset.spec.input_shape, task.num_outputs) if module is None else module
     network.load_state_dict(final_weights(checkpoint))
     network = channels_last(network.requires_grad_(False).to(plan.device))
-    return _with_validated(Model(header, network.eval()), dataset)
+    return _with_validated(_with_share(Model(header, network.eval()), dataset), dataset)
+
+
+def _with_share(model: Model, dataset: Dataset) -> Model:
+    """Where a network stands beside a linear part: it counts as much as makes the validation loss least.
+
+    What was trained on few rows, or is asked about rows unlike them, may add less than nothing.
+    """
+    spec, network = model.header.model, model.network
+    if not isinstance(network, WideNetwork | LinearNetwork) or not isinstance(spec, WideDeep | LinearDeep):
+        return model
+    if spec.deep is None:
+        return model
+    rows, outputs = dataset.parts["validation"], []
+    for share in (0.0, 1.0):
+        network.share = share
+        answers = [model.probabilities_of_encoded(block) for _, block in dataset.encoded.blocks(rows)]
+        outputs.append(_outputs(model.header.task, torch.from_numpy(np.concatenate(answers)).double()))
+    alone, both = outputs
+    labels = torch.from_numpy(dataset.labels[rows])
+    losses = [model.header.task.judged(alone + share * (both - alone), labels)[0] for share in _SHARES]
+    network.share = _SHARES[int(np.argmin(losses))]
+    made = model.header.made | {"share": f"the networks count {network.share:g}, the linear part 1"}
+    return Model(
+        msgspec.structs.replace(model.header, model=msgspec.structs.replace(spec, share=network.share), made=made),
+        network,
+    )
+
+
+def _outputs(task: Task, answers: torch.Tensor) -> torch.Tensor:
+    """A network's outputs, but for what is the same in a row, from what people read."""
+    if isinstance(task, Classify):
+        return answers.clamp_min(_TINY).log()
+    return answers.clamp(_TINY, 1 - 1e-7).logit() if isinstance(task, Tag) else task.targets(answers).double()
 
 
 def _with_validated(model: Model, dataset: Dataset) -> Model:

@@ -29,9 +29,15 @@ _LEAST_DEVIATION: Final = 1e-6
 
 
 class LinearDeep(Value, tag="linear-deep", tag_field="model", frozen=True):
-    """Spec of the network; `deep` is the network beside the linear part."""
+    """Spec of the network.
+
+    Attributes:
+        deep: the network beside the linear part.
+        share: what its outputs count; those of the linear part count 1.
+    """
 
     deep: DeepOfSeries = Ensemble((Rnn(width=64), Crnn(widths=(32, 64), cell=None)))
+    share: float = 1.0
 
     def products(self, input_shape: tuple[int, ...]) -> int:
         """Multiplications in one forward pass of a row of `(T, C + 1)`."""
@@ -39,21 +45,24 @@ class LinearDeep(Value, tag="linear-deep", tag_field="model", frozen=True):
 
     def build(self, input_shape: tuple[int, ...], num_outputs: int) -> LinearNetwork:
         """`(N, T, C + 1)` steps, the last channel telling them from padding → `(N, K)`."""
-        return LinearNetwork(self.deep.build(input_shape, num_outputs), input_shape[1] - 1, num_outputs)
+        deep = self.deep.build(input_shape, num_outputs)
+        return LinearNetwork(deep, input_shape[1] - 1, num_outputs, self.share)
 
 
 class LinearNetwork(nn.Module):
     """The network that `LinearDeep` describes."""
 
-    def __init__(self, deep: nn.Module, channels: int, num_outputs: int) -> None:
+    def __init__(self, deep: nn.Module, channels: int, num_outputs: int, share: float) -> None:
         super().__init__()
         self.deep = deep
+        self.share = share
         self.linear = nn.Linear((_PARTS + 2) * channels + 1, num_outputs).requires_grad_(False)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        together: Tensor = self.linear(summary_of(inputs)) + self.deep(inputs)
+        share = 1.0 if self.training else self.share
+        together: Tensor = self.linear(summary_of(inputs)) + share * self.deep(inputs)
         return together
 
 
