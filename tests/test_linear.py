@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
 
 from gnomon.models import LinearDeep, Rnn
 from gnomon.models.linear import LinearNetwork, start_linear, summary_of
@@ -55,6 +55,27 @@ def test_the_network_counts_as_much_as_it_is_told() -> None:
     half = LinearDeep(Rnn(cell="gru", width=4, tokens=False), share=0.5).build((30, 3), 1).double().eval()
     given = rows([30, 7])
     assert torch.allclose(half(given), half.linear(summary_of(given)) + 0.5 * half.deep(given))
+
+
+def test_of_classes_the_linear_part_is_logistic_regression() -> None:
+    given = rows(RANDOM.integers(5, 31, 200).tolist())
+    labels = torch.from_numpy(RANDOM.integers(0, 3, 200)) // 2 + (given[:, 3, 0] > 0).long()
+    model = LinearDeep(Rnn(width=4, tokens=False), residual=False).build((30, 3), 3).double()
+    start_linear(model, given, labels)
+    features = summary_of(given).numpy()
+    standard = (features - features.mean(0)) / features.std(0)
+    # scikit-learn weighs the sum of the losses by C and the half of the squares by 1
+    sk = LogisticRegression(C=1 / (2 * 1e-3 * 200), max_iter=1000).fit(standard, labels.numpy())
+    said = model.linear(summary_of(given)).softmax(1).numpy()
+    assert np.allclose(said, sk.predict_proba(standard), atol=0.02)
+
+
+def test_of_classes_the_network_learns_alone() -> None:
+    given, labels = rows([30, 7, 12, 20]), torch.tensor([0, 1, 1, 0])
+    model = LinearDeep(Rnn(width=4, tokens=False, dropout=0.0), residual=False).build((30, 3), 2).double()
+    start_linear(model, given, labels)
+    assert torch.allclose(model.train()(given), model.deep(given))
+    assert torch.allclose(model.eval()(given), model.linear(summary_of(given)) + model.deep(given))
 
 
 def test_the_network_is_added_and_alone_is_trained() -> None:

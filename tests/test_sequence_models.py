@@ -111,6 +111,7 @@ def test_recordings_from_the_command_to_the_copy(
     }
     write_folder(tmp_path / "sounds", files)
     assert main(["train", "sounds", *QUICK]) == 0
+    assert "predict model.safetensors new.wav" in Path("run/report.html").read_text("utf-8")
     expected = judged()
     said = answers_of(tmp_path, ["sounds"], capsys)
     assert {key: said[f"sounds/{key}"] for key in expected} == expected

@@ -5,7 +5,7 @@ cnn        whitened stem, stages of 3×3 convolutions; scaled by width, depth an
 textcnn    convolutions over the words of a text
 rnn        recurrent layers over texts, recordings and series: Elman's, GRU, LSTM
 crnn       convolutions over recordings and series, and a recurrent layer over what they find
-linear-deep  a linear model on what a series is like, and a network for what it leaves over
+linear-deep  a linear model on what a series is like, beside a network
 ensemble   several networks that answer together
 wide-deep  weights of words and word groups, alone or beside a deep network
 imported   a module of the user's own, `package.module:Name`
@@ -152,7 +152,7 @@ def start_from(
         whiten(module, inputs)
     if isinstance(module, WideNetwork) and labels is not None and labels.ndim == 1:
         start_wide(module, inputs, labels, vocabulary)
-    if isinstance(module, LinearNetwork) and labels is not None and labels.ndim == 2:
+    if isinstance(module, LinearNetwork) and labels is not None:
         start_linear(module, inputs, labels)
     for part in module.modules():
         if isinstance(part, TextNetwork | RecurrentNetwork) and part.embedding is not None:

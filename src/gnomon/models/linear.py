@@ -1,11 +1,13 @@
-"""A linear model on what a sequence is like, and a network for what it leaves over.
+"""A linear model on what a series is like, beside a network.
 
     steps ─┬─ means of parts of the time, last step, spread, length ─ linear ─┐
            └─ deep network ───────────────────────────────────────────────────┴─ sum
 
-Numbers that are to be estimated mostly follow the level of what is measured, and go on beyond the levels seen in
-training; a network alone learns that slowly, and beyond them it guesses. The linear part is fitted by ridge regression
-before the first step and stays as it is, so that the network learns what is left.
+On few series a linear model is hard to beat, and it errs otherwise than a network. It is fitted before the first step
+and stays as it is. Numbers mostly follow the level of what is measured, and go on beyond the levels seen in training,
+where a network alone would guess: there it learns what the linear part leaves over. Of classes the linear part knows
+its training rows nearly by heart, and would leave nothing: there the network learns alone, and both are added in
+predictions. How much the network counts is found on the validation part.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ DeepOfSeries: TypeAlias = Rnn | Crnn | Ensemble
 
 _PARTS: Final = 12
 _PENALTY: Final = 0.01
+_DECAY, _ITERATIONS = 1e-3, 60
 _LEAST_DEVIATION: Final = 1e-6
 
 
@@ -34,10 +37,12 @@ class LinearDeep(Value, tag="linear-deep", tag_field="model", frozen=True):
     Attributes:
         deep: the network beside the linear part.
         share: what its outputs count; those of the linear part count 1.
+        residual: whether it learns what the linear part leaves over, instead of learning alone.
     """
 
     deep: DeepOfSeries = Ensemble((Rnn(width=64), Crnn(widths=(32, 64), cell=None)))
     share: float = 1.0
+    residual: bool = True
 
     def products(self, input_shape: tuple[int, ...]) -> int:
         """Multiplications in one forward pass of a row of `(T, C + 1)`."""
@@ -46,23 +51,26 @@ class LinearDeep(Value, tag="linear-deep", tag_field="model", frozen=True):
     def build(self, input_shape: tuple[int, ...], num_outputs: int) -> LinearNetwork:
         """`(N, T, C + 1)` steps, the last channel telling them from padding → `(N, K)`."""
         deep = self.deep.build(input_shape, num_outputs)
-        return LinearNetwork(deep, input_shape[1] - 1, num_outputs, self.share)
+        return LinearNetwork(self, deep, input_shape[1] - 1, num_outputs)
 
 
 class LinearNetwork(nn.Module):
     """The network that `LinearDeep` describes."""
 
-    def __init__(self, deep: nn.Module, channels: int, num_outputs: int, share: float) -> None:
+    def __init__(self, spec: LinearDeep, deep: nn.Module, channels: int, num_outputs: int) -> None:
         super().__init__()
         self.deep = deep
-        self.share = share
+        self.share = spec.share
+        self.residual = spec.residual
         self.linear = nn.Linear((_PARTS + 2) * channels + 1, num_outputs).requires_grad_(False)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        share = 1.0 if self.training else self.share
-        together: Tensor = self.linear(summary_of(inputs)) + share * self.deep(inputs)
+        outputs: Tensor = self.deep(inputs)
+        if self.training:
+            return outputs + self.linear(summary_of(inputs)) if self.residual else outputs
+        together: Tensor = self.linear(summary_of(inputs)) + self.share * outputs
         return together
 
 
@@ -85,18 +93,45 @@ def summary_of(inputs: Tensor) -> Tensor:
 
 @torch.no_grad()
 def start_linear(network: LinearNetwork, inputs: Tensor, targets: Tensor) -> None:
-    """Fit the linear part by ridge regression, in float64 and closed form.
+    """Fit the linear part, in float64: ridge regression of numbers, logistic regression of classes.
 
     Args:
         network: its linear weights and bias are set.
         inputs: `(N, T, C + 1)` of training rows.
-        targets: `(N, K)`, standardised.
+        targets: `(N, K)` standardised numbers, or `(N,)` class indices.
     """
-    features, wanted = summary_of(inputs.double()), targets.double()
+    features = summary_of(inputs.double())
     mean, deviation = features.mean(0), features.std(0, correction=0)
     scale = torch.where(deviation > _LEAST_DEVIATION, 1 / deviation.clamp_min(_LEAST_DEVIATION), 0.0)
-    standard, centre = (features - mean) * scale, wanted.mean(0)
-    penalty = _PENALTY * len(inputs) * torch.eye(features.shape[1], dtype=torch.float64)
-    weights = torch.linalg.solve(standard.T @ standard + penalty, standard.T @ (wanted - centre)) * scale[:, None]
+    standard = (features - mean) * scale
+    if targets.ndim == 1:
+        found, bias = _logistic(standard, targets, network.linear.out_features)
+    else:
+        found, bias = _ridge(standard, targets.double())
+    weights = found * scale[:, None]
     network.linear.weight.copy_(weights.T)
-    network.linear.bias.copy_(centre - mean @ weights)
+    network.linear.bias.copy_(bias - mean @ weights)
+
+
+def _ridge(features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights `(F, K)` and bias `(K,)`, in closed form."""
+    centre = targets.mean(0)
+    penalty = _PENALTY * len(features) * torch.eye(features.shape[1], dtype=torch.float64)
+    return torch.linalg.solve(features.T @ features + penalty, features.T @ (targets - centre)), centre
+
+
+def _logistic(features: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    """Weights `(F, K)` and bias `(K,)` of least cross-entropy and squared weights, by L-BFGS from zero."""
+    weights = torch.zeros(features.shape[1], classes, dtype=torch.float64, requires_grad=True)
+    bias = torch.zeros(classes, dtype=torch.float64, requires_grad=True)
+    method = torch.optim.LBFGS([weights, bias], max_iter=_ITERATIONS, line_search_fn="strong_wolfe")
+
+    def closure() -> float:
+        method.zero_grad()
+        loss = nn.functional.cross_entropy(features @ weights + bias, labels)
+        (loss + _DECAY * weights.square().sum()).backward()  # type: ignore[no-untyped-call]
+        return float(loss.detach() + _DECAY * weights.detach().square().sum())
+
+    with torch.enable_grad():
+        method.step(closure)  # type: ignore[no-untyped-call]
+    return weights.detach(), bias.detach()

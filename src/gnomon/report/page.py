@@ -93,6 +93,10 @@ class PartLine:
     counts: tuple[int, ...]
 
 
+_NEW_ROWS: Final = {"text": "--text 'a new text'", "sound": "new.wav", "series": "new.csv"}
+"""What stands for a new row in a command."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """The whole content of report and model card."""
@@ -100,6 +104,7 @@ class Page:
     run: RunFiles
     noun: str
     nouns: str
+    new_row: str
     of_each: str
     axes: str
     verdict: Verdict
@@ -132,6 +137,7 @@ def build_page(run: RunFiles) -> Page:
         run=run,
         noun=noun(run),
         nouns=nouns(run),
+        new_row=_NEW_ROWS.get(run.data.kind if run.data else "", "new.jpg"),
         of_each="label" if run.data and run.data.question == "tag" else "class",
         axes=AXES.get(run.data.kind if run.data else "", "channels × height × width"),
         verdict=finding,
