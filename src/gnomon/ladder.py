@@ -106,7 +106,7 @@ def networks_for_texts(spec: DataSpec) -> list[Rung]:
     small, usual = (TextCnn(embedding=size, filters=size) for size in (32, 64))
     return [
         Rung(WideDeep(deep=small), 0.0),
-        *(Rung(WideDeep(deep=usual, members=members), passes) for members, passes in _MEMBERS),
+        *(Rung(WideDeep(deep=Ensemble((usual,), times=times)), passes) for times, passes in _MEMBERS),
     ]
 
 
@@ -206,14 +206,14 @@ def describe_model(model: ModelSpec) -> str:
             return f"crnn {widths}, {model.cell} {model.units}" if model.cell else f"seqcnn {widths}"
         case Ensemble():
             names = " + ".join(map(describe_model, model.members))
-            return f"{model.times} × ({names})" if model.times > 1 else names
+            names = f"({names})" if len(model.members) > 1 and model.times > 1 else names
+            return f"{model.times} × {names}" if model.times > 1 else names
         case LinearDeep():
             return f"linear + {describe_model(model.deep)}"
         case WideDeep(deep=None):
             return "wide"
         case WideDeep():
-            times = f"{model.members} × " if model.members > 1 else ""
-            return f"wide + {times}{describe_model(model.deep)}" if model.deep else "wide"
+            return f"wide + {describe_model(model.deep)}" if model.deep else "wide"
         case _:
             return type(model).__name__.lower()
 

@@ -1,14 +1,14 @@
 """What is trained. A model spec is a frozen value of plain numbers; `build` turns it into a `torch.nn.Module`.
 
-plain      the textbook network: convolution 32-64-64, max-pooling, dense 64
-cnn        whitened stem, stages of 3×3 convolutions; scaled by width, depth and input size
-textcnn    convolutions over the words of a text
-rnn        recurrent layers over texts, recordings and series: Elman's, GRU, LSTM
-crnn       convolutions over recordings and series, and a recurrent layer over what they find
-linear-deep  a linear model on what a series is like, beside a network
-ensemble   several networks that answer together
-wide-deep  weights of words and word groups, alone or beside a deep network
-imported   a module of the user's own, `package.module:Name`
+plain        the textbook network: convolution 32-64-64, max-pooling, dense 64
+cnn          whitened stem, stages of 3×3 convolutions; scaled by width, depth and input size
+textcnn      convolutions over the words of a text
+rnn          recurrent layers over texts, recordings and series: Elman's, GRU, LSTM
+crnn         convolutions over recordings and series, and a recurrent layer over what they find
+ensemble     several of these that answer together
+wide-deep    weights of words and word groups, alone or beside networks
+linear-deep  a linear model on what a series is like, beside networks
+imported     a module of the user's own, `package.module:Name`
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _NAMED: Final[Mapping[str, ModelSpec | None]] = {
     "plain": Plain(),
     "textcnn": TextCnn(),
     "wide": WideDeep(),
-    "wide-deep": WideDeep(deep=TextCnn(embedding=64, filters=64), members=4),
+    "wide-deep": WideDeep(deep=Ensemble((TextCnn(embedding=64, filters=64),), times=4)),
     "rnn": Rnn(cell="rnn"),
     "gru": Rnn(cell="gru"),
     "lstm": Rnn(cell="lstm"),
@@ -121,8 +121,8 @@ def fitted_to(model: ModelSpec, kind: Kind) -> ModelSpec:
         return msgspec.structs.replace(model, members=members)
     if isinstance(model, LinearDeep):
         return msgspec.structs.replace(model, deep=fitted_to(model.deep, kind))
-    if isinstance(model, WideDeep) and isinstance(model.deep, Rnn):
-        return msgspec.structs.replace(model, deep=msgspec.structs.replace(model.deep, tokens=True))
+    if isinstance(model, WideDeep) and model.deep is not None:
+        return msgspec.structs.replace(model, deep=fitted_to(model.deep, kind))
     return model
 
 

@@ -52,17 +52,14 @@ class EnsembleNetwork(nn.Module):
         self.members = nn.ModuleList(members)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return each_its_rows(self.members, inputs) if self.training else mean_of(self.members, inputs)
+        if self.training:
+            return self._each_its_rows(inputs)
+        return torch.stack([member(inputs) for member in self.members]).mean(dim=0)
 
-
-def mean_of(members: nn.ModuleList, inputs: Tensor) -> Tensor:
-    """The mean of the members' outputs, `(N, K)`."""
-    return torch.stack([member(inputs) for member in members]).mean(dim=0)
-
-
-def each_its_rows(members: nn.ModuleList, inputs: Tensor) -> Tensor:
-    """Outputs, `(N, K)`: row n is answered by member n modulo their number."""
-    rows = torch.arange(len(inputs), device=inputs.device)
-    chosen = [rows[number :: len(members)] for number in range(min(len(members), len(inputs)))]
-    answers = [member(inputs[part]) for member, part in zip(members, chosen, strict=False)]
-    return torch.cat(answers)[torch.cat(chosen).argsort()]
+    def _each_its_rows(self, inputs: Tensor) -> Tensor:
+        """Outputs, `(N, K)`: row n is answered by member n modulo their number."""
+        rows = torch.arange(len(inputs), device=inputs.device)
+        members = len(self.members)
+        chosen = [rows[number::members] for number in range(min(members, len(inputs)))]
+        answers = [member(inputs[part]) for member, part in zip(self.members, chosen, strict=False)]
+        return torch.cat(answers)[torch.cat(chosen).argsort()]

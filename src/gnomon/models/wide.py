@@ -1,29 +1,28 @@
 """A linear model on all words and word groups of a text, alone or beside a deep network.
 
     ids ─┬─ words, pairs of words, … ─ hashed ─ sum of their weights ─┐
-         └─ deep networks (`textcnn`, …) ─ mean ───────── · share ────┴─ sum
+         └─ a deep network, or several ────────────────── · share ────┴─ sum
 
 On small sets a linear model on word pairs beats networks trained from nothing (Wang and Manning, "Baselines and
 bigrams", ACL 2012), and the two err differently. The wide part is fitted before the first step (`wide_start`), and
 knows its training rows nearly by heart: added in training, it would leave the deep part nothing to learn. So in
-training mode the deep networks answer alone, each for its own share of a batch's rows, and the wide part stays as it
-is; where there is none of them, the wide part is trained on.
+training mode the deep part answers alone, and the wide part stays as it is; where there is no deep part, the wide one
+is trained on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from ..types import Value
-from .ensemble import each_its_rows, mean_of
+from .ensemble import Ensemble
 from .rnn import Rnn
 from .textcnn import TextCnn
 
-Deep: TypeAlias = TextCnn | Rnn
+Deep: TypeAlias = TextCnn | Rnn | Ensemble
 """What may stand beside the wide part."""
 
 _PRIME: Final = 2**31 - 1
@@ -35,45 +34,41 @@ class WideDeep(Value, tag="wide-deep", tag_field="model", frozen=True):
 
     Attributes:
         deep: the network beside the wide part; None: the wide part alone.
-        members: how many deep networks; their logits are averaged. A row of a batch trains one of them, so that a
-            step costs the same, and batches should be larger in proportion.
         share: what the deep logits count; those of the wide part count 1.
         tokens: the longest group of neighbouring tokens that has a weight.
         buckets: weights of groups of two and more tokens, for each class; groups are hashed to them.
     """
 
     deep: Deep | None = None
-    members: int = 1
     share: float = 0.5
     tokens: int = 2
     buckets: int = 2**18
 
     def products(self, input_shape: tuple[int, ...]) -> int:
         """Multiplications in one forward pass of a text of `(T, V)`."""
-        deep = self.members * self.deep.products(input_shape) if self.deep else 0
-        return input_shape[0] * self.tokens + deep
+        return input_shape[0] * self.tokens + (self.deep.products(input_shape) if self.deep else 0)
 
     def build(self, input_shape: tuple[int, ...], num_outputs: int) -> WideNetwork:
         """`(N, T)` token ids → `(N, num_outputs)` logits."""
-        deep = [self.deep.build(input_shape, num_outputs) for _ in range(self.members)] if self.deep else []
+        deep = self.deep.build(input_shape, num_outputs) if self.deep else None
         return WideNetwork(self, input_shape[1], num_outputs, deep)
 
 
 class WideNetwork(nn.Module):
     """The network that `WideDeep` describes."""
 
-    def __init__(self, spec: WideDeep, num_tokens: int, num_outputs: int, deep: Sequence[nn.Module]) -> None:
+    def __init__(self, spec: WideDeep, num_tokens: int, num_outputs: int, deep: nn.Module | None) -> None:
         super().__init__()
         self.most_tokens = spec.tokens
         self.num_tokens = num_tokens
         self.buckets = spec.buckets if spec.tokens > 1 else 0
         self.weights = nn.Embedding(num_tokens + self.buckets, num_outputs, padding_idx=0)
         self.bias = nn.Parameter(torch.zeros(num_outputs))
-        self.deep = nn.ModuleList(deep)
+        self.deep = deep
         self.share = spec.share
         nn.init.zeros_(self.weights.weight)
-        self.weights.requires_grad_(not deep)
-        self.bias.requires_grad_(not deep)
+        self.weights.requires_grad_(deep is None)
+        self.bias.requires_grad_(deep is None)
 
     def groups(self, ids: Tensor) -> Tensor:
         """`(N, T)` ids → `(N, tokens · T)` places of weights; 0 where there is no group."""
@@ -91,11 +86,10 @@ class WideNetwork(nn.Module):
         return total * self.number(ids).to(total.dtype).rsqrt() + self.bias
 
     def forward(self, ids: Tensor) -> Tensor:
-        if not len(self.deep):
+        if self.deep is None:
             return self.wide(ids)
-        if self.training:
-            return each_its_rows(self.deep, ids)
-        return self.wide(ids) + self.share * mean_of(self.deep, ids)
+        deep: Tensor = self.deep(ids)
+        return deep if self.training else self.wide(ids) + self.share * deep
 
     def _places(self, ids: Tensor, tokens: int) -> Tensor:
         """Polynomial hash modulo a Mersenne prime: whole numbers below 2⁶³ throughout, so alike on every device.
