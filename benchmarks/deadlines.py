@@ -1,6 +1,6 @@
 """Does every run end in time, and use its time? Many data sets and deadlines, some with a core taken away half-way.
 
-    python benchmarks/deadlines.py [--runs N] [--data FOLDER]
+    python benchmarks/deadlines.py [NAME …] [--runs N] [--data FOLDER]
 
 Late is what ends more than 0.5 s after the deadline; wasteful what ends before 85 % of it. The learning rate of the
 last step is told as a share of the highest: it must come down to its end, however often the plan was changed.
@@ -11,7 +11,7 @@ import itertools
 import tempfile
 from pathlib import Path
 
-from runs import SHARED, data_sets, train
+from runs import SHARED, data_sets, sequence_sets, train
 
 from gnomon.deadline import parse_deadline
 
@@ -21,11 +21,16 @@ TIMES = {
     "cifar10": ("30s", "45s"),
     "cifar10, 5,000 rows": ("15s", "20s", "30s"),
     "cifar10, grey, 16×16": ("15s", "20s", "30s"),
+    "reviews": ("15s", "20s", "30s"),
+    "titles": ("20s", "30s"),
+    "spoken": ("15s", "20s", "30s"),
+    "vowels": ("12s", "20s"),
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", default=list(TIMES), metavar="NAME", help="; ".join(TIMES))
     parser.add_argument("--runs", type=int, default=30)
     parser.add_argument("--data", type=Path, default=SHARED)
     parser.add_argument("--busy-every", type=int, default=3, help="one run in so many loses a core half-way")
@@ -35,8 +40,8 @@ def main() -> None:
     late = wasteful = 0
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        sets = data_sets(folder, chosen.data)
-        cases = [(name, by) for name, times in TIMES.items() if name in sets for by in times]
+        sets = {**data_sets(folder, chosen.data), **sequence_sets(chosen.data)}
+        cases = [(name, by) for name in chosen.names if name in sets for by in TIMES[name]]
         for number, (name, by) in zip(range(chosen.runs), itertools.cycle(cases), strict=False):
             total_s = parse_deadline(by, start_s=0.0).total_s
             busy = total_s / 2 if number % chosen.busy_every == chosen.busy_every - 1 else None

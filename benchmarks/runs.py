@@ -108,6 +108,17 @@ def data_sets(folder: Path, shared: Path) -> dict[str, str]:
     return found
 
 
+def sequence_sets(shared: Path) -> dict[str, str]:
+    """Name → path of texts, recordings and series; what is absent is left out."""
+    files = {
+        "reviews": "movie-reviews.csv",
+        "titles": "news-titles-zh-train.csv",
+        "spoken": "spoken-digits.zip",
+        "vowels": "JapaneseVowels_TRAIN.ts",
+    }
+    return {name: str(shared / file) for name, file in files.items() if (shared / file).exists()}
+
+
 def _part_of(archive: Path, path: Path, *, every: int, side: int, mode: str) -> Path:
     """One training picture in `every` and one test picture in three, in another size and mode."""
     with zipfile.ZipFile(archive) as whole, zipfile.ZipFile(path, "w") as part:
