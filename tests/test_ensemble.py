@@ -7,7 +7,7 @@ import torch
 from gnomon.models import Crnn, Ensemble, Rnn
 
 SPEC = Ensemble(
-    (Rnn(cell="gru", width=4, tokens=False, dropout=0.0), Crnn(widths=(4,), cell=None, dimensions=1)), times=2
+    (Rnn(cell="gru", width=4, tokens=False, dropout=0.0), Crnn(widths=(4,), cell="none", dimensions=1)), times=2
 )
 
 

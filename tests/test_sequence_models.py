@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet
 import pytest
 import torch
+from safetensors.numpy import load_file
 
 import gnomon
+import gnomon.training as training
 from gnomon.cli import main
+from gnomon.deadline import Deadline
 from gnomon.encoders import Encoder, SeriesEncoder, SoundEncoder, TextEncoder, kind_of
 from gnomon.errors import ModelFileError
 from gnomon.modelfile import Header, Model, to_bytes
@@ -26,7 +30,13 @@ from gnomon.models import (
     channels_last,
     fitted_to,
 )
+from gnomon.plan import TrainingSpec
+from gnomon.recipe import InMemory, Recipe, finish, fit, resume
+from gnomon.run import MODEL, create_run
+from gnomon.sources import SourceSpec
+from gnomon.sources.series import series_source
 from gnomon.tasks import Classify
+from gnomon.types import Stepped
 from sound_files import sound_file, tone
 from source_files import write_folder, write_text
 
@@ -41,8 +51,8 @@ NETWORKS: list[tuple[Encoder, ModelSpec]] = [
     (TEXT, WideDeep(deep=Ensemble((TextCnn(embedding=6, filters=5), Rnn(width=4)), times=2), tokens=3)),
     (TEXT, WideDeep(deep=Rnn(cell="gru", width=5))),
     (SOUND, Crnn(widths=(4, 6), units=5)),
-    (SOUND, Ensemble((Crnn(widths=(4,), cell=None, pooling="max"), Rnn(width=4)), times=2)),
-    (SERIES, Crnn(widths=(4,), cell=None)),
+    (SOUND, Ensemble((Crnn(widths=(4,), cell="none", pooling="max"), Rnn(width=4)), times=2)),
+    (SERIES, Crnn(widths=(4,), cell="none")),
     (SERIES, Rnn(cell="rnn", width=5, pooling="attention")),
     (SERIES, LinearDeep(Rnn(width=4))),
 ]
@@ -154,3 +164,33 @@ def test_impossible_sizes_are_refused_before_anything_is_built(tmp_path: Path) -
     path.write_bytes(to_bytes(header, {"bias": torch.zeros(2)}))
     with pytest.raises(ModelFileError, match="impossible numbers"):
         gnomon.load(path)
+
+
+@pytest.mark.parametrize("stop", [1, 7, 8, 12])
+def test_a_stopped_training_goes_on_to_the_same_bits(
+    stop: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of different lengths, augmented, several networks with dropout and norms beside a linear part."""
+    monkeypatch.setattr(training, "_SECONDS_BETWEEN_EVENTS", -1.0)
+    random = np.random.default_rng(2)
+    labels = np.arange(120) % 3
+    rows = [
+        random.normal(label, 2, (length, 2)) for label, length in zip(labels, random.integers(4, 40, 120), strict=True)
+    ]
+    given = InMemory(source=series_source(rows, labels))
+    model = LinearDeep(Ensemble((Rnn(cell="gru", width=8), Crnn(widths=(8,), cell="none"))), residual=False)
+    asked = TrainingSpec(steps=16, batch=24, threads=1, format="float32")
+    recipe = Recipe(source=SourceSpec(location="(in memory)"), model=model, training=asked, seed=3)
+    weights = []
+    for name, last in (("whole", None), ("stopped", stop)):
+        run = create_run(tmp_path / name, data="series", model="both")
+        events = fit(recipe, run, Deadline(time.monotonic()), given=given)
+        for event in events:
+            if isinstance(event, Stepped) and event.step == last:
+                events.close()
+        if last is not None:
+            assert list(resume(run, Deadline(time.monotonic()), given=given))
+        assert list(finish(run, Deadline(time.monotonic()), given=given))
+        weights.append(load_file(run.path / MODEL))
+    assert weights[0].keys() == weights[1].keys()
+    assert all(np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])

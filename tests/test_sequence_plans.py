@@ -16,6 +16,8 @@ from gnomon.ladder import Speed, batch_for, describe_model, ladder, products_of
 from gnomon.models import Cnn, Crnn, Ensemble, ModelSpec, Rnn, TextCnn, WideDeep, fitted_to, model_named
 from gnomon.optim import OptimizerSpec
 from gnomon.plan import Plan, TrainingSpec, make_plan
+from gnomon.recipe import Recipe, parse_recipe
+from gnomon.sources import SourceSpec
 from gnomon.types import DataSpec, Kind
 
 NOW: Final = 5000.0
@@ -87,7 +89,7 @@ def test_rungs_cost_more_and_more(kind: Kind) -> None:
 
 
 def test_each_of_several_networks_gets_as_many_rows_as_one_would() -> None:
-    pair = Ensemble((Rnn(), Crnn(cell=None)), times=2)
+    pair = Ensemble((Rnn(), Crnn(cell="none")), times=2)
     assert batch_for(pair, 16) == 64
     assert batch_for(pair, 128) == 256
     assert batch_for(pair, 512) == 512
@@ -112,7 +114,7 @@ def test_a_named_network_is_fitted_to_the_kind() -> None:
     assert fitted_to(WideDeep(deep=Rnn()), "text") == WideDeep(deep=Rnn(tokens=True))
     both = fitted_to(ensemble, "sound")
     assert isinstance(both, Ensemble)
-    assert both.members == (Rnn(tokens=False), Crnn(cell=None, dimensions=2))
+    assert both.members == (Rnn(tokens=False), Crnn(cell="none", dimensions=2))
 
 
 @pytest.mark.parametrize(
@@ -144,3 +146,18 @@ def test_optimizer_and_augmentation_are_those_of_the_kind() -> None:
 def test_without_a_deadline_the_third_rung_is_taken() -> None:
     for kind in KINDS:
         assert planned(kind, None).model == ladder(spec_of(kind))[2].model
+
+
+@pytest.mark.parametrize(
+    "name", ["textcnn", "rnn", "gru", "lstm", "seqcnn", "crnn", "wide", "wide-deep", "linear-deep", "ensemble"]
+)
+def test_a_recipe_in_a_file_names_the_same_network(name: str) -> None:
+    recipe = Recipe(source=SourceSpec(location="x"), model=model_named(name))
+    assert parse_recipe(recipe.to_toml()) == recipe
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_rung_can_be_written_and_read(kind: Kind) -> None:
+    for rung in ladder(spec_of(kind)):
+        recipe = Recipe(source=SourceSpec(location="x"), model=rung.model)
+        assert parse_recipe(recipe.to_toml()) == recipe

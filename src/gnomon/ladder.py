@@ -124,7 +124,7 @@ def networks_for_recordings() -> list[Rung]:
 def networks_for_series() -> list[Rung]:
     """A recurrent network; with time, beside one of convolutions over time, and more of both."""
     small, usual, wide = (Rnn(cell="lstm", width=size, tokens=False) for size in (32, 64, 128))
-    few, many = (Crnn(widths=(size, 2 * size), cell=None, dimensions=1) for size in (32, 64))
+    few, many = (Crnn(widths=(size, 2 * size), cell="none", dimensions=1) for size in (32, 64))
     return [
         Rung(small, 0.0),
         Rung(usual, 5.0),
@@ -140,7 +140,7 @@ def _beside_linear(rung: Rung, question: Question) -> Rung:
 
 
 def _without_recurrence(network: Crnn) -> Crnn:
-    return msgspec.structs.replace(network, cell=None, pooling="max")
+    return msgspec.structs.replace(network, cell="none", pooling="max")
 
 
 def batch_for(model: ModelSpec, batch: int) -> int:
@@ -203,7 +203,7 @@ def describe_model(model: ModelSpec) -> str:
             return f"{'bidirectional ' if model.bidirectional else ''}{model.cell} {size}"
         case Crnn():
             widths = "-".join(map(str, model.widths))
-            return f"crnn {widths}, {model.cell} {model.units}" if model.cell else f"seqcnn {widths}"
+            return f"seqcnn {widths}" if model.cell == "none" else f"crnn {widths}, {model.cell} {model.units}"
         case Ensemble():
             names = " + ".join(map(describe_model, model.members))
             names = f"({names})" if len(model.members) > 1 and model.times > 1 else names

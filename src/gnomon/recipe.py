@@ -438,8 +438,10 @@ def _example(dataset: Dataset) -> torch.Tensor:
 
 def _without_none(value: object) -> dict[str, object]:
     assert isinstance(value, dict), "a recipe is a table"
-    return {
-        name: _without_none(part) if isinstance(part, dict) else part
-        for name, part in value.items()
-        if part is not None
-    }
+    return {name: _plain(part) for name, part in value.items() if part is not None}
+
+
+def _plain(part: object) -> object:
+    if isinstance(part, dict):
+        return _without_none(part)
+    return [_plain(item) for item in part] if isinstance(part, (list, tuple)) else part

@@ -65,10 +65,10 @@ _NAMED: Final[Mapping[str, ModelSpec | None]] = {
     "rnn": Rnn(cell="rnn"),
     "gru": Rnn(cell="gru"),
     "lstm": Rnn(cell="lstm"),
-    "seqcnn": Crnn(cell=None),
+    "seqcnn": Crnn(cell="none"),
     "crnn": Crnn(),
     "linear-deep": LinearDeep(),
-    "ensemble": Ensemble((Rnn(cell="lstm"), Crnn(cell=None)), times=2),
+    "ensemble": Ensemble((Rnn(cell="lstm"), Crnn(cell="none")), times=2),
 }
 _SEQUENCES: Final[tuple[Kind, ...]] = ("sound", "series")
 _KINDS: Final[Mapping[type, tuple[Kind, ...]]] = {

@@ -32,7 +32,7 @@ class Crnn(Value, tag="crnn", tag_field="model", frozen=True):
         widths: filters of each stage.
         convolutions: in each stage.
         reach: steps that a filter sees.
-        cell: of the recurrent layer; None leaves it out.
+        cell: of the recurrent layer; `none` leaves it out.
         units: of the recurrent layer, in each direction.
         pooling: over time.
         dropout: share of the numbers dropped before the recurrent and the last layer, in training.
@@ -42,7 +42,7 @@ class Crnn(Value, tag="crnn", tag_field="model", frozen=True):
     widths: tuple[int, ...] = (32, 64, 128)
     convolutions: Annotated[int, msgspec.Meta(ge=1, le=8)] = 2
     reach: int = 3
-    cell: Cell | None = "gru"
+    cell: Cell | Literal["none"] = "gru"
     units: int = 128
     pooling: Pooling = "mean"
     dropout: float = 0.3
@@ -61,7 +61,7 @@ class Crnn(Value, tag="crnn", tag_field="model", frozen=True):
             steps, places = (
                 -(-side // 2) if half else side for side, half in zip((steps, places), halved, strict=True)
             )
-        if self.cell:
+        if self.cell != "none":
             total += steps * 2 * GATES[self.cell] * self.units * (before * places + self.units)
         return total
 
@@ -97,9 +97,11 @@ class SequenceNetwork(nn.Module):
         self.stages = nn.ModuleList(stages)
         features = before * places
         self.dropout = nn.Dropout(spec.dropout)
-        self.recurrent = Recurrent(spec.cell, features, spec.units, bidirectional=True) if spec.cell else None
+        self.recurrent = None
+        if spec.cell != "none":
+            self.recurrent = Recurrent(spec.cell, features, spec.units, bidirectional=True)
         outputs = self.recurrent.outputs if self.recurrent else features
-        self.pool = Pool(spec.pooling, outputs, directions=2 if spec.cell else 1)
+        self.pool = Pool(spec.pooling, outputs, directions=2 if self.recurrent else 1)
         self.head = nn.Linear(outputs, num_outputs)
 
     def forward(self, inputs: Tensor) -> Tensor:

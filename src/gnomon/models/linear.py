@@ -40,7 +40,7 @@ class LinearDeep(Value, tag="linear-deep", tag_field="model", frozen=True):
         residual: whether it learns what the linear part leaves over, instead of learning alone.
     """
 
-    deep: DeepOfSeries = Ensemble((Rnn(width=64), Crnn(widths=(32, 64), cell=None)))
+    deep: DeepOfSeries = Ensemble((Rnn(width=64), Crnn(widths=(32, 64), cell="none")))
     share: float = 1.0
     residual: bool = True
 
