@@ -13,7 +13,7 @@ from gnomon.deadline import Deadline
 from gnomon.errors import RecipeError
 from gnomon.hardware import Format, Hardware
 from gnomon.ladder import Speed, batch_for, describe_model, ladder, products_of
-from gnomon.models import Cnn, Crnn, Ensemble, ModelSpec, Rnn, TextCnn, WideDeep, fitted_to, model_named
+from gnomon.models import Cnn, Crnn, Ensemble, LinearDeep, ModelSpec, Rnn, TextCnn, WideDeep, fitted_to, model_named
 from gnomon.optim import OptimizerSpec
 from gnomon.plan import Plan, TrainingSpec, make_plan
 from gnomon.recipe import Recipe, parse_recipe
@@ -161,3 +161,12 @@ def test_every_rung_can_be_written_and_read(kind: Kind) -> None:
     for rung in ladder(spec_of(kind)):
         recipe = Recipe(source=SourceSpec(location="x"), model=rung.model)
         assert parse_recipe(recipe.to_toml()) == recipe
+
+
+def test_beside_a_linear_part_numbers_are_learnt_as_what_is_left_over() -> None:
+    model = model_named("linear-deep")
+    assert isinstance(model, LinearDeep)
+    for question, residual in (("classify", False), ("tag", False), ("regress", True)):
+        fitted = fitted_to(model, "series", question)  # type: ignore[arg-type]
+        assert isinstance(fitted, LinearDeep)
+        assert fitted.residual == residual

@@ -291,7 +291,7 @@ def _choose_model(
 ) -> tuple[ModelSpec, Speed, Format, tuple[Decision, ...]]:
     """The largest rung that sees the rows often enough, climbing from the smallest: dear ones are not even tried."""
     number_format = _usual_format(spec, hardware) if training.format == "auto" else training.format
-    asked = model and fitted_to(model, spec.kind)
+    asked = model and fitted_to(model, spec.kind, spec.question)
     model = None if asked == SIZED_BY_PLAN else asked
     if model is not None:
         chosen, reason = model, "asked for"

@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from ..errors import RecipeError, nearest
-from ..types import NOUNS, Kind
+from ..types import NOUNS, Kind, Question
 from .cnn import Cnn, Network, whiten
 from .crnn import Crnn
 from .describe import NetworkSummary, describe_network
@@ -98,8 +98,8 @@ def model_named(name: str) -> ModelSpec | None:
     return Imported(name=name)
 
 
-def fitted_to(model: ModelSpec, kind: Kind) -> ModelSpec:
-    """The model with what follows from the kind of data: whether steps are tokens, what filters go over.
+def fitted_to(model: ModelSpec, kind: Kind, question: Question = "classify") -> ModelSpec:
+    """The model with what follows from the data: whether steps are tokens, what filters go over, what a network learns.
 
     Raises:
         RecipeError: it is for other kinds.
@@ -120,7 +120,7 @@ def fitted_to(model: ModelSpec, kind: Kind) -> ModelSpec:
         members = tuple(fitted_to(member, kind) for member in model.members)
         return msgspec.structs.replace(model, members=members)
     if isinstance(model, LinearDeep):
-        return msgspec.structs.replace(model, deep=fitted_to(model.deep, kind))
+        return msgspec.structs.replace(model, deep=fitted_to(model.deep, kind), residual=question == "regress")
     if isinstance(model, WideDeep) and model.deep is not None:
         return msgspec.structs.replace(model, deep=fitted_to(model.deep, kind))
     return model
