@@ -16,7 +16,7 @@ import msgspec
 
 from .hardware import Format
 from .models import Cnn, Crnn, Ensemble, LinearDeep, ModelSpec, Rnn, TextCnn, WideDeep
-from .types import DataSpec, Question
+from .types import DataSpec
 
 _WIDTHS: Final = (
     *((8, 16, 32), (16, 32, 64), (16, 64, 128), (32, 96, 192)),
@@ -73,8 +73,7 @@ def ladder(spec: DataSpec) -> list[Rung]:
         return networks_for_texts(spec)
     if spec.kind != "image":
         rungs = networks_for_recordings() if spec.kind == "sound" else networks_for_series()
-        beside = spec.question == "regress" or (spec.kind == "series" and spec.question == "classify")
-        return [_beside_linear(rung, spec.question) for rung in rungs] if beside else rungs
+        return [_beside_linear(rung) for rung in rungs] if spec.question == "regress" else rungs
     networks = networks_for_pictures(spec.input_shape)
     return [Rung(model, wanted_epochs(position, spec.num_train)) for position, model in enumerate(networks)]
 
@@ -134,9 +133,9 @@ def networks_for_series() -> list[Rung]:
     ]
 
 
-def _beside_linear(rung: Rung, question: Question) -> Rung:
+def _beside_linear(rung: Rung) -> Rung:
     assert isinstance(rung.model, Rnn | Crnn | Ensemble), "rungs of sequences"
-    return Rung(LinearDeep(rung.model, residual=question == "regress"), rung.passes)
+    return Rung(LinearDeep(rung.model), rung.passes)
 
 
 def _without_recurrence(network: Crnn) -> Crnn:
