@@ -97,7 +97,7 @@ CASES = {
     "textbook": Case("cifar10-jpeg.zip", TEXTBOOK, 0.67),
     "reviews": Case("movie-reviews.csv", "--by 30s", 0.79, 30, divided=ten_folds),
     "reviews-textcnn": Case("movie-reviews.csv", "--by 30s --model textcnn", 0.76, 30, divided=ten_folds),
-    "reviews-gru": Case("movie-reviews.csv", "--by 60s --model gru", 0.76, 60, divided=ten_folds),
+    "reviews-gru": Case("movie-reviews.csv", "--by 30s --model gru", 0.76, 30, divided=ten_folds),
     "titles": Case("news-titles-zh-train.csv", "--by 60s", 0.88, 60),
     "spoken": Case("spoken-digits.zip", r"--by 60s --test-files _[0-4]\.wav$", 0.99, 60),
     "speakers": Case("spoken-digits.zip", "--by 60s --group _([a-z]+)_", 0.90, 60, divided=each_speaker),
