@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
 import torch
+from numpy.typing import NDArray
 
-from gnomon.models import Crnn, Ensemble, Rnn
+from gnomon.models import Crnn, Ensemble, Rnn, TextCnn, WideDeep, neighbours, start_from
 
 SPEC = Ensemble(
     (Rnn(cell="gru", width=4, tokens=False, dropout=0.0), Crnn(widths=(4,), cell="none", dimensions=1)), times=2
@@ -58,3 +61,26 @@ def test_fewer_rows_than_members() -> None:
 def test_products_are_those_of_all() -> None:
     one = sum(member.products((16, 4)) for member in SPEC.members)
     assert SPEC.products((16, 4)) == 2 * one
+
+
+def test_texts_of_several_networks_begin_from_the_same_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What tokens stand beside is found once for all members that are equally wide."""
+    found: list[int] = []
+    exact = neighbours._largest_vectors
+
+    def counted(matrix: object, count: int) -> NDArray[np.float64]:
+        found.append(count)
+        return exact(matrix, count)
+
+    monkeypatch.setattr(neighbours, "_largest_vectors", counted)
+    torch.manual_seed(0)
+    members = (TextCnn(embedding=4, filters=3), Rnn(width=3, embedding=4, tokens=True))
+    network = WideDeep(deep=Ensemble(members, times=2)).build((12, 30), 2)
+    ids = torch.randint(2, 20, (60, 12), generator=torch.Generator().manual_seed(1))
+    before = [part.weight.clone() for part in network.modules() if isinstance(part, torch.nn.Embedding)][1:]
+    start_from(network, ids, None)
+    after = [part.weight for part in network.modules() if isinstance(part, torch.nn.Embedding)][1:]
+    assert found == [4]
+    assert len(after) == 4
+    assert all(torch.equal(after[0][2:20], weights[2:20]) for weights in after)
+    assert all(torch.equal(old[20:], new[20:]) for old, new in zip(before, after, strict=True))

@@ -132,7 +132,7 @@ def rows_to_start_from(module: nn.Module, input_shape: tuple[int, ...]) -> int:
         return min(_WHITENING_ROWS, max(16, _WHITENING_PIXELS // math.prod(input_shape[1:])))
     if isinstance(module, LinearNetwork):
         return min(_SUMMED_ROWS, max(1, _COUNTED_STEPS // math.prod(input_shape)))
-    if isinstance(module, WideNetwork | TextNetwork) or (isinstance(module, RecurrentNetwork) and module.embedding):
+    if isinstance(module, WideNetwork) or _embeddings(module):
         return min(_COUNTED_ROWS, _COUNTED_STEPS // input_shape[0])
     return 0
 
@@ -154,9 +154,13 @@ def start_from(
         start_wide(module, inputs, labels, vocabulary)
     if isinstance(module, LinearNetwork) and labels is not None:
         start_linear(module, inputs, labels)
-    for part in module.modules():
-        if isinstance(part, TextNetwork | RecurrentNetwork) and part.embedding is not None:
-            start_from_neighbours(part.embedding, inputs)
+    start_from_neighbours(_embeddings(module), inputs)
+
+
+def _embeddings(module: nn.Module) -> list[nn.Embedding]:
+    """Of all networks of texts in it."""
+    parts = (part for part in module.modules() if isinstance(part, TextNetwork | RecurrentNetwork))
+    return [part.embedding for part in parts if part.embedding is not None]
 
 
 def channels_last(module: nn.Module) -> nn.Module:

@@ -7,6 +7,7 @@ information of neighbours, and the largest singular vectors of that matrix.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -23,27 +24,37 @@ _DEVIATION: Final = 0.1
 
 
 @torch.no_grad()
-def start_from_neighbours(embedding: nn.Embedding, ids: Tensor) -> None:
+def start_from_neighbours(embeddings: Sequence[nn.Embedding], ids: Tensor) -> None:
     """Set the embeddings of tokens that have neighbours; the others, and padding, stay as they are.
 
     Args:
-        embedding: of token ids; 0 is padding.
+        embeddings: of the same token ids, of which 0 is padding; what is found serves all that are equally wide.
         ids: `(N, T)` of training rows.
     """
-    from scipy.sparse.linalg import svds
-
-    size = min(embedding.num_embeddings, _MOST_TOKENS)
+    if not embeddings:
+        return
+    size = min(embeddings[0].num_embeddings, _MOST_TOKENS)
     rows = ids[:: -(-len(ids) // _MOST_ROWS)].numpy()
     information = _mutual_information(np.where(rows < size, rows, 0), size)
-    wanted = min(embedding.embedding_dim, size - 2)
-    if wanted < 1 or not information.nnz:
-        return
-    vectors, values, _ = svds(information, k=wanted, v0=np.ones(size), tol=1e-3)
-    places = vectors * np.sqrt(values)
-    places -= places.mean(axis=0)
     known = np.flatnonzero(np.diff(information.indptr))
-    scaled = places[known] * (_DEVIATION / (places[known].std() or 1.0))
-    embedding.weight[torch.from_numpy(known), :wanted] = torch.from_numpy(scaled).to(embedding.weight)
+    if size < 3 or not len(known):
+        return
+    for width in {embedding.embedding_dim: None for embedding in embeddings}:
+        found = torch.from_numpy(_largest_vectors(information, min(width, size - 2))[known])
+        found *= _DEVIATION / (float(found.std(correction=0)) or 1.0)
+        for embedding in embeddings:
+            if embedding.embedding_dim == width:
+                embedding.weight[torch.from_numpy(known), : found.shape[1]] = found.to(embedding.weight)
+
+
+def _largest_vectors(information: Any, count: int) -> NDArray[np.float64]:
+    """`(V, count)`: the largest singular vectors, each by the root of its value, around 0."""
+    from scipy.sparse.linalg import svds
+
+    vectors, values, _ = svds(information, k=count, v0=np.ones(information.shape[0]), tol=1e-3)
+    places: NDArray[np.float64] = vectors * np.sqrt(values)
+    places -= places.mean(axis=0)
+    return places
 
 
 def _mutual_information(rows: NDArray[np.int64], size: int) -> Any:
