@@ -315,7 +315,7 @@ def _read_tensors(path: Path, network: nn.Module) -> dict[str, Tensor]:
             for name, (shape, _) in wanted.items():
                 if tuple(file.get_slice(name).get_shape()) != shape:
                     raise _damaged(path, f"{name} does not have the shape {shape}")
-            tensors = {name: file.get_tensor(name).clone() for name in wanted}  # aligned: kernels depend on that
+            tensors = {name: file.get_tensor(name) for name in wanted}
     except (OSError, safetensors.SafetensorError) as error:
         raise _damaged(path, str(error)) from None
     for name, (_, dtype) in wanted.items():

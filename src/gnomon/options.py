@@ -211,7 +211,7 @@ def _add_network_options(group: Any) -> None:
     group.add_argument(
         "--model",
         help="auto; for pictures cnn, plain (the textbook's); for texts wide, wide-deep, textcnn; for recordings and "
-        "series seqcnn, crnn; for all but pictures rnn, gru, lstm; or package.module:Name",
+        "series seqcnn, crnn, ensemble, linear-deep; for all but pictures rnn, gru, lstm; or package.module:Name",
     )
     group.add_argument("--widths", type=_widths, metavar="A-B-C", help="cnn: filters of each stage, such as 32-64-128")
     group.add_argument(

@@ -292,20 +292,21 @@ def _choose_model(
     """The largest rung that sees the rows often enough, climbing from the smallest: dear ones are not even tried."""
     number_format = _usual_format(spec, hardware) if training.format == "auto" else training.format
     asked = model and fitted_to(model, spec.kind, spec.question)
-    model = None if asked == SIZED_BY_PLAN else asked
-    if model is not None:
-        chosen, reason = model, "asked for"
-        speed = probe(chosen, _batch_of(chosen, batch, training), number_format)
+
+    def measured(model: ModelSpec) -> Speed:
+        return probe(model, _batch_of(model, batch, training), number_format)
+
+    if asked is not None and asked != SIZED_BY_PLAN:
+        chosen, speed, reason = asked, measured(asked), "asked for"
     elif not deadline.is_set:
         chosen = ladder(spec)[2].model
-        speed = probe(chosen, _batch_of(chosen, batch, training), number_format)
-        reason = "the third size of the ladder, since no deadline is given"
+        speed, reason = measured(chosen), "the third size of the ladder, since no deadline is given"
     else:
         left_s = deadline.remaining_s() - RESERVE_FIXED_S - RESERVE_SHARE * deadline.total_s
         chosen, speed, reason = climb(
             spec,
             left_s,
-            probe=lambda rung: probe(rung, _batch_of(rung, batch, training), number_format),
+            probe=measured,
             batch=batch,
             most_s=_PROBING_SHARE * deadline.total_s,
         )

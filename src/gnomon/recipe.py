@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 import tomli_w
@@ -436,12 +436,7 @@ def _example(dataset: Dataset) -> torch.Tensor:
     return dataset.encoder.inputs(torch.from_numpy(dataset.encoded.take(dataset.parts["train"][:2])))
 
 
-def _without_none(value: object) -> dict[str, object]:
-    assert isinstance(value, dict), "a recipe is a table"
-    return {name: _plain(part) for name, part in value.items() if part is not None}
-
-
-def _plain(part: object) -> object:
-    if isinstance(part, dict):
-        return _without_none(part)
-    return [_plain(item) for item in part] if isinstance(part, (list, tuple)) else part
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_none(part) for name, part in value.items() if part is not None}
+    return [_without_none(part) for part in value] if isinstance(value, (list, tuple)) else value

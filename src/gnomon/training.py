@@ -30,7 +30,7 @@ from .optim import MovingAverage, Optimizer, Steps, build_optimizer
 from .plan import SMALL_SCALE, Plan
 from .progress import Change, progress
 from .run import Checkpoint, Run
-from .tasks import Task
+from .tasks import Task, bind
 from .types import Batch, Event, Replanned, Saved, Stepped, Stopped, Validated, Value
 
 WEIGHTS = "model.safetensors"
@@ -106,7 +106,7 @@ def build_model(
         chosen = chance.permutation(seed, "whitening", 0, len(rows))[:count]
         labels = None if data.question == "tag" else rows.labels[torch.from_numpy(chosen)].cpu()
         if labels is not None and data.question == "regress":
-            labels = (labels - torch.tensor(data.mean)) / torch.tensor(data.scale)
+            labels = bind(data).targets(labels)
         encoder = rows.dataset.encoder
         vocabulary = encoder.vocabulary if isinstance(encoder, TextEncoder) else ()
         start_from(model, rows.inputs(chosen).cpu(), labels, vocabulary)

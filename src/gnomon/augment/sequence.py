@@ -165,14 +165,13 @@ def choose_sequence_augment(kind: Kind, rows: int, question: Question) -> tuple[
         question: numbers may hang on how loud, high or quick something is, so that for them none of these is changed.
     """
     strengths = _CHOSEN[kind]
+    what = "voices, places and microphones differ" if kind == "sound" else "what is measured never comes again alike"
+    reason = f"{what}; {rows:,} rows show little of it"
     if question == "regress":
         strengths = {name: strength for name, strength in strengths.items() if name in _CHANGE_NO_NUMBER}
-        value = ", ".join(f"{name} {strength:g}" for name, strength in strengths.items())
         reason = "a number may hang on height, loudness and speed, so these stay as they are"
-        return _of(strengths), Decision(name="augmentation", value=value, reason=reason)
-    what = "voices, places and microphones differ" if kind == "sound" else "what is measured never comes again alike"
     value = ", ".join(f"{name} {strength:g}" for name, strength in strengths.items())
-    return _of(strengths), Decision(name="augmentation", value=value, reason=f"{what}; {rows:,} rows show little of it")
+    return _of(strengths), Decision(name="augmentation", value=value, reason=reason)
 
 
 def _of(strengths: dict[str, float]) -> SequenceAugment:

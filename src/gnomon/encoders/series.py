@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, RowError
-from ..sources.cells import number, shortened
+from ..sources.cells import TIME_NAMES, number, shortened
 from ..types import Count, Decision, Raw, Value, listed, plural
 from .numbers import Lines, cut, read_columns
 from .text import read_text
@@ -40,7 +40,6 @@ _LARGEST_INPUT: Final = 1e15
 _KEPT_WHOLE: Final = 0.999
 _LOOKED_AT: Final = 256
 _LINES_LOOKED_AT: Final = 1000
-_TIME_NAMES: Final = frozenset(("time", "timestamp", "timestamps", "datetime", "date", "step", "index", "t"))
 
 
 class SeriesEncoder(Value, tag="series", tag_field="kind", frozen=True):
@@ -382,6 +381,6 @@ def _not_a_channel(name: str, columns: Sequence[_Column], files: int) -> str:
         return "holds no numbers" if not any(column.has_numbers for column in columns) else "holds texts in every file"
     if not any(column.has_numbers for column in columns):
         return "holds no values"
-    if name.lower() in _TIME_NAMES and all(column.never_falls for column in columns):
+    if name.lower() in (*TIME_NAMES, "index") and all(column.never_falls for column in columns):
         return "gives the time"
     return ""

@@ -79,7 +79,6 @@ _KINDS: Final[Mapping[type, tuple[Kind, ...]]] = {
     Rnn: ("text", *_SEQUENCES),
     Crnn: _SEQUENCES,
     LinearDeep: _SEQUENCES,
-    Ensemble: ("text", *_SEQUENCES),
 }
 
 
@@ -107,7 +106,7 @@ def fitted_to(model: ModelSpec, kind: Kind, question: Question = "classify") -> 
     kinds = _KINDS.get(type(model))
     if kinds is not None and kind not in kinds:
         name = str(model.__struct_config__.tag)
-        able = [other for other, spec in _NAMED.items() if spec is None or kind in _KINDS[type(spec)]]
+        able = [other for other, spec in _NAMED.items() if spec is None or _is_for(spec, kind)]
         raise RecipeError(
             f"the model {name} is for {' and '.join(NOUNS[other][1] for other in kinds)}, not for {NOUNS[kind][1]}",
             remedy=f"For these there are: {', '.join(able)}; or package.module:Name.",
@@ -124,6 +123,11 @@ def fitted_to(model: ModelSpec, kind: Kind, question: Question = "classify") -> 
     if isinstance(model, WideDeep) and model.deep is not None:
         return msgspec.structs.replace(model, deep=fitted_to(model.deep, kind))
     return model
+
+
+def _is_for(model: ModelSpec, kind: Kind) -> bool:
+    parts: Sequence[ModelSpec] = model.members if isinstance(model, Ensemble) else (model,)
+    return all(kind in _KINDS[type(part)] for part in parts)
 
 
 def rows_to_start_from(module: nn.Module, input_shape: tuple[int, ...]) -> int:

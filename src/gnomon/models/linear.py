@@ -67,11 +67,11 @@ class LinearNetwork(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        outputs: Tensor = self.deep(inputs)
-        if self.training:
-            return outputs + self.linear(summary_of(inputs)) if self.residual else outputs
-        together: Tensor = self.linear(summary_of(inputs)) + self.share * outputs
-        return together
+        if self.training and not self.residual:
+            return self.deep(inputs)  # type: ignore[no-any-return]
+        outputs: Tensor = self.linear(summary_of(inputs))
+        share = 1.0 if self.training else self.share
+        return outputs + share * self.deep(inputs) if share else outputs
 
 
 def summary_of(inputs: Tensor) -> Tensor:

@@ -86,7 +86,7 @@ class WideNetwork(nn.Module):
         return total * self.number(ids).to(total.dtype).rsqrt() + self.bias
 
     def forward(self, ids: Tensor) -> Tensor:
-        if self.deep is None:
+        if self.deep is None or not (self.training or self.share):
             return self.wide(ids)
         deep: Tensor = self.deep(ids)
         return deep if self.training else self.wide(ids) + self.share * deep

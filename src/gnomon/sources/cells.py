@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 MISSING: Final = frozenset(("", "nan", "na", "n/a", "null", "none", "?"))
 """What stands in a cell, in small letters, where a value is missing."""
 
+TIME_NAMES: Final = ("time", "timestamp", "timestamps", "datetime", "date", "step", "t")
+"""What a column of times is called, in small letters."""
+
 _LONGEST_SHOWN: Final = 40
 _LATEST: Final = 1e300
 

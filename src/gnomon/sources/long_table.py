@@ -26,14 +26,13 @@ from numpy.typing import NDArray
 
 from ..errors import DataError, RecipeError
 from ..types import Row, SetAside, Split, listed, plural
-from .cells import no_number, numbers_of, shortened, times_of
+from .cells import TIME_NAMES, no_number, numbers_of, shortened, times_of
 from .columns import LABEL_NAMES, Columns, find_split, no_column, read_columns, repeats, split_of
 from .labels import label_text, whole_numbers
 from .pairs import paired
 from .questions import AUTO, Asked
 from .series import Found, SeriesSource, source_of_series
 
-_TIME_NAMES: Final = ("time", "timestamp", "timestamps", "datetime", "date", "step", "t")
 _GUESSED_FROM: Final = (500, 40)
 """Series, and rows of each, that are looked at to find the column of labels."""
 _EVEN: Final = 0.01
@@ -181,7 +180,7 @@ def _needed(roles: _Roles) -> list[str]:
 
 def _guess_time(columns: Columns, taken: set[str | None]) -> str | None:
     """A column by its name, if most of its first values are times."""
-    for known in _TIME_NAMES:
+    for known in TIME_NAMES:
         for name in columns.names:
             if name not in taken and name.strip().lower() == known:
                 times, _ = times_of(columns.heads[name])
