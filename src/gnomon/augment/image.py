@@ -17,12 +17,11 @@ from torch import Tensor, nn
 
 from .. import chance
 from ..baseline import fit_linear
-from ..errors import RecipeError, nearest
 from ..types import Decision, Value
+from .strengths import read_strengths
 
 _MIRROR_KEEPS: Final = 0.8
 _LONG_TRAINING_EPOCHS: Final = 30
-_KINDS = ("flip", "shift", "cutout", "mixup")
 
 
 class ImageAugment(Value, tag="image", tag_field="augment", frozen=True):
@@ -81,34 +80,14 @@ def parse_augment(text: str, shape: tuple[int, ...]) -> ImageAugment:
     Raises:
         RecipeError: an unknown name or an unreadable strength.
     """
-    strengths: dict[str, float] = {}
-    for part in filter(None, (piece.strip() for piece in text.split(","))):
-        name, _, number = part.partition("=")
-        if name == "none":
-            continue
-        if name not in _KINDS:
-            raise RecipeError(
-                f"the augmentation {name!r} is not known", remedy=nearest(name, (*_KINDS, "none", "auto"))
-            )
-        strengths[name] = _strength(part, number, max(shape[1:])) if number else _usual(shape)[name]
+    usual = _usual(shape)
+    strengths = read_strengths(text, usual, most=dict.fromkeys(usual, max(shape[1:])), example="shift=3")
     return ImageAugment(
         flip=bool(strengths.get("flip", 0)),
         shift=round(strengths.get("shift", 0)),
         cutout=round(strengths.get("cutout", 0)),
         mixup=strengths.get("mixup", 0.0),
     )
-
-
-def _strength(part: str, number: str, most: int) -> float:
-    try:
-        strength = float(number)
-    except ValueError:
-        strength = math.nan
-    if not 0 <= strength <= most:
-        raise RecipeError(
-            f"the strength of {part!r} is not a number from 0 to {most}", remedy="Write, for example, shift=3."
-        )
-    return strength
 
 
 def choose_augment(

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .. import chance
-from ..errors import RecipeError, nearest
-from ..types import Decision, Kind, Question, Value
+from ..types import NOUNS, Decision, Kind, Question, Value
+from .strengths import read_strengths
 
 _USUAL: Final[dict[str, float]] = {
     "shift": 0.1,
@@ -143,16 +143,9 @@ def parse_sequence_augment(text: str, kind: Kind) -> SequenceAugment:
     Raises:
         RecipeError: an unknown name or an unreadable strength.
     """
-    known = [name for name in _USUAL if kind == "sound" or name not in _ONLY_SOUND]
-    strengths: dict[str, float] = {}
-    for part in filter(None, (piece.strip() for piece in text.split(","))):
-        name, _, number = part.partition("=")
-        if name == "none":
-            continue
-        if name not in known:
-            problem = f"the augmentation {name!r} is not known for {'recordings' if kind == 'sound' else 'series'}"
-            raise RecipeError(problem, remedy=nearest(name, (*known, "none", "auto")))
-        strengths[name] = _strength(part, number, _MOST.get(name, 0.9)) if number else _USUAL[name]
+    usual = {name: strength for name, strength in _USUAL.items() if kind == "sound" or name not in _ONLY_SOUND}
+    most = {name: _MOST.get(name, 0.9) for name in usual}
+    strengths = read_strengths(text, usual, most=most, what=f" for {NOUNS[kind][1]}", example="speed=0.15")
     return _of(strengths)
 
 
@@ -176,17 +169,6 @@ def choose_sequence_augment(kind: Kind, rows: int, question: Question) -> tuple[
 
 def _of(strengths: dict[str, float]) -> SequenceAugment:
     return SequenceAugment(**{name.replace("-", "_"): strength for name, strength in strengths.items()})
-
-
-def _strength(part: str, number: str, most: float) -> float:
-    try:
-        strength = float(number)
-    except ValueError:
-        strength = math.nan
-    if not 0 <= strength <= most:
-        problem = f"the strength of {part!r} is not a number from 0 to {most:g}"
-        raise RecipeError(problem, remedy="Write, for example, speed=0.15.")
-    return strength
 
 
 class _Draws:

@@ -5,7 +5,6 @@ Nothing else is done: other words in a sentence may make another class of it, an
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 import numpy as np
@@ -14,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .. import chance
-from ..errors import RecipeError, nearest
 from ..types import Decision, Value
+from .strengths import read_strengths
 
 _PADDING: Final = 0
 _UNKNOWN: Final = 1
@@ -68,15 +67,8 @@ def parse_text_augment(text: str) -> TextAugment:
     Raises:
         RecipeError: an unknown name or an unreadable strength.
     """
-    strengths: dict[str, float] = {}
-    for part in filter(None, (piece.strip() for piece in text.split(","))):
-        name, _, number = part.partition("=")
-        if name == "none":
-            continue
-        if name not in _USUAL:
-            problem = f"the augmentation {name!r} is not known for texts"
-            raise RecipeError(problem, remedy=nearest(name, (*_USUAL, "none", "auto")))
-        strengths[name] = _strength(part, number) if number else _USUAL[name]
+    most = dict.fromkeys(_USUAL, _MOST)
+    strengths = read_strengths(text, _USUAL, most=most, what=" for texts", example="token-dropout=0.2")
     return TextAugment(
         token_dropout=strengths.get("token-dropout", 0.0), ngram_dropout=strengths.get("ngram-dropout", 0.0)
     )
@@ -95,17 +87,6 @@ def choose_text_augment(rows: int, classes: int) -> tuple[TextAugment, Decision]
     reason = f"{rows:,} texts are {'few' if rows <= _FEW_ROWS else 'many'}: single words should not decide alone"
     value = f"token dropout {share:.0%}"
     return TextAugment(token_dropout=share), Decision(name="augmentation", value=value, reason=reason)
-
-
-def _strength(part: str, number: str) -> float:
-    try:
-        strength = float(number)
-    except ValueError:
-        strength = math.nan
-    if not 0 <= strength <= _MOST:
-        problem = f"the strength of {part!r} is not a number from 0 to {_MOST}"
-        raise RecipeError(problem, remedy="Write, for example, token-dropout=0.2.")
-    return strength
 
 
 def _drawn(seed: int, purpose: str, epochs: NDArray[np.int64], rows: NDArray[np.int64], inputs: Tensor) -> Tensor:
