@@ -81,7 +81,9 @@ def test_the_command_tells_it_and_trains_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GNOMON_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("gnomon.cli.process_start_s", time.monotonic)  # the tests' own process is older than a minute
+    monkeypatch.setattr(
+        "gnomon.commands.plan.process_start_s", time.monotonic
+    )  # the tests' own process is older than a minute
     assert main(["plan", "digits", "--by", "60s", "--threads", "1"]) == 0
     said = capsys.readouterr().out
     for word in ("network", "expected", "memory", "disk", "energy", "2× the time", "20× the time"):

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from bad_inputs import Refused, check_refused
 from gnomon import api
+from gnomon.commands import understood
 from gnomon.encoders import SeriesEncoder, choose_series
 from gnomon.errors import DataError, RecipeError
 from gnomon.modelfile import Header, Model, load, to_bytes
 from gnomon.models import Imported
-from gnomon.options import recipe_of, understood
+from gnomon.options import recipe_of
 from gnomon.predict import predict_files
 from gnomon.recipe import InMemory, Recipe, parse_recipe
 from gnomon.sources import SourceSpec
@@ -109,7 +110,7 @@ def test_a_model_of_series_survives_its_file(tmp_path: Path, model: Model) -> No
 
 
 def recipe(words: Sequence[str]) -> Recipe:
-    return recipe_of(understood(words, dict.fromkeys(("train", "plan", "predict", "resume", "report"), lambda _: 0)))
+    return recipe_of(understood(words))
 
 
 def test_options_of_series_stand_in_the_recipe() -> None:

@@ -1,0 +1,40 @@
+"""`gnomon predict`: what is in files."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from ..errors import RecipeError
+from ..options import positive
+from .parsing import add_command
+
+if TYPE_CHECKING:
+    from .parsing import Commands
+
+
+def add(commands: Commands) -> None:
+    """Describe the command."""
+    parser = add_command(
+        commands,
+        "predict",
+        run,
+        help="say what is in files",
+        description="Say what is in pictures, texts, recordings or series: whatever the model was trained on.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="a model file, or a run directory")
+    parser.add_argument(
+        "files", metavar="FILES", nargs="*", help="files, folders or archives of them; - reads texts, one a line"
+    )
+    parser.add_argument("--text", dest="texts", nargs="+", default=(), metavar="TEXT", help="texts given here")
+    parser.add_argument("--top", type=positive, default=1, metavar="N", help="name the N most probable classes [1]")
+    parser.add_argument("--csv", action="store_true", help="as a table: file, label, confidence")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Do it. Returns the exit code."""
+    from ..predict import print_predictions
+
+    if not chosen.files and not chosen.texts:
+        raise RecipeError("there is nothing to predict", remedy="gnomon predict MODEL FILES, or --text TEXT.")
+    return print_predictions(chosen.model, chosen.files, texts=chosen.texts, top=chosen.top, as_csv=chosen.csv)

@@ -1,0 +1,35 @@
+"""`gnomon report`: a run is judged, and its report and model file written."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from ..deadline import Deadline, process_start_s
+from ..options import add_output
+from .parsing import add_command
+
+if TYPE_CHECKING:
+    from .parsing import Commands
+
+
+def add(commands: Commands) -> None:
+    """Describe the command."""
+    parser = add_command(
+        commands,
+        "report",
+        run,
+        help="judge a run and write its report and model file",
+        description="Judge the best checkpoint of a run, finished or not, and write its report and model file.",
+    )
+    parser.add_argument("directory", metavar="RUN", help="the run directory")
+    add_output(parser)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Do it. Returns the exit code."""
+    deadline = Deadline(process_start_s())
+    from ..run import open_run
+    from .working import work
+
+    return work(open_run(chosen.directory), deadline, chosen, None, title=chosen.directory)

@@ -1,0 +1,38 @@
+"""`gnomon resume`: a run that was stopped goes on."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from ..deadline import parse_deadline, process_start_s
+from ..options import add_output
+from .parsing import add_command
+
+if TYPE_CHECKING:
+    from .parsing import Commands
+
+
+def add(commands: Commands) -> None:
+    """Describe the command."""
+    parser = add_command(
+        commands,
+        "resume",
+        run,
+        help="go on with a run that was stopped",
+        description="Go on from the last checkpoint.",
+    )
+    parser.add_argument("directory", metavar="RUN", help="the run directory")
+    parser.add_argument("--by", metavar="TIME", help="a new deadline; without one, all planned steps are made")
+    add_output(parser)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Do it. Returns the exit code."""
+    deadline = parse_deadline(chosen.by, start_s=process_start_s())
+    from ..recipe import resume
+    from ..run import open_run
+    from .working import work
+
+    opened = open_run(chosen.directory)
+    return work(opened, deadline, chosen, resume(opened, deadline), title=chosen.directory)
