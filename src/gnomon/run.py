@@ -4,7 +4,8 @@
     metrics.jsonl                                        one event a line, append-only
     checkpoints/step-000500/{model.safetensors, state.safetensors, state.json, MANIFEST.json}
     evaluation/{validation,test,mistakes}.json  predictions.parquet
-    report.html  model.safetensors  model-card.md
+    explain/{examples.json,<row>.html}
+    report.html  xray.html  model.safetensors  model-card.md
 
 A file is written under another name, synced, renamed, and its folder synced: whoever reads sees the old file or the
 new one, whole. `MANIFEST.json` is written last; a checkpoint whose files do not match it does not exist.
@@ -42,6 +43,9 @@ PREDICTIONS: Final = "predictions.parquet"
 REPORT: Final = "report.html"
 MODEL: Final = "model.safetensors"
 MODEL_CARD: Final = "model-card.md"
+EXAMPLES: Final = "explain/examples.json"
+EXPLANATIONS: Final = "explain"
+XRAY: Final = "xray.html"
 
 _CHECKPOINTS = "checkpoints"
 _FOLDERS = ("evaluation", _CHECKPOINTS)
