@@ -90,7 +90,7 @@ def _read(path: str) -> str:
         raise RecipeError(f"the recipe {path!r} is no UTF-8 text", remedy=_RECIPE_REMEDY) from None
 
 
-# --- Groups of options -------------------------------------------------------------------------------------------------
+# --- Groups of options ------------------------------------------------------------------------------------------------
 
 
 def add_length(parser: argparse.ArgumentParser) -> None:
@@ -168,7 +168,7 @@ def add_output(parser: argparse.ArgumentParser, *, out: bool = False) -> None:
     group.add_argument("--quiet", action="store_true", help="nothing but errors")
 
 
-# --- Numbers as they are written ---------------------------------------------------------------------------------------
+# --- Numbers as they are written --------------------------------------------------------------------------------------
 
 
 def whole(text: str) -> int:
