@@ -35,7 +35,7 @@ TRAIN: Final = (
         "batches",
     ),
     *("optim", "hardware", "ladder", "progress", "plan", "run", "training", "probing", "forecast"),
-    *("previews", "evaluate", "final", "doctor", "explain", "report"),
+    *("previews", "judgement", "scoring", "evaluate", "final", "doctor", "explain", "report"),
     *("recipe", "tune", "cluster"),
     *("display", "api", "estimator", "options", "commands", "cli"),
 )

@@ -9,13 +9,13 @@ import pytest
 import torch
 from sklearn import metrics as sk
 
+from gnomon.scoring.labels import average_precision, micro_f1, score_labels
+from gnomon.scoring.values import score_values
 from gnomon.sources.questions import AUTO, Asked, choose_question, labels_of, number_of
 from gnomon.targets import as_classes, read_targets, with_strata
 from gnomon.tasks import Classify, Regress, Tag, bind
 from gnomon.tasks.regress import margins
-from gnomon.tasks.regression_scores import score_values
 from gnomon.tasks.tag import best_thresholds
-from gnomon.tasks.tag_scores import average_precision, micro_f1, score_labels
 from gnomon.types import DataSpec, Row, Split
 
 RANDOM = np.random.default_rng(8)

@@ -17,7 +17,7 @@ from torch import nn
 from .deadline import parse_deadline
 from .display import choose_mode, open_display
 from .errors import RecipeError
-from .evaluate import Evaluation
+from .judgement import Evaluation
 from .modelfile import Model, load
 from .models import Imported, ModelSpec, model_named
 from .optim import OptimizerName, OptimizerSpec

@@ -16,15 +16,17 @@ from numpy.typing import NDArray
 from . import chance
 from .baseline import MOST_ROWS, features_of, fit_linear, fit_ridge, fit_separately
 from .dataset import Dataset
+from .judgement import Baseline, Evaluation, Mistake
 from .modelfile import Model
 from .previews import preview
 from .run import MISTAKES, PREDICTIONS, TEST, VALIDATION, Run
+from .scoring.classes import score
+from .scoring.intervals import wilson
+from .scoring.labels import micro_f1, score_labels
+from .scoring.values import r2_of, score_values
 from .tasks import Classify, Regress, Tag
-from .tasks.regression_scores import r2_of, score_values
-from .tasks.scores import ClassScores, score, wilson
-from .tasks.tag_scores import micro_f1, score_labels
 from .text_baseline import TextBaseline
-from .types import Kind, Metric, Question, Split, Value
+from .types import Kind, Question, Split
 
 MOST_MISTAKES: Final = 24
 HEADLINES: Final[dict[Question, str]] = {"classify": "accuracy", "tag": "micro_f1", "regress": "r2"}
@@ -47,53 +49,6 @@ _METHODS: Final[dict[Question, str]] = {
 
 _Linear: TypeAlias = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 """Rows of the data set → `(N, K)`, the linear model's outputs."""
-
-
-class Baseline(Value, frozen=True):
-    """A simple answer that the network must beat, by the headline's metric; `what` says what it is."""
-
-    what: str
-    score: Metric
-
-
-class Evaluation(Value, frozen=True):
-    """`evaluation/{validation,test}.json`.
-
-    Attributes:
-        rows: how many were judged.
-        metrics: of the task, each with its interval.
-        headline: the name of the metric that the network and its baselines are compared by.
-        baselines: `majority` (of values: `mean`) and `linear`, on the same rows.
-        classes: scores of each class or label; none of values.
-        confusion: `confusion[true][predicted]`, of classes alone.
-        points: of values: true and estimated, of up to 1,000 rows; the first value where there are several.
-        without_views: the accuracy of a single view, where a prediction averages several.
-    """
-
-    rows: int
-    metrics: dict[str, Metric]
-    headline: str
-    baselines: dict[str, Baseline]
-    classes: tuple[ClassScores, ...] = ()
-    confusion: tuple[tuple[int, ...], ...] = ()
-    points: tuple[tuple[float, float], ...] = ()
-    without_views: Metric | None = None
-
-
-class Mistake(Value, frozen=True):
-    """A test row that the network gets wrong, with a `Preview` of it: a PNG in base64, or a text.
-
-    Attributes:
-        label, predicted: the truth as written, and the answer.
-        confidence: of the answer; of a value, how far it is off.
-    """
-
-    key: str
-    label: str
-    predicted: str
-    confidence: float
-    thumbnail: str
-    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
     recipe.toml  plan.json  data.json  environment.json  network.json  split.csv
     metrics.jsonl                                        one event a line, append-only
     checkpoints/step-000500/{model.safetensors, state.safetensors, state.json, MANIFEST.json}
-    evaluation/{validation,test,mistakes}.json  predictions.parquet
+    evaluation/{validation,test,mistakes,slices,suspects,duplicates}.json  predictions.parquet
     explain/{examples.json,<row>.html}
     report.html  xray.html  model.safetensors  model-card.md
 
@@ -39,6 +39,9 @@ METRICS: Final = "metrics.jsonl"
 VALIDATION: Final = "evaluation/validation.json"
 TEST: Final = "evaluation/test.json"
 MISTAKES: Final = "evaluation/mistakes.json"
+SLICES: Final = "evaluation/slices.json"
+SUSPECTS: Final = "evaluation/suspects.json"
+DUPLICATES: Final = "evaluation/duplicates.json"
 PREDICTIONS: Final = "predictions.parquet"
 REPORT: Final = "report.html"
 MODEL: Final = "model.safetensors"

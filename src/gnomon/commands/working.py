@@ -13,7 +13,7 @@ from typing import Any
 from ..deadline import Deadline
 from ..display import choose_mode, open_display, summary
 from ..errors import Interrupted
-from ..evaluate import Evaluation
+from ..judgement import Evaluation
 from ..recipe import finish
 from ..run import TEST, Run
 from ..types import Finished, Noted, Phased

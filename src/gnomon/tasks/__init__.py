@@ -3,8 +3,6 @@
 classify   one class out of several
 tag        any number of labels out of several
 regress    one or several numbers
-scores     the metrics of classification, with intervals; NumPy alone
-tag_scores, regression_scores   those of the others
 """
 
 from __future__ import annotations

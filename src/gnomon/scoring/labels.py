@@ -8,9 +8,9 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ..judgement import ClassScores
 from ..types import Metric
-from .regression_scores import interval, weights_of
-from .scores import ClassScores, wilson
+from .intervals import interval, weights_of, wilson
 
 _PRECISION_DRAWS: Final = 200
 

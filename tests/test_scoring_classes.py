@@ -10,8 +10,9 @@ import scipy.stats
 import sklearn.metrics
 from numpy.typing import NDArray
 
+from gnomon.scoring.classes import Scores, row_losses, score
+from gnomon.scoring.intervals import mean_interval, wilson
 from gnomon.tasks import Classify
-from gnomon.tasks.scores import Scores, mean_interval, row_losses, score, wilson
 from gnomon.types import Metric
 
 SIMULATIONS: Final = 400

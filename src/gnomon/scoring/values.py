@@ -1,8 +1,4 @@
-"""Scores of a regression with 95 % intervals from a bootstrap over the rows. NumPy alone, float64.
-
-A bootstrap draw counts each row as often as a Poisson number of mean 1 says (Chamandy et al. 2012), so that what is
-made of sums over rows takes one matrix product for all draws.
-"""
+"""Scores of a regression with 95 % intervals from a bootstrap over the rows."""
 
 from __future__ import annotations
 
@@ -12,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..types import Metric
+from .intervals import interval, weights_of
 
-_DRAWS, _MOST_CELLS, _FEWEST_DRAWS = 1000, 2 * 10**7, 100
 _MEDIAN_DRAWS: Final = 200
 
 Array: TypeAlias = NDArray[np.float64]
@@ -37,21 +33,6 @@ def score_values(predicted: NDArray[np.float32], labels: Array, names: tuple[str
 def r2_of(predicted: Array, labels: Array) -> Metric:
     """The share of the variance that is explained, `(N,)` each."""
     return _of_one(predicted, labels)["r2"]
-
-
-def weights_of(rows: int, *, draws: int = _DRAWS) -> NDArray[np.float64]:
-    """`(draws, rows)`: how often each draw of the bootstrap counts each row; fewer draws of very many rows."""
-    count = max(_FEWEST_DRAWS, min(draws, _MOST_CELLS // max(1, rows)))
-    weights = np.random.default_rng(0).poisson(1.0, (count, rows)).astype(np.float64)
-    weights[~weights.any(axis=1)] = 1.0  # of very few rows a draw may have none
-    return weights
-
-
-def interval(value: float, drawn: Array) -> Metric:
-    """A value with the middle 95 % of its draws; those that are not defined are left out."""
-    known = drawn[np.isfinite(drawn)]
-    low, high = np.percentile(known, [2.5, 97.5]) if len(known) else (value, value)
-    return Metric(value=value, low=min(value, float(low)), high=max(value, float(high)))
 
 
 def _of_one(predicted: Array, labels: Array) -> dict[str, Metric]:

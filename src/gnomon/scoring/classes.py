@@ -7,16 +7,16 @@ drawn with a fixed seed; the mean loss has the normal interval.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..judgement import ClassScores
 from ..types import Metric, Value
+from .intervals import mean_interval, wilson
 
-_Z: Final = 1.959963984540054
 _MOST_DRAWS, _FEWEST_DRAWS = 1000, 40
 _CELLS, _BLOCK_CELLS = 10**7, 2 * 10**6
 _FLOOR: Final = 1e-15
@@ -25,16 +25,6 @@ Counts: TypeAlias = NDArray[np.float64]
 """Confusion matrix `(K, K)`: rows are true classes, columns predicted ones."""
 Statistic: TypeAlias = Callable[[Counts], Counts]
 """Confusion matrices `(…, K, K)` → one number of each, `(…)`."""
-
-
-class ClassScores(Value, frozen=True):
-    """How one class fared; `support` is the number of its rows."""
-
-    name: str
-    support: int
-    precision: Metric
-    recall: Metric
-    f1: Metric
 
 
 class Scores(Value, frozen=True):
@@ -107,23 +97,6 @@ def row_losses(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) ->
     """−log p of the true class, in nats, each probability raised to at least 1e-15."""
     chosen = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return -np.log(np.maximum(chosen, _FLOOR))
-
-
-def wilson(successes: float, trials: float) -> Metric:
-    """A proportion with Wilson's 95 % score interval (Wilson 1927); of no trials, 0 with the interval 0 to 1."""
-    if not trials:
-        return Metric(value=0.0, low=0.0, high=1.0)
-    share, squared = successes / trials, _Z**2
-    centre = (share + squared / (2 * trials)) / (1 + squared / trials)
-    half = _Z / (1 + squared / trials) * math.sqrt(share * (1 - share) / trials + squared / (4 * trials**2))
-    return Metric(value=share, low=min(share, max(0.0, centre - half)), high=max(share, min(1.0, centre + half)))
-
-
-def mean_interval(values: NDArray[np.float64]) -> Metric:
-    """A mean with its normal 95 % interval."""
-    mean = float(values.mean())
-    half = _Z * float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else 0.0
-    return Metric(value=mean, low=mean - half, high=mean + half)
 
 
 def _class_scores(confusion: Counts, position: int, name: str) -> ClassScores:
