@@ -37,7 +37,7 @@ TRAIN: Final = (
     *("optim", "hardware", "ladder", "progress", "plan", "run", "training", "probing", "forecast"),
     *("previews", "judgement", "scoring", "evaluate", "final", "doctor", "explain", "report"),
     *("recipe", "tune", "cluster"),
-    *("display", "api", "estimator", "options", "commands", "cli"),
+    *("display", "api", "estimator", "options", "torture", "commands", "cli"),
 )
 ORDER: Final = (*PREDICT, *TRAIN, "__main__", "__init__")
 
