@@ -30,9 +30,12 @@ def as_dataset(part: Part) -> TensorDataset:
     )
 
 
-def train(model: nn.Module, loader: DataLoader, loss_of: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def train(
+    model: nn.Module, loader: DataLoader, loss_of: nn.Module, optimizer: torch.optim.Optimizer, device: str
+) -> None:
     model.train()
     for images, labels in loader:
+        images, labels = images.to(device), labels.to(device)
         optimizer.zero_grad()
         loss = loss_of(model(images), labels)
         loss.backward()
@@ -40,28 +43,30 @@ def train(model: nn.Module, loader: DataLoader, loss_of: nn.Module, optimizer: t
 
 
 @torch.no_grad()
-def accuracy_of(model: nn.Module, loader: DataLoader) -> float:
+def accuracy_of(model: nn.Module, loader: DataLoader, device: str) -> float:
     model.eval()
-    right = sum((model(images).argmax(1) == labels).sum().item() for images, labels in loader)
+    right = sum((model(images.to(device)).argmax(1) == labels.to(device)).sum().item() for images, labels in loader)
     return right / len(loader.dataset)
 
 
 def main() -> None:
-    asked = arguments(__doc__ or "", epochs=10).parse_args()
+    parser = arguments(__doc__ or "", epochs=10)
+    parser.add_argument("--device", default="cpu")
+    asked = parser.parse_args()
     clock = Clock()
     torch.manual_seed(asked.seed)
     train_part, test_part = read_archive(asked.data)
     train_loader = DataLoader(as_dataset(train_part), batch_size=32, shuffle=True)
     test_loader = DataLoader(as_dataset(test_part), batch_size=32)
 
-    model = build_model()
+    model = build_model().to(asked.device)
     loss_of = nn.CrossEntropyLoss()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     clock.first_step()
     for epoch in range(1, asked.epochs + 1):
-        train(model, train_loader, loss_of, optimizer)
+        train(model, train_loader, loss_of, optimizer, asked.device)
         with clock.paused():
-            accuracy = accuracy_of(model, test_loader)
+            accuracy = accuracy_of(model, test_loader, asked.device)
         clock.epoch_done(epoch, accuracy)
         if clock.train_s >= asked.seconds:
             break
