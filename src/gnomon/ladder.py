@@ -190,6 +190,12 @@ def climb(
     return rungs[-1].model, speed, "the largest of the ladder"
 
 
+def rung_beside(spec: DataSpec, model: ModelSpec, rungs: int) -> ModelSpec:
+    """The network so many rungs above this one; the last one where the ladder ends."""
+    models = [rung.model for rung in ladder(spec)]
+    return models[max(0, min(len(models) - 1, models.index(model) + rungs))]
+
+
 def describe_model(model: ModelSpec) -> str:
     """`cnn 16-64-128`."""
     match model:

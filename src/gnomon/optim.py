@@ -70,7 +70,7 @@ class OptimizerSpec(Value, frozen=True):
         """The highest learning rate."""
         return LEARNING_RATES[self.name or USUAL["image"]] if self.learning_rate is None else self.learning_rate
 
-    def completed(self, kind: Kind, *, batch: int, steps: int, textbook: bool) -> OptimizerSpec:
+    def completed(self, kind: Kind, *, batch: int, steps: int, textbook: bool, factor: float = 1.0) -> OptimizerSpec:
         """With every field decided.
 
         Args:
@@ -78,6 +78,7 @@ class OptimizerSpec(Value, frozen=True):
             batch: rows of a step; Muon's rate follows its root, since the noise of a step does.
             steps: of the training; Muon's rate falls with their root, between bounds: more steps reach as far.
             textbook: train as the textbook does: constant rate, no averaging.
+            factor: of the learning rate.
         """
         name, scale = self.name or USUAL[kind], 1.0
         if name == "muon":
@@ -86,7 +87,7 @@ class OptimizerSpec(Value, frozen=True):
         return msgspec.structs.replace(
             self,
             name=name,
-            learning_rate=scale * LEARNING_RATES[name] if self.learning_rate is None else self.learning_rate,
+            learning_rate=factor * (self.learning_rate or scale * LEARNING_RATES[name]),
             schedule=self.schedule or ("constant" if textbook else "linear"),
             average=self.average or ("none" if textbook else "ema"),
         )

@@ -13,20 +13,12 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from .augment import (
-    Augment,
-    choose_augment,
-    choose_sequence_augment,
-    choose_text_augment,
-    parse_augment,
-    parse_sequence_augment,
-    parse_text_augment,
-)
+from .augment import Augment, augment_for
 from .batches import shrunk_side
 from .deadline import Deadline, spoken
 from .errors import DeadlineError
 from .hardware import Format, Hardware
-from .ladder import Probe, Speed, batch_for, climb, describe_model, ladder
+from .ladder import Probe, Speed, batch_for, climb, describe_model, ladder, rung_beside
 from .models import SIZED_BY_PLAN, Cnn, Ensemble, Imported, LinearDeep, ModelSpec, Plain, WideDeep, fitted_to
 from .optim import OptimizerSpec
 from .progress import Change
@@ -56,6 +48,20 @@ _VIEWS_SHARE = 0.12
 _MOST_VALIDATIONS, _MOST_EPOCH_VALIDATIONS = 12, 50
 
 
+class Relative(Value, frozen=True):
+    """What is asked relative to what the plan decides by itself, so that it means the same however long is trained.
+
+    Attributes:
+        learning_rate: times the rate.
+        batch: times the rows of a step.
+        rungs: up the ladder from the network that the time calls for; negative for down.
+    """
+
+    learning_rate: Annotated[float, msgspec.Meta(gt=0, le=1e3)] = 1.0
+    batch: Annotated[float, msgspec.Meta(ge=1 / 64, le=64)] = 1.0
+    rungs: Annotated[int, msgspec.Meta(ge=-16, le=16)] = 0
+
+
 class TrainingSpec(Value, frozen=True):
     """What the user asks of the training; None and `auto` leave it to the plan.
 
@@ -73,6 +79,7 @@ class TrainingSpec(Value, frozen=True):
         early_stopping: validations without improvement after which training stops; 0 for never.
         threads, device: of the training.
         checkpoint_steps: steps between checkpoints; None saves by time.
+        relative: what shall be more or less than by itself.
     """
 
     epochs: Positive | None = None
@@ -90,6 +97,7 @@ class TrainingSpec(Value, frozen=True):
     threads: Annotated[int, msgspec.Meta(ge=1, le=1024)] | None = None
     device: str = "auto"
     checkpoint_steps: Count | None = None
+    relative: Relative = Relative()
 
 
 class Plan(Value, frozen=True):
@@ -179,6 +187,7 @@ def make_plan(
     num_validation: int,
     num_test: int,
     seed: int,
+    finish_s: float | None = None,
 ) -> Plan:
     """Decide.
 
@@ -192,6 +201,7 @@ def make_plan(
         symmetry: accuracy of a linear model as is and mirrored.
         num_validation, num_test: rows to judge.
         seed: of everything random.
+        finish_s: seconds kept after the last step; None: what judging and saving take.
 
     Raises:
         DeadlineError: too little time for a few steps of the smallest network.
@@ -201,12 +211,14 @@ def make_plan(
     chosen, speed, number_format, decisions = _choose_model(spec, hardware, deadline, model, training, probe, alone)
     batch = _batch_of(chosen, alone, training)
     views, views_decision = _choose_views(spec, training, symmetry, speed, num_validation + num_test, deadline)
-    finish_s = _finish_s(speed, num_validation, num_test, views, deadline)
+    finish_s = _finish_s(speed, num_validation, num_test, views, deadline) if finish_s is None else finish_s
     thrift = _choose_thrift(spec, deadline, training, chosen, speed)
     length = _length(spec, deadline, training, speed, batch, finish_s, thrift.mean_cost)
-    completed = optimizer.completed(spec.kind, batch=batch, steps=length.steps, textbook=textbook)
+    completed = optimizer.completed(
+        spec.kind, batch=batch, steps=length.steps, textbook=textbook, factor=training.relative.learning_rate
+    )
     epochs = length.steps * batch / spec.num_train
-    augment, augment_decision = _choose_augmentation(spec, training, symmetry, epochs)
+    augment, augment_decision = augment_for(spec, training.augment, symmetry, epochs)
     weights, weights_decision = _class_weights(spec, training)
     validations = _validations(length, num_validation / speed.rows_per_s, epochs if not deadline.is_set else None)
     return Plan(
@@ -277,6 +289,7 @@ def _choose_batch(spec: DataSpec, training: TrainingSpec, optimizer: OptimizerSp
     else:
         steps, by_size = 24 if spec.kind == "text" else 96, int(math.log2(_MOST_BATCH_STEPS / spec.input_shape[0]))
     batch = 1 << max(4, min(8, by_size, round(math.log2(max(1, spec.num_train / steps)))))
+    batch = max(2, round(training.relative.batch * batch))
     return batch, Decision(name="batch", value=str(batch), reason=reason)
 
 
@@ -310,6 +323,9 @@ def _choose_model(
             batch=batch,
             most_s=_PROBING_SHARE * deadline.total_s,
         )
+    if training.relative.rungs and asked in (None, SIZED_BY_PLAN):
+        chosen = rung_beside(spec, chosen, training.relative.rungs)
+        speed, reason = measured(chosen), f"asked for: {training.relative.rungs:+d} on the ladder"
     if training.format == "auto" and not deadline.is_set:
         why = "by the input's size and the machine's kind, since no deadline is given"
     elif training.format == "auto" and len(hardware.formats) > 1:
@@ -445,24 +461,6 @@ def _choose_views(
         return "mirror+shift", Decision(name="views", value="mirror+shift", reason=reason)
     reason = f"two {doubtful}; six would take {spoken(cost_s)}"
     return "mirror", Decision(name="views", value="mirror", reason=reason)
-
-
-def _choose_augmentation(
-    spec: DataSpec, training: TrainingSpec, symmetry: tuple[float, float], epochs: float
-) -> tuple[Augment, Decision]:
-    if training.augment == "auto":
-        if spec.kind == "image":
-            return choose_augment(spec.input_shape, symmetry, epochs)
-        if spec.kind == "text":
-            return choose_text_augment(spec.num_train, len(spec.classes))
-        return choose_sequence_augment(spec.kind, spec.num_train, spec.question)
-    return _parsed(training.augment, spec), Decision(name="augmentation", value=training.augment, reason="asked for")
-
-
-def _parsed(augment: str, spec: DataSpec) -> Augment:
-    if spec.kind == "image":
-        return parse_augment(augment, spec.input_shape)
-    return parse_text_augment(augment) if spec.kind == "text" else parse_sequence_augment(augment, spec.kind)
 
 
 def _class_weights(spec: DataSpec, training: TrainingSpec) -> tuple[tuple[float, ...], Decision]:

@@ -114,13 +114,33 @@ class InMemory:
     Attributes:
         source: rows, instead of the recipe's location.
         module: an untrained network, instead of one that the recipe's model builds.
+        dataset: rows that are read, split and encoded already.
     """
 
     source: Source | None = None
     module: nn.Module | None = None
+    dataset: Dataset | None = None
 
 
 NOTHING: Final = InMemory()
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Data to plan on, and the machine: what many trainings on the same rows share.
+
+    Attributes:
+        rows, validation: what is trained and judged on.
+        symmetry: accuracy of a linear model on pictures as they are and mirrored.
+        speeds: of the networks that were measured already.
+    """
+
+    dataset: Dataset
+    hardware: Hardware
+    rows: Rows
+    validation: Rows
+    symmetry: tuple[float, float]
+    speeds: dict[tuple[ModelSpec, int, Format], Speed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,31 +173,63 @@ def fit(recipe: Recipe, run: Run, deadline: Deadline, *, given: InMemory = NOTHI
 
 def prepare(recipe: Recipe, deadline: Deadline, *, given: InMemory = NOTHING) -> Generator[Event, None, Prepared]:
     """Read, split, measure and plan, without training. Returns the plan and what it stands on."""
-    yield Phased(name="reading", elapsed_s=deadline.elapsed_s())
-    source = open_source(recipe.source) if given.source is None else given.source
-    yield from (Noted(text=note) for note in source.notes)
-    dataset = yield from _build_dataset(source, recipe, deadline)
-    yield from (Noted(text=note) for note in dataset_notes(dataset))
+    opened = yield from open_data(recipe, deadline, given=given)
     yield Phased(name="planning", elapsed_s=deadline.elapsed_s())
+    return plan_on(opened, recipe, deadline, module=given.module)
+
+
+def open_data(recipe: Recipe, deadline: Deadline, *, given: InMemory = NOTHING) -> Generator[Event, None, Opened]:
+    """Read and split the data, once for any number of trainings."""
+    yield Phased(name="reading", elapsed_s=deadline.elapsed_s())
+    dataset = given.dataset
+    if dataset is None:
+        source = open_source(recipe.source) if given.source is None else given.source
+        yield from (Noted(text=note) for note in source.notes)
+        dataset = yield from _build_dataset(source, recipe, deadline)
+        yield from (Noted(text=note) for note in dataset_notes(dataset))
     hardware = measure_hardware(device=recipe.training.device, threads=recipe.training.threads)
     rows, validation = _open_parts(dataset, hardware)
-    symmetry = _symmetry(dataset, recipe.seed)
+    return Opened(dataset, hardware, rows, validation, _symmetry(dataset, recipe.seed), {})
+
+
+def plan_on(
+    opened: Opened,
+    recipe: Recipe,
+    deadline: Deadline,
+    *,
+    module: nn.Module | None = None,
+    finish_s: float | None = None,
+) -> Prepared:
+    """Plan one training on data that are open.
+
+    Args:
+        opened: the data; remembers the speeds that are measured.
+        recipe: what was asked.
+        deadline: of the training and what follows it.
+        module: an untrained network, instead of one that the recipe's model builds.
+        finish_s: seconds kept after the last step; None: what judging and saving take.
+
+    Raises:
+        DeadlineError: too little time.
+    """
+    dataset = opened.dataset
     with kept_memory():
         plan = make_plan(
             dataset.spec,
-            hardware,
+            opened.hardware,
             deadline,
             model=recipe.model,
             optimizer=recipe.optimizer,
             training=recipe.training,
-            probe=_probe(rows, hardware, given.module),
-            symmetry=symmetry,
-            num_validation=len(validation),
+            probe=_probe(opened, module),
+            symmetry=opened.symmetry,
+            num_validation=len(opened.validation),
             num_test=len(dataset.parts["test"]),
             seed=recipe.seed,
+            finish_s=finish_s,
         )
     plan = msgspec.structs.replace(plan, decisions=(*dataset.decisions, *plan.decisions))
-    return Prepared(dataset, task_of(dataset, plan), plan, rows, validation)
+    return Prepared(dataset, task_of(dataset, plan), plan, opened.rows, opened.validation)
 
 
 def look_ahead(recipe: Recipe, deadline: Deadline) -> Generator[Event, None, Forecast]:
@@ -410,13 +462,19 @@ def _open_parts(dataset: Dataset, hardware: Hardware) -> tuple[Rows, Rows]:
     )
 
 
-def _probe(rows: Rows, hardware: Hardware, module: nn.Module | None) -> Callable[[ModelSpec, int, Format], Speed]:
+def _probe(opened: Opened, module: nn.Module | None) -> Callable[[ModelSpec, int, Format], Speed]:
+    """Measures a network the first time that it is asked for."""
+    rows, device = opened.rows, opened.hardware.device
     task = bind(rows.dataset.spec)
 
     def probe(model: ModelSpec, batch: int, number_format: Format) -> Speed:
-        made = build_model(model, rows, seed=0, device=hardware.device, module=module, started=False)
-        augment = PROBED[rows.dataset.spec.kind]
-        return measure_speed(made, rows, task, batch=batch, number_format=number_format, augment=augment)
+        known = opened.speeds.get((model, batch, number_format))
+        if known is None:
+            made = build_model(model, rows, seed=0, device=device, module=module, started=False)
+            augment = PROBED[rows.dataset.spec.kind]
+            known = measure_speed(made, rows, task, batch=batch, number_format=number_format, augment=augment)
+            opened.speeds[model, batch, number_format] = known
+        return known
 
     return probe
 

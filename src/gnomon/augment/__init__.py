@@ -5,7 +5,7 @@ Each row's random numbers are a pure function of (seed, epoch, row), whatever ba
 
 from typing import Final, TypeAlias
 
-from ..types import Kind
+from ..types import DataSpec, Decision, Kind
 from .image import ImageAugment, choose_augment, mirror_symmetry, parse_augment
 from .sequence import SequenceAugment, choose_sequence_augment, parse_sequence_augment
 from .text import TextAugment, choose_text_augment, parse_text_augment
@@ -21,12 +21,41 @@ PROBED: Final[dict[Kind, Augment]] = {
 }
 """What a training step is timed with."""
 
+
+def augment_for(spec: DataSpec, asked: str, symmetry: tuple[float, float], epochs: float) -> tuple[Augment, Decision]:
+    """What was asked for; under `auto`, what the data and so many epochs call for.
+
+    Args:
+        spec: the data.
+        asked: `auto`, `none`, or names.
+        symmetry: what `mirror_symmetry` measured.
+        epochs: how often each row will be seen.
+
+    Raises:
+        RecipeError: an unknown name or an unreadable strength.
+    """
+    if asked != "auto":
+        return _parsed(asked, spec), Decision(name="augmentation", value=asked, reason="asked for")
+    if spec.kind == "image":
+        return choose_augment(spec.input_shape, symmetry, epochs)
+    if spec.kind == "text":
+        return choose_text_augment(spec.num_train, len(spec.classes))
+    return choose_sequence_augment(spec.kind, spec.num_train, spec.question)
+
+
+def _parsed(asked: str, spec: DataSpec) -> Augment:
+    if spec.kind == "image":
+        return parse_augment(asked, spec.input_shape)
+    return parse_text_augment(asked) if spec.kind == "text" else parse_sequence_augment(asked, spec.kind)
+
+
 __all__ = [
     "PROBED",
     "Augment",
     "ImageAugment",
     "SequenceAugment",
     "TextAugment",
+    "augment_for",
     "choose_augment",
     "choose_sequence_augment",
     "choose_text_augment",
