@@ -36,8 +36,8 @@ TRAIN: Final = (
     ),
     *("optim", "hardware", "ladder", "progress", "plan", "run", "training", "probing", "forecast"),
     *("previews", "judgement", "scoring", "evaluate", "final", "doctor", "explain", "report"),
-    *("recipe", "tune", "cluster"),
-    *("display", "api", "estimator", "options", "torture", "commands", "cli"),
+    *("opening", "recipe", "cluster"),
+    *("display", "api", "tuning", "estimator", "options", "torture", "commands", "cli"),
 )
 ORDER: Final = (*PREDICT, *TRAIN, "__main__", "__init__")
 

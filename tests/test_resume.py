@@ -18,13 +18,14 @@ import pytest
 from safetensors.numpy import load_file
 
 import gnomon
-import gnomon.recipe as recipes
+import gnomon.opening as opening
 import gnomon.training as training
 from gnomon.deadline import Deadline
 from gnomon.models import Cnn, ModelSpec, Plain
+from gnomon.opening import InMemory
 from gnomon.optim import OptimizerSpec
 from gnomon.plan import TrainingSpec
-from gnomon.recipe import InMemory, Prepared, Recipe, finish, fit, resume
+from gnomon.recipe import Prepared, Recipe, finish, fit, resume
 from gnomon.run import MODEL, PREDICTIONS, REPORT, Run, create_run, open_run
 from gnomon.sources import SourceSpec
 from gnomon.sources.arrays import array_source
@@ -201,7 +202,7 @@ def test_going_on_takes_pictures_at_the_size_that_was_chosen(
     """It was chosen by the time that there was; another deadline, or none, must not change it."""
     run = create_run(tmp_path / "run", data="noise", model="m")
     with monkeypatch.context() as patch:
-        patch.setattr(recipes, "affordable_pixels", lambda *_arguments: 200)
+        patch.setattr(opening, "affordable_pixels", lambda *_arguments: 200)
         _until(fit(_recipe("cnn, sgd"), run, Deadline(time.monotonic()), given=given), 4)
     assert list(resume(run, Deadline(time.monotonic()), given=given))
     assert _outcome(run, given).steps[-1][0] == STEPS

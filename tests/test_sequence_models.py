@@ -30,8 +30,9 @@ from gnomon.models import (
     channels_last,
     fitted_to,
 )
+from gnomon.opening import InMemory
 from gnomon.plan import TrainingSpec
-from gnomon.recipe import InMemory, Recipe, finish, fit, resume
+from gnomon.recipe import Recipe, finish, fit, resume
 from gnomon.run import MODEL, create_run
 from gnomon.sources import SourceSpec
 from gnomon.sources.series import series_source

@@ -20,9 +20,10 @@ from .errors import RecipeError
 from .judgement import Evaluation
 from .modelfile import Model, load
 from .models import Imported, ModelSpec, model_named
+from .opening import InMemory
 from .optim import OptimizerName, OptimizerSpec
 from .plan import Plan, TrainingSpec
-from .recipe import InMemory, Recipe, finish, fit
+from .recipe import Recipe, finish, fit
 from .run import MODEL, PLAN, REPORT, TEST, create_run, open_run
 from .sources import Source, SourceSpec
 from .sources.arrays import array_source

@@ -18,9 +18,10 @@ from .deadline import parse_deadline
 from .errors import InputError
 from .final import final_model
 from .models import ModelSpec, model_named
+from .opening import InMemory
 from .optim import OptimizerName, OptimizerSpec
 from .plan import TrainingSpec
-from .recipe import InMemory, Recipe, fit
+from .recipe import Recipe, fit
 from .run import create_run
 from .sources import SourceSpec
 from .sources.arrays import array_source

@@ -6,8 +6,7 @@ meet in the run directory alone, so `finish` works on any run, from any day, aft
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -16,42 +15,31 @@ import tomli_w
 import torch
 from torch import nn
 
-from . import chance
-from .augment import PROBED, mirror_symmetry
-from .baseline import features_of
-from .batches import Rows, open_rows
-from .dataset import Dataset, DatasetSpec, DataSummary, build_dataset, dataset_notes, split_table
-from .deadline import Deadline, spoken
-from .encoders import Encoder
-from .errors import DeadlineError, RecipeError, RunError
+from .batches import Rows
+from .dataset import Dataset, DatasetSpec, DataSummary, split_table
+from .deadline import Deadline
+from .errors import RecipeError, RunError
 from .evaluate import evaluate
 from .final import final_model, task_of
 from .forecast import Forecast, Trial, forecast
-from .hardware import Format, Hardware, describe_environment, kept_memory, measure_hardware, usable_cores
-from .ladder import Speed, ladder
+from .hardware import describe_environment, kept_memory, measure_hardware
+from .ladder import ladder
 from .modelfile import to_bytes
 from .models import ModelSpec, describe_network
+from .opening import NOTHING, InMemory, Opened, open_data, open_parts, probe_of, read_dataset
 from .optim import OptimizerSpec
 from .plan import Plan, TrainingSpec, make_plan
-from .probing import measure_speed, try_out
+from .probing import try_out
 from .report import write_model_card, write_report
 from .run import DATA, ENVIRONMENT, MODEL, NETWORK, PLAN, RECIPE, SPLIT, Run
-from .sources import Source, SourceSpec, open_source
-from .targets import as_classes
-from .tasks import Task, bind
+from .sources import SourceSpec, open_source
+from .tasks import Task
 from .training import build_model, position_of, train
-from .types import Decoded, Event, Finished, Noted, Phased, Planned, Stopped, Validated, Value, plural
+from .types import Event, Finished, Noted, Phased, Planned, Stopped, Validated, Value, plural
 from .version import VERSION
 
 T = TypeVar("T")
 
-_SYMMETRY_ROWS: Final = 2500
-_MOST_PIXELS, _FEWEST_PIXELS = 224 * 224, 32 * 32
-_PIXELS_PER_S: Final = 4e6
-_WANTED_EPOCHS: Final = 30
-_DECODING_SHARE: Final = 0.6
-_DECODING_WATCHED: Final = 0.05
-_SECONDS_BETWEEN_EVENTS: Final = 0.5
 _TRIAL_SHARE: Final = 0.04
 
 
@@ -108,42 +96,6 @@ def check_recipe(recipe: Recipe) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class InMemory:
-    """What a Python caller hands over that no recipe can name.
-
-    Attributes:
-        source: rows, instead of the recipe's location.
-        module: an untrained network, instead of one that the recipe's model builds.
-        dataset: rows that are read, split and encoded already.
-    """
-
-    source: Source | None = None
-    module: nn.Module | None = None
-    dataset: Dataset | None = None
-
-
-NOTHING: Final = InMemory()
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """Data to plan on, and the machine: what many trainings on the same rows share.
-
-    Attributes:
-        rows, validation: what is trained and judged on.
-        symmetry: accuracy of a linear model on pictures as they are and mirrored.
-        speeds: of the networks that were measured already.
-    """
-
-    dataset: Dataset
-    hardware: Hardware
-    rows: Rows
-    validation: Rows
-    symmetry: tuple[float, float]
-    speeds: dict[tuple[ModelSpec, int, Format], Speed]
-
-
-@dataclass(frozen=True, slots=True)
 class Prepared:
     """What stands between reading and training."""
 
@@ -173,23 +125,11 @@ def fit(recipe: Recipe, run: Run, deadline: Deadline, *, given: InMemory = NOTHI
 
 def prepare(recipe: Recipe, deadline: Deadline, *, given: InMemory = NOTHING) -> Generator[Event, None, Prepared]:
     """Read, split, measure and plan, without training. Returns the plan and what it stands on."""
-    opened = yield from open_data(recipe, deadline, given=given)
+    opened = yield from open_data(
+        recipe.source, recipe.dataset, recipe.training, deadline, seed=recipe.seed, given=given
+    )
     yield Phased(name="planning", elapsed_s=deadline.elapsed_s())
     return plan_on(opened, recipe, deadline, module=given.module)
-
-
-def open_data(recipe: Recipe, deadline: Deadline, *, given: InMemory = NOTHING) -> Generator[Event, None, Opened]:
-    """Read and split the data, once for any number of trainings."""
-    yield Phased(name="reading", elapsed_s=deadline.elapsed_s())
-    dataset = given.dataset
-    if dataset is None:
-        source = open_source(recipe.source) if given.source is None else given.source
-        yield from (Noted(text=note) for note in source.notes)
-        dataset = yield from _build_dataset(source, recipe, deadline)
-        yield from (Noted(text=note) for note in dataset_notes(dataset))
-    hardware = measure_hardware(device=recipe.training.device, threads=recipe.training.threads)
-    rows, validation = _open_parts(dataset, hardware)
-    return Opened(dataset, hardware, rows, validation, _symmetry(dataset, recipe.seed), {})
 
 
 def plan_on(
@@ -221,7 +161,7 @@ def plan_on(
             model=recipe.model,
             optimizer=recipe.optimizer,
             training=recipe.training,
-            probe=_probe(opened, module),
+            probe=probe_of(opened, module),
             symmetry=opened.symmetry,
             num_validation=len(opened.validation),
             num_test=len(dataset.parts["test"]),
@@ -315,7 +255,7 @@ def _resume(run: Run, deadline: Deadline, given: InMemory) -> Generator[Event, N
     recipe, plan = parse_recipe(run.read_text(RECIPE)), run.read_json(PLAN, Plan)
     yield Phased(name="reading", elapsed_s=deadline.elapsed_s())
     dataset = yield from _reopen_dataset(run, recipe, deadline, given)
-    rows, validation = _open_parts(dataset, measure_hardware(device=plan.device, threads=plan.threads))
+    rows, validation = open_parts(dataset, measure_hardware(device=plan.device, threads=plan.threads))
     prepared = Prepared(dataset, task_of(dataset, plan), plan, rows, validation)
     checkpoint = run.latest_checkpoint()
     if checkpoint is None:
@@ -393,43 +333,6 @@ def _stopped_early(events: Generator[Event, None, None], patience: int, *, worse
         events.close()
 
 
-def _build_dataset(
-    source: Source, recipe: Recipe, deadline: Deadline, geometry: Encoder | None = None
-) -> Generator[Event, None, Dataset]:
-    decoding = build_dataset(
-        source,
-        recipe.dataset,
-        seed=recipe.seed,
-        max_pixels=affordable_pixels(deadline, len(source.rows)),
-        threads=recipe.training.threads or usable_cores(),
-        geometry=geometry,
-    )
-    began = told = time.monotonic()
-    while True:
-        try:
-            done = next(decoding)
-        except StopIteration as stop:
-            source.close()
-            dataset: Dataset = stop.value
-            return dataset
-        now = time.monotonic()
-        if now - told > _SECONDS_BETWEEN_EVENTS:
-            told = now
-            _check_decoding((now - began) * len(source.rows) / done, now - began, len(source.rows), deadline)
-            yield Decoded(done=done, rows=len(source.rows), elapsed_s=deadline.elapsed_s())
-
-
-def _check_decoding(expected_s: float, spent_s: float, rows: int, deadline: Deadline) -> None:
-    """Give up early where decoding would eat the deadline; but not before its pace is known, since it starts slowly."""
-    if spent_s < _DECODING_WATCHED * deadline.total_s:
-        return
-    if deadline.is_set and deadline.elapsed_s() - spent_s + expected_s > _DECODING_SHARE * deadline.total_s:
-        raise DeadlineError(
-            f"decoding {plural(rows, 'row')} takes about {spoken(expected_s)} of {spoken(deadline.total_s)}",
-            remedy=f"Give at least --by {int(2.5 * expected_s) + 10}s; a second run starts from the cache.",
-        )
-
-
 def _reopen_dataset(run: Run, recipe: Recipe, deadline: Deadline, given: InMemory) -> Generator[Event, None, Dataset]:
     """The data set of a run, at the size that was chosen then.
 
@@ -443,50 +346,16 @@ def _reopen_dataset(run: Run, recipe: Recipe, deadline: Deadline, given: InMemor
             f"the data {before.name!r} have changed since this run began",
             remedy="Bring the files back as they were, or train anew.",
         )
-    return (yield from _build_dataset(source, recipe, Deadline(deadline.start_s), before.encoder))
-
-
-def affordable_pixels(deadline: Deadline, rows: int) -> int:
-    """Pixels of one picture with which about 30 epochs of a small network fit the deadline; 32² to 224²."""
-    if not deadline.is_set:
-        return _MOST_PIXELS // 4
-    affordable = _PIXELS_PER_S * deadline.total_s / (_WANTED_EPOCHS * max(1, rows))
-    return int(min(_MOST_PIXELS, max(_FEWEST_PIXELS, affordable)))
-
-
-def _open_parts(dataset: Dataset, hardware: Hardware) -> tuple[Rows, Rows]:
-    device = torch.device(hardware.device)
     return (
-        open_rows(dataset, "train", device=device, free_bytes=hardware.free_bytes),
-        open_rows(dataset, "validation", device=device, free_bytes=hardware.free_bytes),
+        yield from read_dataset(
+            source,
+            recipe.dataset,
+            Deadline(deadline.start_s),
+            seed=recipe.seed,
+            threads=recipe.training.threads,
+            geometry=before.encoder,
+        )
     )
-
-
-def _probe(opened: Opened, module: nn.Module | None) -> Callable[[ModelSpec, int, Format], Speed]:
-    """Measures a network the first time that it is asked for."""
-    rows, device = opened.rows, opened.hardware.device
-    task = bind(rows.dataset.spec)
-
-    def probe(model: ModelSpec, batch: int, number_format: Format) -> Speed:
-        known = opened.speeds.get((model, batch, number_format))
-        if known is None:
-            made = build_model(model, rows, seed=0, device=device, module=module, started=False)
-            augment = PROBED[rows.dataset.spec.kind]
-            known = measure_speed(made, rows, task, batch=batch, number_format=number_format, augment=augment)
-            opened.speeds[model, batch, number_format] = known
-        return known
-
-    return probe
-
-
-def _symmetry(dataset: Dataset, seed: int) -> tuple[float, float]:
-    """Accuracy of a linear model on pictures as they are and mirrored; too few rows are taken as asymmetric."""
-    if dataset.spec.kind != "image":
-        return 1.0, 0.0
-    rows = dataset.parts["train"][chance.permutation(seed, "symmetry", 0, len(dataset.parts["train"]))[:_SYMMETRY_ROWS]]
-    if len(rows) < 16 or dataset.spec.input_shape[2] < 2:
-        return 1.0, 0.0
-    return mirror_symmetry(features_of(dataset.encoded, rows), as_classes(dataset.labels[rows]))
 
 
 def _example(dataset: Dataset) -> torch.Tensor:
