@@ -214,13 +214,11 @@ def make_plan(
     finish_s = _finish_s(speed, num_validation, num_test, views, deadline) if finish_s is None else finish_s
     thrift = _choose_thrift(spec, deadline, training, chosen, speed)
     length = _length(spec, deadline, training, speed, batch, finish_s, thrift.mean_cost)
-    completed = optimizer.completed(
-        spec.kind, batch=batch, steps=length.steps, textbook=textbook, factor=training.relative.learning_rate
-    )
+    rate = training.relative.learning_rate
+    completed = optimizer.completed(spec.kind, batch=batch, steps=length.steps, textbook=textbook, factor=rate)
     epochs = length.steps * batch / spec.num_train
     augment, augment_decision = augment_for(spec, training.augment, symmetry, epochs)
     weights, weights_decision = _class_weights(spec, training)
-    validations = _validations(length, num_validation / speed.rows_per_s, epochs if not deadline.is_set else None)
     return Plan(
         model=_with_dropout(chosen, training.dropout),
         optimizer=completed,
@@ -237,7 +235,7 @@ def make_plan(
         skip_between=SKIP_BETWEEN,
         small_until=thrift.small_until,
         small_cost=thrift.small_cost,
-        validate_every=max(1, math.ceil(length.steps / validations)),
+        validate_every=_validate_every(length, num_validation / speed.rows_per_s, None if deadline.is_set else epochs),
         early_stopping=training.early_stopping,
         checkpoint_steps=training.checkpoint_steps,
         seed=seed,
@@ -248,10 +246,7 @@ def make_plan(
             msgspec.structs.replace(batch_decision, value=str(batch)),
             Decision(name="length", value=f"{length.steps:,} steps, {epochs:.1f} epochs", reason=length.reason),
             _describe_optimizer(completed, asked=optimizer.name is not None),
-            augment_decision,
-            weights_decision,
-            views_decision,
-            *thrift.decisions,
+            *(augment_decision, weights_decision, views_decision, *thrift.decisions),
         ),
     )
 
@@ -478,12 +473,14 @@ def _class_weights(spec: DataSpec, training: TrainingSpec) -> tuple[tuple[float,
     return tuple(weight / mean for weight in raw), Decision(name="class weights", value=value, reason=reason)
 
 
-def _validations(length: _Length, validation_s: float, epochs: float | None) -> int:
-    """How often to validate: each epoch, at most 50 times; by a deadline 4 to 12 times, in about 2 % of the time."""
+def _validate_every(length: _Length, validation_s: float, epochs: float | None) -> int:
+    """Steps between validations: each epoch, at most 50 times; by a deadline 4 to 12 times, in about 2 % of the time."""
     if epochs is not None:
-        return max(1, min(_MOST_EPOCH_VALIDATIONS, round(epochs), length.steps))
-    affordable = int(_VALIDATION_SHARE * length.train_s / max(validation_s, 1e-6))
-    return max(1, min(_MOST_VALIDATIONS, max(4, affordable), length.steps))
+        times = min(_MOST_EPOCH_VALIDATIONS, round(epochs), length.steps)
+    else:
+        affordable = int(_VALIDATION_SHARE * length.train_s / max(validation_s, 1e-6))
+        times = min(_MOST_VALIDATIONS, max(4, affordable), length.steps)
+    return max(1, math.ceil(length.steps / max(1, times)))
 
 
 def _describe_optimizer(optimizer: OptimizerSpec, *, asked: bool) -> Decision:

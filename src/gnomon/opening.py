@@ -1,0 +1,210 @@
+"""Data to plan on: read, split and encoded once, for any number of trainings; and the machine, measured once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import torch
+from torch import nn
+
+from . import chance
+from .augment import PROBED, mirror_symmetry
+from .baseline import features_of
+from .batches import Rows, open_rows
+from .dataset import Dataset, DatasetSpec, build_dataset, dataset_notes
+from .deadline import Deadline, spoken
+from .encoders import Encoder
+from .errors import DeadlineError
+from .hardware import Format, Hardware, measure_hardware, usable_cores
+from .ladder import Speed
+from .models import ModelSpec
+from .plan import TrainingSpec
+from .probing import measure_speed
+from .sources import Source, SourceSpec, open_source
+from .targets import as_classes
+from .tasks import bind
+from .training import build_model
+from .types import Decoded, Event, Noted, Phased, plural
+
+_SYMMETRY_ROWS: Final = 2500
+_MOST_PIXELS, _FEWEST_PIXELS = 224 * 224, 32 * 32
+_PIXELS_PER_S: Final = 4e6
+_WANTED_EPOCHS: Final = 30
+_DECODING_SHARE: Final = 0.6
+_DECODING_WATCHED: Final = 0.05
+_SECONDS_BETWEEN_EVENTS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class InMemory:
+    """What a Python caller hands over that no recipe can name.
+
+    Attributes:
+        source: rows, instead of the recipe's location.
+        module: an untrained network, instead of one that the recipe's model builds.
+        dataset: rows that are read, split and encoded already.
+    """
+
+    source: Source | None = None
+    module: nn.Module | None = None
+    dataset: Dataset | None = None
+
+
+NOTHING: Final = InMemory()
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Data to plan on, and the machine: what many trainings on the same rows share.
+
+    Attributes:
+        rows, validation: what is trained and judged on.
+        symmetry: accuracy of a linear model on pictures as they are and mirrored.
+        speeds: of the networks that were measured already, by (spec, batch, format).
+    """
+
+    dataset: Dataset
+    hardware: Hardware
+    rows: Rows
+    validation: Rows
+    symmetry: tuple[float, float]
+    speeds: dict[tuple[bytes, int, Format], Speed]
+
+
+def open_data(
+    location: SourceSpec,
+    asked: DatasetSpec,
+    training: TrainingSpec,
+    deadline: Deadline,
+    *,
+    seed: int,
+    given: InMemory = NOTHING,
+) -> Generator[Event, None, Opened]:
+    """Read, split and encode the rows, and measure the machine.
+
+    Args:
+        location: where the rows are.
+        asked: split, size, fit.
+        training: names the device and the threads.
+        deadline: for how large pictures can be.
+        seed: of the split.
+        given: rows in memory.
+
+    Raises:
+        InputError: the data or the deadline can't be used.
+    """
+    yield Phased(name="reading", elapsed_s=deadline.elapsed_s())
+    dataset = given.dataset
+    if dataset is None:
+        source = open_source(location) if given.source is None else given.source
+        yield from (Noted(text=note) for note in source.notes)
+        dataset = yield from read_dataset(source, asked, deadline, seed=seed, threads=training.threads)
+        yield from (Noted(text=note) for note in dataset_notes(dataset))
+    hardware = measure_hardware(device=training.device, threads=training.threads)
+    rows, validation = open_parts(dataset, hardware)
+    return Opened(dataset, hardware, rows, validation, _symmetry(dataset, seed), {})
+
+
+def probe_of(opened: Opened, module: nn.Module | None) -> Callable[[ModelSpec, int, Format], Speed]:
+    """Measures a network the first time that it is asked for."""
+    rows, device = opened.rows, opened.hardware.device
+    task = bind(rows.dataset.spec)
+
+    def probe(model: ModelSpec, batch: int, number_format: Format) -> Speed:
+        key = (msgspec.json.encode(model), batch, number_format)
+        known = opened.speeds.get(key)
+        if known is None:
+            made = build_model(model, rows, seed=0, device=device, module=module, started=False)
+            augment = PROBED[rows.dataset.spec.kind]
+            known = measure_speed(made, rows, task, batch=batch, number_format=number_format, augment=augment)
+            opened.speeds[key] = known
+        return known
+
+    return probe
+
+
+def read_dataset(
+    source: Source,
+    asked: DatasetSpec,
+    deadline: Deadline,
+    *,
+    seed: int,
+    threads: int | None,
+    geometry: Encoder | None = None,
+) -> Generator[Event, None, Dataset]:
+    """Decode, split and fit; tells how far it is.
+
+    Args:
+        source: of the rows; it is closed.
+        asked: split, size, fit.
+        deadline: for how large pictures can be; decoding that would eat it is given up.
+        seed: of the split.
+        threads: None for all cores.
+        geometry: an encoder that was chosen before.
+
+    Raises:
+        InputError: the rows can't be used, or the deadline is too near.
+    """
+    decoding = build_dataset(
+        source,
+        asked,
+        seed=seed,
+        max_pixels=affordable_pixels(deadline, len(source.rows)),
+        threads=threads or usable_cores(),
+        geometry=geometry,
+    )
+    began = told = time.monotonic()
+    while True:
+        try:
+            done = next(decoding)
+        except StopIteration as stop:
+            source.close()
+            dataset: Dataset = stop.value
+            return dataset
+        now = time.monotonic()
+        if now - told > _SECONDS_BETWEEN_EVENTS:
+            told = now
+            _check_decoding((now - began) * len(source.rows) / done, now - began, len(source.rows), deadline)
+            yield Decoded(done=done, rows=len(source.rows), elapsed_s=deadline.elapsed_s())
+
+
+def _check_decoding(expected_s: float, spent_s: float, rows: int, deadline: Deadline) -> None:
+    """Give up early where decoding would eat the deadline; but not before its pace is known, since it starts slowly."""
+    if spent_s < _DECODING_WATCHED * deadline.total_s:
+        return
+    if deadline.is_set and deadline.elapsed_s() - spent_s + expected_s > _DECODING_SHARE * deadline.total_s:
+        raise DeadlineError(
+            f"decoding {plural(rows, 'row')} takes about {spoken(expected_s)} of {spoken(deadline.total_s)}",
+            remedy=f"Give at least --by {int(2.5 * expected_s) + 10}s; a second run starts from the cache.",
+        )
+
+
+def affordable_pixels(deadline: Deadline, rows: int) -> int:
+    """Pixels of one picture with which about 30 epochs of a small network fit the deadline; 32² to 224²."""
+    if not deadline.is_set:
+        return _MOST_PIXELS // 4
+    affordable = _PIXELS_PER_S * deadline.total_s / (_WANTED_EPOCHS * max(1, rows))
+    return int(min(_MOST_PIXELS, max(_FEWEST_PIXELS, affordable)))
+
+
+def open_parts(dataset: Dataset, hardware: Hardware) -> tuple[Rows, Rows]:
+    """The rows to train and to validate on."""
+    device = torch.device(hardware.device)
+    return (
+        open_rows(dataset, "train", device=device, free_bytes=hardware.free_bytes),
+        open_rows(dataset, "validation", device=device, free_bytes=hardware.free_bytes),
+    )
+
+
+def _symmetry(dataset: Dataset, seed: int) -> tuple[float, float]:
+    """Accuracy of a linear model on pictures as they are and mirrored; too few rows are taken as asymmetric."""
+    if dataset.spec.kind != "image":
+        return 1.0, 0.0
+    rows = dataset.parts["train"][chance.permutation(seed, "symmetry", 0, len(dataset.parts["train"]))[:_SYMMETRY_ROWS]]
+    if len(rows) < 16 or dataset.spec.input_shape[2] < 2:
+        return 1.0, 0.0
+    return mirror_symmetry(features_of(dataset.encoded, rows), as_classes(dataset.labels[rows]))
