@@ -474,7 +474,7 @@ def _class_weights(spec: DataSpec, training: TrainingSpec) -> tuple[tuple[float,
 
 
 def _validate_every(length: _Length, validation_s: float, epochs: float | None) -> int:
-    """Steps between validations: each epoch, at most 50 times; by a deadline 4 to 12 times, in about 2 % of the time."""
+    """Steps between validations: one an epoch, at most 50; by a deadline 4 to 12, in about 2 % of the time."""
     if epochs is not None:
         times = min(_MOST_EPOCH_VALIDATIONS, round(epochs), length.steps)
     else:
