@@ -241,7 +241,7 @@ def _deep(outer: dict[str, Any]) -> None:
 
 
 DESCRIPTIONS: Final[dict[str, Change]] = {
-    "another version": lambda said: said.update(version=3),
+    "another version": lambda said: said.update(version=4),
     "another format": lambda said: said.update(format="gnomon-recipe"),
     "an unknown field": lambda said: said.update(surprise=1),
     "an unknown field inside": lambda said: said["task"].update(surprise=1),

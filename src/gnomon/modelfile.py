@@ -2,13 +2,14 @@
 
 The file's header carries, as JSON, everything but the weights: architecture as plain numbers, preprocessing, classes.
 Loading runs no code from the file: the header is checked field by field, the architecture is built without memory,
-and each tensor's name, shape and type is compared with it before anything is allocated.
+and each tensor's name, shape and type is compared with it before anything is allocated. A SHA-256 over the header's
+text and over all tensors, which stands in the header, shows what was damaged on the way.
 """
 
 from __future__ import annotations
 
 import math
-import struct
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -26,10 +27,13 @@ from .errors import ModelFileError, RowError
 from .models import Cnn, Imported, ModelSpec, channels_last
 from .tasks import Classify, Regress, Tag, Task
 from .tasks.classify import outputs, with_views
+from .tensorfile import check_values, digest_of, read_outside
 from .types import Metric, Raw, Value
 
 FORMAT: Final = "gnomon-model"
-VERSION: Final = 2
+VERSION: Final = 3
+UNSEALED: Final = (1, 2)
+"""Versions without a checksum. They are read all the same: what is wrong with them shows in part only."""
 CHUNKS: Final = (16, 32, 64, 128)
 """Sizes of a forward pass in every prediction; what is left over is filled up to the next. Below 16 rows a large matrix
 product takes other kernels and rounds differently, so that a row's answer would depend on its neighbours."""
@@ -37,7 +41,8 @@ SMALL_CHUNKS: Final = (2, 4, 8)
 """Further sizes, where they round alike: small networks on some machines."""
 
 _CHUNK_PIXELS, _STEP_PIXELS = 2**21, 64
-_MAX_HEADER_BYTES = 16 * 2**20
+_SEAL: Final = re.compile(r'(?<="sha256":")[0-9a-f]{64}(?="}\Z)')
+_NO_SEAL: Final = "0" * 64
 _MAX_PARAMETERS = 2_000_000_000
 _MAX_LAYERS = 1000
 _MAX_SIZE = 2**22
@@ -50,6 +55,7 @@ class Header(Value, frozen=True):
         num_outputs: outputs of the network; equals the number of the task's classes.
         metrics: of the test part, as measured when the file was made.
         made: who made it: version of Gnomon, date, data; for people.
+        sha256: in a file, over this header with 64 zeros in its place and over the tensors; empty in memory.
     """
 
     encoder: Encoder
@@ -58,7 +64,8 @@ class Header(Value, frozen=True):
     metrics: dict[str, Metric] = msgspec.field(default_factory=dict)
     made: dict[str, str] = msgspec.field(default_factory=dict)
     format: Literal["gnomon-model"] = FORMAT
-    version: Literal[2] = VERSION
+    version: Literal[3] = VERSION
+    sha256: str = ""
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -187,7 +194,8 @@ def _chunks(encoder: Encoder, encoded: NDArray[Any]) -> Iterator[tuple[NDArray[n
 def to_bytes(header: Header, weights: dict[str, Tensor]) -> bytes:
     """The bytes of a model file. Writing them is left to the caller, who knows where and how."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-    return to_safetensors(plain, metadata={"gnomon": msgspec.json.encode(header).decode()})
+    text = msgspec.json.encode(msgspec.structs.replace(header, sha256=_NO_SEAL)).decode()
+    return to_safetensors(plain, metadata={"gnomon": _SEAL.sub(digest_of(text, plain), text)})
 
 
 def load(path: str | Path, *, module: nn.Module | None = None) -> Model:
@@ -201,44 +209,61 @@ def load(path: str | Path, *, module: nn.Module | None = None) -> Model:
         ModelFileError: missing, damaged, not a model file, of another version, or contents that do not fit.
     """
     path = Path(path)
-    header = read_header(path)
+    text = _described(path)
+    header = _header_of(text, path)
     network = module if module is not None else _empty_network(header, path)
     tensors = _read_tensors(path, network)
+    _check_seal(text, tensors, path)
     network.load_state_dict(tensors, assign=True)
     for parameter in network.parameters():
         parameter.requires_grad_(False)
-    return Model(header, channels_last(network).eval())
+    return Model(msgspec.structs.replace(header, sha256=""), channels_last(network).eval())
 
 
-def read_header(path: Path) -> Header:
-    """The header alone, checked. Raises as `load`."""
+def _described(path: Path) -> str:
+    """Gnomon's own part of the header, as it is written."""
     try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > _MAX_HEADER_BYTES:
-                raise _damaged(path, f"its header claims {length:,} bytes")
-            outer = msgspec.json.decode(file.read(length))
-        text = outer["__metadata__"]["gnomon"]
+        outside = read_outside(path)
     except FileNotFoundError:
         raise ModelFileError(
             f"there is no model file {str(path)!r}", remedy="Give the path of a .safetensors file."
         ) from None
-    except (OSError, struct.error, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _damaged(path, f"its header can't be read ({error})") from None
-    except (KeyError, TypeError):
+    except OSError as error:
+        raise _damaged(path, f"it can't be read ({error.strerror})") from None
+    except ValueError as error:
+        raise _damaged(path, str(error)) from None
+    if "gnomon" not in outside.described:
         raise ModelFileError(
             f"{str(path)!r} holds weights, but no description by Gnomon", remedy="Give a file that Gnomon wrote."
-        ) from None
+        )
+    return outside.described["gnomon"]
+
+
+def _header_of(text: str, path: Path) -> Header:
     try:
+        check_values(text.encode())
         header = msgspec.convert(_upgraded(msgspec.json.decode(text), path), Header)
-    except (msgspec.DecodeError, RecursionError, TypeError) as error:
+    except (ValueError, RecursionError, TypeError) as error:  # msgspec's own are ValueErrors
         raise _damaged(path, f"its description is not valid: {error}") from None
     _check(header, path)
     return header
 
 
+def _check_seal(text: str, tensors: dict[str, Tensor], path: Path) -> None:
+    """Older versions have no checksum; but where one stands it must fit, whatever the version says."""
+    seal = _SEAL.search(text)
+    if seal is None and msgspec.json.decode(text, type=_Versioned).version in UNSEALED:
+        return
+    if seal is None or digest_of(_SEAL.sub(_NO_SEAL, text), tensors) != seal[0]:
+        raise _damaged(path, "its checksum does not fit its contents" if seal else "its checksum is missing")
+
+
+class _Versioned(msgspec.Struct):
+    version: int
+
+
 def _upgraded(described: Any, path: Path) -> Any:
-    """What an older Gnomon wrote, in today's terms: version 1 knew pictures alone."""
+    """What an older Gnomon wrote, in today's terms: version 1 knew pictures alone, version 2 no checksum."""
     version = described.get("version") if isinstance(described, dict) else None
     if isinstance(version, int) and version > VERSION:
         raise ModelFileError(
@@ -246,8 +271,8 @@ def _upgraded(described: Any, path: Path) -> Any:
             remedy="Update Gnomon.",
         )
     if version == 1 and isinstance(described.get("encoder"), dict):
-        return described | {"version": VERSION, "encoder": {"kind": "image"} | described["encoder"]}
-    return described
+        described = described | {"encoder": {"kind": "image"} | described["encoder"]}
+    return described | {"version": VERSION} if version in UNSEALED else described
 
 
 def _check(header: Header, path: Path) -> None:
