@@ -161,7 +161,11 @@ def test_a_header_that_cannot_be_is_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_what_the_library_writes_is_read(tmp_path: Path) -> None:
-    tensors: dict[str, Any] = {"a": np.zeros((2, 3), np.float16), "b": np.ones(5, np.int64), "c": np.zeros((0, 4), np.uint8)}
+    tensors: dict[str, Any] = {
+        "a": np.zeros((2, 3), np.float16),
+        "b": np.ones(5, np.int64),
+        "c": np.zeros((0, 4), np.uint8),
+    }
     path = tmp_path / "x.safetensors"
     path.write_bytes(safetensors.numpy.save(tensors, metadata={"who": "I"}))
     outside = read_outside(path)
