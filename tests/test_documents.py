@@ -112,10 +112,9 @@ def test_architecture_lists_the_modules_in_their_order() -> None:
     assert drawn == [name for name in ORDER if name in real and not name.startswith("__")]
 
 
-def test_the_newest_change_is_this_version() -> None:
-    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
-    assert newest is not None
-    assert newest[1] == VERSION
+def test_the_newest_change_is_this_version_or_the_next() -> None:
+    newest = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert VERSION in newest[:2]
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
