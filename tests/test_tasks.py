@@ -9,7 +9,8 @@ import pytest
 import torch
 from sklearn import metrics as sk
 
-from gnomon.scoring.labels import average_precision, micro_f1, score_labels
+from gnomon.scoring.curves import average_precision
+from gnomon.scoring.labels import micro_f1, score_labels
 from gnomon.scoring.values import score_values
 from gnomon.sources.questions import AUTO, Asked, choose_question, labels_of, number_of
 from gnomon.targets import as_classes, read_targets, with_strata
@@ -39,7 +40,7 @@ def test_loss_of_labels_is_that_of_the_formula() -> None:
 
 def test_scores_of_labels_are_scikit_learns() -> None:
     given = SAID >= 0.5
-    found, of_labels = score_labels(SAID, given, TRUE, NAMES)
+    found, of_labels, _ = score_labels(SAID, given, TRUE, NAMES)
     for average in ("micro", "macro"):
         expected = sk.precision_recall_fscore_support(TRUE, given, average=average, zero_division=0)
         for name, value in zip(("precision", "recall", "f1"), expected, strict=False):
@@ -56,7 +57,9 @@ def test_scores_of_labels_are_scikit_learns() -> None:
 
 def test_average_precision_with_ties_is_scikit_learns() -> None:
     said = np.asarray(np.round(SAID[:, 0], 1), dtype=np.float64)
-    assert average_precision(said, TRUE[:, 0] > 0)[0] == pytest.approx(sk.average_precision_score(TRUE[:, 0], said))
+    found = average_precision(said, TRUE[:, 0] > 0)
+    assert found is not None
+    assert found.value == pytest.approx(sk.average_precision_score(TRUE[:, 0], said))
 
 
 def test_micro_f1_of_training_is_that_of_the_scores() -> None:

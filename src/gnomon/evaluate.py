@@ -101,8 +101,8 @@ def _evaluation(dataset: Dataset, model: Model, part: Split, judged: _Judged, li
         if task.views != "none":
             change["without_views"] = wilson(int((judged.single.argmax(1) == labels).sum()), len(labels))
     elif isinstance(task, Tag):
-        metrics, of_labels = score_labels(judged.answers, task.given(judged.answers), labels, task.classes)
-        change = {"metrics": metrics, "classes": of_labels}
+        metrics, of_labels, curves = score_labels(judged.answers, task.given(judged.answers), labels, task.classes)
+        change = {"metrics": metrics, "classes": of_labels, "curves": curves}
     else:
         chosen = np.unique(np.linspace(0, len(labels) - 1, min(len(labels), _MOST_POINTS)).astype(int))
         pairs = np.stack((labels[chosen, 0], judged.answers[chosen, 0]), axis=1)

@@ -1,8 +1,9 @@
 """Scores of a classification with 95 % intervals. NumPy alone, float64.
 
 Proportions of independent rows (accuracy, precision, recall of a class) have Wilson's score interval. F1 = 2p/(1+p)
-of the proportion p = TP/(TP+FP+FN), and takes p's interval. Means over classes have the spread of their posterior,
-drawn with a fixed seed; the mean loss has the normal interval.
+of the proportion p = TP/(TP+FP+FN), and takes p's interval. Means over classes, kappa and Matthews' coefficient have
+the spread of their posterior, drawn with a fixed seed; where rows come in groups, that of the groups' jackknife. Mean
+losses and areas have the interval that `intervals` makes of the influence of each row.
 """
 
 from __future__ import annotations
@@ -13,18 +14,21 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..judgement import ClassScores
+from ..judgement import ClassCurves, ClassScores
 from ..types import Metric, Value
-from .intervals import mean_interval, wilson
+from .calibration import brier_scores
+from .curves import MOST_AREAS, Area, average_precision, curves_of, mean_area, roc_area
+from .intervals import Groups, bundled, f1_interval, jackknifed, mean_of, share_among, share_of
 
 _MOST_DRAWS, _FEWEST_DRAWS = 1000, 40
 _CELLS, _BLOCK_CELLS = 10**7, 2 * 10**6
 _FLOOR: Final = 1e-15
+_TOPS: Final = (3, 5)
 
 Counts: TypeAlias = NDArray[np.float64]
 """Confusion matrix `(K, K)`: rows are true classes, columns predicted ones."""
 Statistic: TypeAlias = Callable[[Counts], Counts]
-"""Confusion matrices `(…, K, K)` → one number of each, `(…)`."""
+"""Confusion matrices `(…, K, K)` → one number of each, `(…)`; does not change if all counts are multiplied."""
 
 
 class Scores(Value, frozen=True):
@@ -32,38 +36,69 @@ class Scores(Value, frozen=True):
 
     Attributes:
         rows: how many were judged.
-        metrics: accuracy, balanced_accuracy, macro_precision, macro_recall, macro_f1, log_loss (nats).
+        metrics: accuracy, balanced_accuracy; macro_, weighted_ and micro_ precision, recall and f1 (micro: all equal
+            accuracy); cohen_kappa, matthews; log_loss (nats), brier; with more than 5 classes top_3_accuracy and
+            top_5_accuracy; up to 100 classes macro_roc_area and macro_average_precision, of the classes that have them.
         classes: one entry a class, in the model's order.
         confusion: `confusion[true][predicted]`, counts.
+        curves: one entry a class, up to 100 classes.
     """
 
     rows: int
     metrics: dict[str, Metric]
     classes: tuple[ClassScores, ...]
     confusion: tuple[tuple[int, ...], ...]
+    curves: tuple[ClassCurves, ...] = ()
 
 
-def score(probabilities: NDArray[np.float32], labels: NDArray[np.int64], classes: Sequence[str]) -> Scores:
-    """Scores of `(N, K)` probabilities against `(N,)` true classes. Empty denominators count as 0."""
+STATISTICS: Final[Mapping[str, Statistic]] = {
+    "balanced_accuracy": lambda counts: balanced_accuracy(counts),
+    "macro_precision": lambda counts: precision(counts).mean(axis=-1),
+    "macro_recall": lambda counts: recall(counts).mean(axis=-1),
+    "macro_f1": lambda counts: f1(counts).mean(axis=-1),
+    "weighted_precision": lambda counts: _weighted(precision(counts), counts),
+    "weighted_f1": lambda counts: _weighted(f1(counts), counts),
+    "cohen_kappa": lambda counts: cohen_kappa(counts),
+    "matthews": lambda counts: matthews(counts),
+}
+
+
+def score(
+    probabilities: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    classes: Sequence[str],
+    *,
+    groups: Groups | None = None,
+) -> Scores:
+    """Scores of `(N, K)` probabilities against `(N,)` true classes. Empty denominators count as 0.
+
+    Args:
+        probabilities: of which the greatest is the answer, and of equal ones the first.
+        labels: class indices.
+        classes: names, in the model's order.
+        groups: of the rows, where they come in groups.
+    """
     predicted = probabilities.argmax(axis=1)
     confusion = confusion_matrix(labels, predicted, len(classes))
-    losses = row_losses(probabilities, labels)
-    means: dict[str, Statistic] = {
-        "balanced_accuracy": balanced_accuracy,
-        "macro_precision": lambda counts: precision(counts).mean(axis=-1),
-        "macro_recall": lambda counts: recall(counts).mean(axis=-1),
-        "macro_f1": lambda counts: f1(counts).mean(axis=-1),
-    }
+    wide = probabilities.astype(np.float64)
+    accuracy = share_of(predicted == labels, groups)
+    micro = {f"micro_{name}": accuracy for name in ("precision", "recall", "f1")}
     metrics = {
-        "accuracy": wilson(float(np.trace(confusion)), len(labels)),
-        **_resampled(confusion, means),
-        "log_loss": mean_interval(losses),
+        "accuracy": accuracy,
+        **(_resampled(confusion, STATISTICS) if groups is None else _jackknifed(labels, predicted, groups, confusion)),
+        "weighted_recall": accuracy,
+        **micro,
+        "log_loss": mean_of(row_losses(probabilities, labels), groups, least=0.0),
+        "brier": mean_of(brier_scores(wide, labels), groups, least=0.0),
+        **_tops(probabilities, labels, groups),
     }
+    each, areas, curves = _of_classes(wide, labels, predicted, classes, groups)
     return Scores(
         rows=len(labels),
-        metrics=metrics,
-        classes=tuple(_class_scores(confusion, position, name) for position, name in enumerate(classes)),
+        metrics=metrics | areas,
+        classes=each,
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
+        curves=curves,
     )
 
 
@@ -99,22 +134,79 @@ def row_losses(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) ->
     return -np.log(np.maximum(chosen, _FLOOR))
 
 
-def _class_scores(confusion: Counts, position: int, name: str) -> ClassScores:
-    hits = float(confusion[position, position])
-    support = float(confusion[position].sum())
-    return ClassScores(
-        name=name,
-        support=int(support),
-        precision=wilson(hits, float(confusion[:, position].sum())),
-        recall=wilson(hits, support),
-        f1=_f1_interval(hits, float(confusion[:, position].sum()) + support - hits),
-    )
+def cohen_kappa(counts: Counts) -> Counts:
+    """(accuracy − chance) / (1 − chance), where chance is that of equal margins (Cohen 1960), `(…)`."""
+    total = counts.sum(axis=(-2, -1))
+    right = _ratio(_diagonal(counts).sum(axis=-1), total)
+    chance = _ratio((counts.sum(axis=-1) * counts.sum(axis=-2)).sum(axis=-1), total**2)
+    return _ratio(right - chance, 1 - chance)
 
 
-def _f1_interval(hits: float, union: float) -> Metric:
-    share = wilson(hits, union)
-    value, low, high = (2 * p / (1 + p) for p in (share.value, share.low, share.high))
-    return Metric(value=value, low=low, high=high)
+def matthews(counts: Counts) -> Counts:
+    """The correlation of answers and truth, of several classes as Gorodkin (2004), `(…)`."""
+    total, true, said = counts.sum(axis=(-2, -1)), counts.sum(axis=-1), counts.sum(axis=-2)
+    together = _diagonal(counts).sum(axis=-1) * total - (true * said).sum(axis=-1)
+    spread = (total**2 - (true**2).sum(axis=-1)) * (total**2 - (said**2).sum(axis=-1))
+    return _ratio(together, np.sqrt(np.maximum(spread, 0.0)))
+
+
+def _tops(probabilities: NDArray[np.float32], labels: NDArray[np.int64], groups: Groups | None) -> dict[str, Metric]:
+    """How often the true class is among the most probable; of equal probabilities the first classes count."""
+    rows, classes = probabilities.shape
+    if classes <= max(_TOPS):
+        return {}
+    own = probabilities[np.arange(rows), labels][:, None]
+    before = np.arange(classes) < labels[:, None]
+    ranks = ((probabilities > own) | ((probabilities == own) & before)).sum(axis=1)
+    return {f"top_{top}_accuracy": share_of(ranks < top, groups) for top in _TOPS}
+
+
+def _of_classes(
+    probabilities: Counts,
+    labels: NDArray[np.int64],
+    predicted: NDArray[np.int64],
+    classes: Sequence[str],
+    groups: Groups | None,
+) -> tuple[tuple[ClassScores, ...], dict[str, Metric], tuple[ClassCurves, ...]]:
+    """Scores of each class, means of areas, and curves."""
+    each, curves = [], []
+    areas: dict[str, list[Area]] = {"macro_roc_area": [], "macro_average_precision": []}
+    for place, name in enumerate(classes):
+        true, said = labels == place, predicted == place
+        both = true & said
+        roc = average = None
+        if len(classes) <= MOST_AREAS:
+            roc, average = roc_area(probabilities[:, place], true), average_precision(probabilities[:, place], true)
+            curves.append(curves_of(name, probabilities[:, place], true))
+        for kind, area in zip(areas.values(), (roc, average), strict=True):
+            kind += [area] if area else []
+        each.append(
+            ClassScores(
+                name=name,
+                support=int(true.sum()),
+                precision=share_among(both, said, groups),
+                recall=share_among(both, true, groups),
+                f1=f1_interval(share_among(both, true | said, groups)),
+                roc_area=roc.metric(groups) if roc else None,
+                average_precision=average.metric(groups) if average else None,
+            )
+        )
+    means = {name: mean for name, found in areas.items() if (mean := mean_area(found, groups))}
+    return tuple(each), means, tuple(curves)
+
+
+def _jackknifed(
+    labels: NDArray[np.int64], predicted: NDArray[np.int64], groups: Groups, confusion: Counts
+) -> dict[str, Metric]:
+    """Statistics of a confusion matrix, with intervals from leaving out each group in turn."""
+    classes = len(confusion)
+    bundles = bundled(groups)
+    flat = (bundles * classes + labels) * classes + predicted
+    of_each = np.bincount(flat, minlength=(int(bundles.max()) + 1) * classes**2).reshape(-1, classes, classes)
+    return {
+        name: jackknifed(float(statistic(confusion)), statistic(confusion - of_each), least=_least(name))
+        for name, statistic in STATISTICS.items()
+    }
 
 
 def _resampled(confusion: Counts, statistics: Mapping[str, Statistic]) -> dict[str, Metric]:
@@ -133,13 +225,26 @@ def _resampled(confusion: Counts, statistics: Mapping[str, Statistic]) -> dict[s
         for name, statistic in statistics.items():
             drawn[name].append(statistic(gammas))
         left -= block
-    return {name: _around(float(statistics[name](confusion)), np.concatenate(drawn[name])) for name in statistics}
+    return {
+        name: _around(float(statistics[name](confusion)), np.concatenate(drawn[name]), least=_least(name))
+        for name in statistics
+    }
 
 
-def _around(value: float, drawn: Counts) -> Metric:
+def _around(value: float, drawn: Counts, *, least: float) -> Metric:
     centre, (low, high) = drawn.mean(), np.percentile(drawn, [2.5, 97.5])
     below, above = max(0.0, float(centre - low)), max(0.0, float(high - centre))
-    return Metric(value=value, low=max(0.0, value - below), high=min(1.0, value + above))
+    return Metric(value=value, low=max(least, value - below), high=min(1.0, value + above))
+
+
+def _least(name: str) -> float:
+    return -1.0 if name in ("cohen_kappa", "matthews") else 0.0
+
+
+def _weighted(shares: Counts, counts: Counts) -> Counts:
+    """The mean over classes, each counted by its rows."""
+    support = counts.sum(axis=-1)
+    return _ratio((shares * support).sum(axis=-1), support.sum(axis=-1))
 
 
 def _diagonal(counts: Counts) -> Counts:

@@ -1,7 +1,12 @@
-"""95 % intervals of proportions, of means, and of whatever is made of sums over rows.
+"""95 % intervals of proportions, of means, and of whatever moves nearly linearly with each row.
 
-A bootstrap draw counts each row as often as a Poisson number of mean 1 says (Chamandy et al. 2012), so that what is
-made of sums over rows takes one matrix product for all draws.
+How far one row moves an estimate is its influence: the estimate errs by about the mean influence of all rows (Hampel
+1974), which gives the standard error of areas under curves, of R² and the like without resampling. Where rows come in
+groups (several recordings of one speaker), chance draws groups: influences are summed within each (Liang & Zeger 1986),
+and Student's t with groups − 1 degrees of freedom stands in place of the normal distribution.
+
+A bootstrap draw counts each row, or each group, as often as a Poisson number of mean 1 says (Chamandy et al. 2012), so
+that what is made of sums over rows takes one matrix product for all draws.
 """
 
 from __future__ import annotations
@@ -11,38 +16,107 @@ from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit, stdtrit
 
 from ..types import Metric
 
 Array: TypeAlias = NDArray[np.float64]
+Groups: TypeAlias = NDArray[np.int64]
+"""`(N,)`: the group of each row, from 0."""
 
+NOTHING_KNOWN: Final = Metric(value=0.0, low=0.0, high=1.0)
+
+_MOST_BUNDLES: Final = 200
 _Z: Final = 1.959963984540054
 _DRAWS, _MOST_CELLS, _FEWEST_DRAWS = 1000, 2 * 10**7, 100
 
 
-def wilson(successes: float, trials: float) -> Metric:
+def wilson(successes: float, trials: float, *, quantile: float = _Z) -> Metric:
     """A proportion with Wilson's 95 % score interval (Wilson 1927); of no trials, 0 with the interval 0 to 1."""
     if not trials:
-        return Metric(value=0.0, low=0.0, high=1.0)
-    share, squared = successes / trials, _Z**2
+        return NOTHING_KNOWN
+    share, squared = successes / trials, quantile**2
     centre = (share + squared / (2 * trials)) / (1 + squared / trials)
-    half = _Z / (1 + squared / trials) * math.sqrt(share * (1 - share) / trials + squared / (4 * trials**2))
+    half = quantile / (1 + squared / trials) * math.sqrt(share * (1 - share) / trials + squared / (4 * trials**2))
     return Metric(value=share, low=min(share, max(0.0, centre - half)), high=max(share, min(1.0, centre + half)))
 
 
-def mean_interval(values: NDArray[np.float64]) -> Metric:
-    """A mean with its normal 95 % interval."""
+def share_of(hits: NDArray[np.bool_], groups: Groups | None = None) -> Metric:
+    """The share of the rows that hit, `(N,)`.
+
+    Of groups Wilson's interval for as many independent rows as would err by as much (Kish's effective sample size,
+    1965), at most all.
+    """
+    rows = len(hits)
+    if groups is None or not rows:
+        return wilson(float(hits.sum()), rows)
+    share = float(hits.mean())
+    error, quantile = _standard_error(hits.astype(np.float64) - share, groups)
+    spread = share * (1 - share)
+    independent = min(float(rows), spread / error**2) if error > 0 else float(rows if spread else groups.max() + 1)
+    bounds = wilson(share * independent, independent, quantile=quantile)
+    return Metric(value=share, low=bounds.low, high=bounds.high)
+
+
+def share_among(hits: NDArray[np.bool_], chosen: NDArray[np.bool_], groups: Groups | None = None) -> Metric:
+    """The share of the chosen rows that hit; of none, 0 with the interval 0 to 1."""
+    if not chosen.any():
+        return NOTHING_KNOWN
+    return share_of(hits[chosen], None if groups is None else numbered(groups[chosen]))
+
+
+def f1_interval(share: Metric) -> Metric:
+    """F1 = 2p/(1 + p), from p = TP / (TP + FP + FN)."""
+    value, low, high = (2 * p / (1 + p) for p in (share.value, share.low, share.high))
+    return Metric(value=value, low=low, high=high)
+
+
+def mean_of(values: Array, groups: Groups | None = None, *, least: float = -math.inf) -> Metric:
+    """The mean of `(N,)` values, which are never less than `least`."""
     mean = float(values.mean())
-    half = _Z * float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else 0.0
-    return Metric(value=mean, low=mean - half, high=mean + half)
+    found = around(mean, values - mean, groups)
+    return Metric(value=mean, low=max(min(mean, least), found.low), high=found.high)
 
 
-def weights_of(rows: int, *, draws: int = _DRAWS) -> NDArray[np.float64]:
+def around(value: float, influence: Array, groups: Groups | None = None) -> Metric:
+    """An estimate that may take any value, from the influence of each row, `(N,)`."""
+    half = math.prod(_standard_error(influence, groups))
+    return Metric(value=value, low=value - half, high=value + half)
+
+
+def around_positive(value: float, influence: Array, groups: Groups | None = None) -> Metric:
+    """An estimate of what is never negative: its logarithm has a symmetric interval."""
+    if value <= 0:
+        return Metric(value=value, low=value, high=value)
+    half = math.prod(_standard_error(influence, groups)) / value
+    return Metric(value=value, low=value * math.exp(-half), high=value * math.exp(min(half, 700.0)))
+
+
+def around_share(value: float, influence: Array, groups: Groups | None = None, *, units: float | None = None) -> Metric:
+    """An estimate between 0 and 1, whose logit has a symmetric interval; where that tells nothing, Wilson's of as many rows.
+
+    Args:
+        units: rows, where it rests on fewer than all: the rarer of two kinds.
+    """
+    units = float(len(influence) if units is None else units)
+    if groups is not None:
+        units = min(units, float(groups.max() + 1))
+    error, quantile = _standard_error(influence, groups)
+    if not 0 < value < 1 or not error:
+        return wilson(value * units, units)
+    quantile = max(quantile, _student(units - 1))
+    half = quantile * error / (value * (1 - value))
+    centre = float(logit(value))
+    return Metric(value=value, low=float(expit(centre - half)), high=float(expit(centre + half)))
+
+
+def weights_of(rows: int, *, draws: int = _DRAWS, groups: Groups | None = None) -> Array:
     """`(draws, rows)`: how often each draw of the bootstrap counts each row; fewer draws of very many rows."""
     count = max(_FEWEST_DRAWS, min(draws, _MOST_CELLS // max(1, rows)))
-    weights = np.random.default_rng(0).poisson(1.0, (count, rows)).astype(np.float64)
+    units = rows if groups is None else int(groups.max()) + 1
+    weights = np.random.default_rng(0).poisson(1.0, (count, units)).astype(np.float64)
     weights[~weights.any(axis=1)] = 1.0  # of very few rows a draw may have none
-    return weights
+    return weights if groups is None else weights[:, groups]
 
 
 def interval(value: float, drawn: Array) -> Metric:
@@ -50,3 +124,46 @@ def interval(value: float, drawn: Array) -> Metric:
     known = drawn[np.isfinite(drawn)]
     low, high = np.percentile(known, [2.5, 97.5]) if len(known) else (value, value)
     return Metric(value=value, low=min(value, float(low)), high=max(value, float(high)))
+
+
+def jackknifed(value: float, without: Array, *, least: float = 0.0, most: float = 1.0) -> Metric:
+    """An estimate from those that leave out one group each, `(G,)` (Tukey 1958); cut off at what is possible."""
+    count = len(without)
+    if count < 2:
+        return Metric(value=value, low=least, high=most)
+    error = math.sqrt((count - 1) / count * float(np.square(without - without.mean()).sum()))
+    half = _student(count - 1) * error
+    return Metric(value=value, low=max(least, value - half), high=min(most, value + half))
+
+
+def bundled(groups: Groups) -> Groups:
+    """At most 200 bundles of groups, which tell nearly as much as the groups themselves."""
+    return numbered(groups % _MOST_BUNDLES)
+
+
+def numbered(groups: Groups) -> Groups:
+    """The same groups with the numbers 0, 1, 2, … and none of them empty."""
+    numbers: Groups = np.unique(groups, return_inverse=True)[1].astype(np.int64)
+    return numbers
+
+
+def groups_of(names: list[str | None]) -> Groups | None:
+    """Numbers of the groups that rows name, of a row without one its own; None where no two rows share one."""
+    known = [name if name is not None else f"\0{place}" for place, name in enumerate(names)]
+    _, numbers = np.unique(known, return_inverse=True)
+    return numbers.astype(np.int64) if len(numbers) and numbers.max() + 1 < len(numbers) else None
+
+
+def _standard_error(influence: Array, groups: Groups | None) -> tuple[float, float]:
+    """Of an estimate, and by how much to multiply it for 95 %; 0 where a single row or group tells nothing."""
+    units = influence if groups is None else np.bincount(groups, influence)
+    count = len(units)
+    if count < 2:
+        return 0.0, _Z
+    error = math.sqrt(float(np.square(units).sum()) * count / (count - 1)) / len(influence)
+    return error, _student(count - 1)
+
+
+def _student(freedom: float) -> float:
+    """The 97.5 % quantile of Student's t."""
+    return float(stdtrit(max(1.0, freedom), 0.975))

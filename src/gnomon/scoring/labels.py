@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..judgement import ClassScores
+from ..judgement import ClassCurves, ClassScores
 from ..types import Metric
-from .intervals import interval, weights_of, wilson
+from .curves import MOST_AREAS, Area, average_precision, curves_of, mean_area, roc_area
+from .intervals import NOTHING_KNOWN, Groups, f1_interval, interval, mean_of, share_among, share_of, weights_of
 
-_PRECISION_DRAWS: Final = 200
+_FLOOR: Final = 1e-15
 
 Array: TypeAlias = NDArray[np.float64]
 Counts: TypeAlias = tuple[Array, Array, Array]
@@ -20,8 +22,13 @@ Counts: TypeAlias = tuple[Array, Array, Array]
 
 
 def score_labels(
-    probabilities: NDArray[np.float32], given: NDArray[np.bool_], labels: NDArray[np.float32], names: tuple[str, ...]
-) -> tuple[dict[str, Metric], tuple[ClassScores, ...]]:
+    probabilities: NDArray[np.float32],
+    given: NDArray[np.bool_],
+    labels: NDArray[np.float32],
+    names: tuple[str, ...],
+    *,
+    groups: Groups | None = None,
+) -> tuple[dict[str, Metric], tuple[ClassScores, ...], tuple[ClassCurves, ...]]:
     """Scores of all labels together, and of each.
 
     Args:
@@ -29,15 +36,16 @@ def score_labels(
         given: `(N, K)`, which labels are given at their thresholds.
         labels: `(N, K)`, zeros and ones.
         names: of the labels.
+        groups: of the rows, where they come in groups.
 
     Returns:
-        micro and macro precision, recall and F1, mean_average_precision (of the labels that occur), subset_accuracy
-        (all labels of a row right), hamming_loss; and precision, recall and F1 of each label. Empty denominators count
-        as 0.
+        micro and macro precision, recall and F1, mean_average_precision (of the labels that occur), macro_roc_area (of
+        those that have one), subset_accuracy (all labels of a row right), hamming_loss, log_loss (nats, summed over the
+        labels), brier (the mean over labels); scores of each label; curves of each. Empty denominators count as 0.
     """
     true = labels > 0.5
     counts = (given & true, given & ~true, ~given & true)
-    drawn_weights = weights_of(len(true))
+    drawn_weights = weights_of(len(true), groups=groups)
     exact = tuple(part.sum(axis=0, keepdims=True).astype(np.float64) for part in counts)
     drawn = tuple(drawn_weights @ part for part in counts)
     statistics: dict[str, Callable[[Counts], Array]] = {}
@@ -47,74 +55,61 @@ def score_labels(
         name: interval(float(statistic(exact)[0]), statistic(drawn))  # type: ignore[arg-type]
         for name, statistic in statistics.items()
     }
-    metrics["mean_average_precision"] = _mean_average_precision(probabilities, true)
-    wrong = given ^ true
-    metrics["subset_accuracy"] = wilson(float((~wrong.any(axis=1)).sum()), len(true))
-    shares = wrong.mean(axis=1)
-    spread = drawn_weights @ shares / drawn_weights.sum(axis=1)
-    metrics["hamming_loss"] = interval(float(shares.mean()), spread)
-    return metrics, tuple(_of_label(counts, place, name) for place, name in enumerate(names))
+    wrong, wide = given ^ true, probabilities.astype(np.float64)
+    metrics["subset_accuracy"] = share_of(np.logical_not(wrong.any(axis=1)), groups)
+    metrics["hamming_loss"] = mean_of(wrong.mean(axis=1), groups, least=0.0)
+    metrics["log_loss"] = mean_of(label_losses(wide, true).sum(axis=1), groups, least=0.0)
+    metrics["brier"] = mean_of(np.square(wide - true).mean(axis=1), groups, least=0.0)
+    each = [_Label.of(name, wide[:, place], true[:, place]) for place, name in enumerate(names)]
+    precisions = mean_area([label.average for label in each if label.average], groups)
+    metrics["mean_average_precision"] = precisions or NOTHING_KNOWN
+    roc = mean_area([label.roc for label in each if label.roc], groups)
+    metrics |= {"macro_roc_area": roc} if roc else {}
+    scores = tuple(_scores_of(label, given[:, place], true[:, place], groups) for place, label in enumerate(each))
+    return metrics, scores, tuple(label.curves for label in each[:MOST_AREAS])
 
 
-def micro_f1(given: NDArray[np.bool_], labels: NDArray[np.float32]) -> Metric:
+def label_losses(probabilities: Array, true: NDArray[np.bool_]) -> Array:
+    """−log p of what is true of each label, `(N, K)`, in nats, each probability raised to at least 1e-15."""
+    return -np.log(np.maximum(np.where(true, probabilities, 1 - probabilities), _FLOOR))
+
+
+@dataclass(frozen=True, slots=True)
+class _Label:
+    """Areas and curves of one label."""
+
+    name: str
+    roc: Area | None
+    average: Area | None
+    curves: ClassCurves
+
+    @classmethod
+    def of(cls, name: str, probabilities: Array, true: NDArray[np.bool_]) -> _Label:
+        roc, average = roc_area(probabilities, true), average_precision(probabilities, true)
+        return cls(name, roc, average, curves_of(name, probabilities, true))
+
+
+def micro_f1(given: NDArray[np.bool_], labels: NDArray[np.float32], groups: Groups | None = None) -> Metric:
     """F1 over all labels of all rows together."""
     true = labels > 0.5
     parts = (given & true, given & ~true, ~given & true)
     sums = np.stack([part.sum(axis=1) for part in parts], axis=1).astype(np.float64)
-    of_sums = [weights_of(len(true)) @ sums, sums.sum(axis=0, keepdims=True)]
+    of_sums = [weights_of(len(true), groups=groups) @ sums, sums.sum(axis=0, keepdims=True)]
     drawn, exact = (_f1((block[:, 0], block[:, 1], block[:, 2])) for block in of_sums)
     return interval(float(exact[0]), drawn)
 
 
-def average_precision(probabilities: Array, true: NDArray[np.bool_], weights: Array | None = None) -> Array:
-    """Σ (recallₙ − recallₙ₋₁) precisionₙ over the distinct thresholds, `(B,)`; NaN where no row is true.
-
-    Args:
-        probabilities: `(N,)`.
-        true: `(N,)`.
-        weights: `(B, N)`, how often each row counts; once where None.
-    """
-    order = np.argsort(-probabilities, kind="stable")
-    weights = np.ones((1, len(true))) if weights is None else weights
-    weights = weights[:, order]
-    hits = np.cumsum(weights * true[order], axis=1)
-    seen = np.cumsum(weights, axis=1)
-    ends = np.append(np.diff(probabilities[order]) != 0, True)
-    hits, seen = hits[:, ends], seen[:, ends]
-    gained = np.diff(hits, axis=1, prepend=0.0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        precision = np.where(seen > 0, hits / np.maximum(seen, 1e-12), 0.0)
-        area: Array = (gained * precision).sum(axis=1) / hits[:, -1]
-    return area
-
-
-def _mean_average_precision(probabilities: NDArray[np.float32], true: NDArray[np.bool_]) -> Metric:
-    present = np.flatnonzero(true.any(axis=0))
-    if not len(present):
-        return Metric(value=0.0, low=0.0, high=1.0)
-    weights = weights_of(len(true), draws=_PRECISION_DRAWS)
-    wide = probabilities.astype(np.float64)
-    exact = [average_precision(wide[:, place], true[:, place])[0] for place in present]
-    total = np.zeros(len(weights))
-    for place in present:
-        total += np.nan_to_num(average_precision(wide[:, place], true[:, place], weights))
-    return interval(float(np.mean(exact)), total / len(present))
-
-
-def _of_label(counts: tuple[NDArray[np.bool_], ...], place: int, name: str) -> ClassScores:
-    right, false, missed = (float(part[:, place].sum()) for part in counts)
-    f1 = [2 * share / (1 + share) for share in _bounds(wilson(right, right + false + missed))]
+def _scores_of(label: _Label, given: NDArray[np.bool_], true: NDArray[np.bool_], groups: Groups | None) -> ClassScores:
+    both = given & true
     return ClassScores(
-        name=name,
-        support=int(right + missed),
-        precision=wilson(right, right + false),
-        recall=wilson(right, right + missed),
-        f1=Metric(value=f1[0], low=f1[1], high=f1[2]),
+        name=label.name,
+        support=int(true.sum()),
+        precision=share_among(both, given, groups),
+        recall=share_among(both, true, groups),
+        f1=f1_interval(share_among(both, given | true, groups)),
+        roc_area=label.roc.metric(groups) if label.roc else None,
+        average_precision=label.average.metric(groups) if label.average else None,
     )
-
-
-def _bounds(metric: Metric) -> tuple[float, float, float]:
-    return metric.value, metric.low, metric.high
 
 
 def _together(of: Callable[[Counts], Array]) -> Callable[[Counts], Array]:

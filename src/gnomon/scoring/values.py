@@ -1,26 +1,47 @@
-"""Scores of a regression with 95 % intervals from a bootstrap over the rows."""
+"""Scores of a regression with 95 % intervals."""
 
 from __future__ import annotations
 
+import math
 from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..judgement import Residuals
 from ..types import Metric
-from .intervals import interval, weights_of
+from .intervals import Groups, around_positive, share_of
 
-_MEDIAN_DRAWS: Final = 200
+MOST_POINTS: Final = 1000
+BINS: Final = 40
+
+_FLAT: Final = 1e-12
 
 Array: TypeAlias = NDArray[np.float64]
 
 
-def score_values(predicted: NDArray[np.float32], labels: Array, names: tuple[str, ...]) -> dict[str, Metric]:
+def score_values(
+    predicted: NDArray[np.float32],
+    labels: Array,
+    names: tuple[str, ...],
+    *,
+    margin: tuple[float, ...] = (),
+    groups: Groups | None = None,
+) -> dict[str, Metric]:
     """r2, rmse, mae, median_absolute_error and max_error of `(N, D)` values, in their unit.
 
-    Of several values, `r2` is their mean, and each value has its own numbers besides: `mae:height`.
+    With margins also `coverage_90`, how often the truth lies within the bounds that are given with an answer. Of
+    several values, `r2` is their mean, and each value has its own numbers besides: `mae:height`.
     """
-    of_each = [_of_one(predicted[:, place].astype(np.float64), labels[:, place]) for place in range(len(names))]
+    of_each = [
+        _of_one(
+            predicted[:, place].astype(np.float64),
+            labels[:, place],
+            margin=margin[place] if margin else None,
+            groups=groups,
+        )
+        for place in range(len(names))
+    ]
     if len(names) == 1:
         return of_each[0]
     mean = [np.mean([getattr(scores["r2"], part) for scores in of_each]) for part in ("value", "low", "high")]
@@ -30,41 +51,58 @@ def score_values(predicted: NDArray[np.float32], labels: Array, names: tuple[str
     return metrics
 
 
-def r2_of(predicted: Array, labels: Array) -> Metric:
-    """The share of the variance that is explained, `(N,)` each."""
-    return _of_one(predicted, labels)["r2"]
+def r2_of(predicted: Array, labels: Array, groups: Groups | None = None) -> Metric:
+    """The share of the variance that is explained, `(N,)` each; 0 where the labels have no spread, 1 if all are right.
+
+    What is left of the variance is a ratio of two means, and its logarithm has a symmetric interval.
+    """
+    squares, spreads = np.square(predicted - labels), np.square(labels - labels.mean())
+    spread = float(spreads.mean())
+    if spread <= _FLAT * max(1.0, float(np.square(labels).mean())):
+        flat = 0.0 if squares.any() else 1.0
+        return Metric(value=flat, low=flat, high=flat)
+    left = float(squares.mean()) / spread
+    bounds = around_positive(left, (squares - left * spreads) / spread, groups)
+    return Metric(value=1 - left, low=1 - bounds.high, high=1 - bounds.low)
 
 
-def _of_one(predicted: Array, labels: Array) -> dict[str, Metric]:
+def residuals_of(predicted: Array, labels: Array) -> Residuals:
+    """The errors, `(N,)` estimated minus true, as a histogram and against what was estimated."""
     errors = predicted - labels
-    centred = labels - labels.mean()  # so that the squares below lose nothing of the spread
-    terms = np.stack([np.ones_like(errors), np.abs(errors), errors**2, centred, centred**2], axis=1)
-    drawn, exact = weights_of(len(errors)) @ terms, terms.sum(axis=0, keepdims=True)
+    counts, edges = np.histogram(errors, bins=min(BINS, max(1, math.isqrt(len(errors)))))
+    chosen = spread_over(len(errors))
+    return Residuals(
+        edges=tuple(edges.tolist()),
+        counts=tuple(counts.tolist()),
+        against=tuple(zip(predicted[chosen].tolist(), errors[chosen].tolist(), strict=True)),
+    )
+
+
+def spread_over(rows: int) -> NDArray[np.int64]:
+    """At most 1,000 of so many rows, at even distances."""
+    chosen: NDArray[np.int64] = np.unique(np.linspace(0, rows - 1, min(rows, MOST_POINTS)).astype(np.int64))
+    return chosen
+
+
+def _of_one(predicted: Array, labels: Array, *, margin: float | None, groups: Groups | None) -> dict[str, Metric]:
+    errors = np.abs(predicted - labels)
+    squares = np.square(errors)
+    mean, mean_square, largest = float(errors.mean()), float(squares.mean()), float(errors.max())
+    of_squares = around_positive(mean_square, squares - mean_square, groups)
     metrics = {
-        name: interval(float(statistic(exact)[0]), statistic(drawn))
-        for name, statistic in (("r2", _r2), ("rmse", _rmse), ("mae", _mae))
-    }
-    picks = np.random.default_rng(0).integers(0, len(errors), (_MEDIAN_DRAWS, len(errors)))
-    medians = np.median(np.abs(errors)[picks], axis=1)
-    largest = float(np.abs(errors).max())
-    return metrics | {
-        "median_absolute_error": interval(float(np.median(np.abs(errors))), medians),
+        "r2": r2_of(predicted, labels, groups),
+        "rmse": Metric(value=math.sqrt(mean_square), low=math.sqrt(of_squares.low), high=math.sqrt(of_squares.high)),
+        "mae": around_positive(mean, errors - mean, groups),
+        "median_absolute_error": _median(errors, groups),
         "max_error": Metric(value=largest, low=largest, high=largest),
     }
+    return metrics if margin is None else metrics | {"coverage_90": share_of(errors <= margin, groups)}
 
 
-def _r2(sums: Array) -> Array:
-    """1 − Σe² / Σ(y − ȳ)², from the sums of 1, |e|, e², y, y²; 0 where the labels have no spread, as for a constant."""
-    spread = sums[:, 4] - sums[:, 3] ** 2 / np.maximum(sums[:, 0], 1e-12)
-    flat = spread <= 1e-12 * np.maximum(1.0, sums[:, 4])
-    return np.where(flat, np.where(sums[:, 2] > 0, 0.0, 1.0), 1 - sums[:, 2] / np.where(flat, 1.0, spread))
-
-
-def _rmse(sums: Array) -> Array:
-    root: Array = np.sqrt(sums[:, 2] / sums[:, 0])
-    return root
-
-
-def _mae(sums: Array) -> Array:
-    mean: Array = sums[:, 1] / sums[:, 0]
-    return mean
+def _median(errors: Array, groups: Groups | None) -> Metric:
+    """Between the quantiles that the share of errors up to the median may really be at (Woodruff 1952)."""
+    middle = float(np.median(errors))
+    below = np.argsort(np.argsort(errors, kind="stable")) < len(errors) / 2
+    share = share_of(below, groups)
+    low, high = np.quantile(errors, [share.low, share.high])
+    return Metric(value=middle, low=min(middle, float(low)), high=max(middle, float(high)))

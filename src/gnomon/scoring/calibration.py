@@ -1,0 +1,93 @@
+"""Whether probabilities mean what they say: reliability curve, expected calibration error, Brier score, temperature."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..judgement import Calibration, ReliabilityBin
+from ..types import Metric
+from .intervals import Array, Groups, mean_of, numbered, share_of, weights_of
+
+BINS: Final = 15
+FEWEST_OF_A_BIN: Final = 20
+
+_DRAWS: Final = 200
+
+
+def reliability(
+    confidence: Array, right: NDArray[np.bool_], groups: Groups | None = None
+) -> tuple[ReliabilityBin, ...]:
+    """Bins of equally many rows in the order of their confidence: at most 15, each of about 20 rows or more.
+
+    Args:
+        confidence: `(N,)`.
+        right: `(N,)`.
+        groups: of the rows.
+    """
+    return tuple(
+        ReliabilityBin(
+            rows=len(rows),
+            confidence=float(confidence[rows].mean()),
+            accuracy=share_of(right[rows], None if groups is None else numbered(groups[rows])),
+        )
+        for rows in _bins(confidence)
+    )
+
+
+def calibration_error(confidence: Array, right: NDArray[np.bool_], groups: Groups | None = None) -> Metric:
+    """Expected calibration error over the bins of `reliability` (Naeini et al. 2015, with bins of equal mass).
+
+    Distances are never negative, so that chance alone makes the error greater: of few rows it is overstated. The
+    interval is that of the distances themselves, drawn by a bootstrap, less what chance adds to them on the mean.
+    """
+    gaps = confidence - right
+    bins = _bins(confidence)
+    member = np.zeros((len(gaps), len(bins)))
+    for place, rows in enumerate(bins):
+        member[rows, place] = gaps[rows]
+    exact = member.sum(axis=0) / len(gaps)
+    error = float(np.abs(exact).sum())
+    weights = weights_of(len(gaps), draws=_DRAWS, groups=groups)
+    noise = (weights @ member) / weights.sum(axis=1, keepdims=True) - exact
+    added = float(np.abs(exact + noise).sum(axis=1).mean()) - error
+    drawn = np.abs(exact + noise).sum(axis=1) - 2 * added
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return Metric(value=error, low=max(0.0, min(error, float(low))), high=max(error, float(high)))
+
+
+def brier_scores(probabilities: Array, labels: NDArray[np.int64]) -> Array:
+    """`(N,)`: the squared distance of probabilities from the truth (Brier 1950); of two classes that of one of them."""
+    truth = np.eye(probabilities.shape[1])[labels]
+    squares: Array = np.square(probabilities - truth).sum(axis=1)
+    return squares / 2 if probabilities.shape[1] == 2 else squares
+
+
+def calibration_of(
+    after: tuple[Array, NDArray[np.bool_], Array],
+    before: tuple[Array, NDArray[np.bool_], Array],
+    temperature: float,
+    groups: Groups | None = None,
+) -> Calibration:
+    """The calibration at a temperature beside that at 1.
+
+    Args:
+        after, before: confidences, which answers are right, and losses, `(N,)` each.
+        temperature: of `after`.
+        groups: of the rows.
+    """
+    return Calibration(
+        temperature=temperature,
+        error=calibration_error(after[0], after[1], groups),
+        error_before=calibration_error(before[0], before[1], groups),
+        log_loss_before=mean_of(before[2], groups),
+        bins=reliability(after[0], after[1], groups),
+        bins_before=reliability(before[0], before[1], groups),
+    )
+
+
+def _bins(confidence: Array) -> list[NDArray[np.intp]]:
+    order = np.argsort(confidence, kind="stable")
+    return np.array_split(order, max(1, min(BINS, len(order) // FEWEST_OF_A_BIN)))
