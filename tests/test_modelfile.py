@@ -125,7 +125,7 @@ def test_only_where_the_first_view_leaves_a_doubt_are_there_others() -> None:
     model.header = msgspec.structs.replace(model.header, task=msgspec.structs.replace(model.header.task, sure=sure))
     wanted = np.where((alone.max(axis=1) > sure)[:, None], alone, mirrored)
     assert 50 < (wanted == alone).all(axis=1).sum() < 150
-    averaged, single = model.with_and_without_views(rows)
+    averaged, single = map(model.answers_of_outputs, model.outputs_of_encoded(rows))
     np.testing.assert_array_equal(averaged, wanted)
     np.testing.assert_array_equal(single, alone)
     for count in (1, 3, 17, 150):  # and still no row depends on its neighbours

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -11,11 +11,13 @@ from torch import nn
 
 from .dataset import Dataset
 from .errors import RunError
+from .evaluate.answers import Outputs, outputs_of
+from .evaluate.temperature import fitted_temperature
 from .modelfile import Header, Model
 from .models import LinearDeep, LinearNetwork, WideDeep, WideNetwork, channels_last
 from .plan import DOUBTFUL_SHARE, Plan
 from .run import Run
-from .tasks import Classify, Tag, Task, bind
+from .tasks import Classify, Regress, Tag, Task, bind
 from .tasks.regress import margins
 from .tasks.tag import best_thresholds
 from .training import final_weights
@@ -25,14 +27,19 @@ _SURE: Final = 0.98
 _SHARES: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.25, 1.5)
 _TINY: Final = 1e-30
 
+AnyTask = TypeVar("AnyTask", Classify, Tag, Regress, Task)
+
 
 def task_of(dataset: Dataset, plan: Plan) -> Task:
     """What the data ask, as the plan answers it."""
     return bind(dataset.spec, class_weights=plan.class_weights, label_smoothing=plan.label_smoothing, views=plan.views)
 
 
-def final_model(run: Run, dataset: Dataset, plan: Plan, *, module: nn.Module | None = None) -> Model:
+def final_model(run: Run, dataset: Dataset, plan: Plan, *, module: nn.Module | None = None) -> tuple[Model, Outputs]:
     """The network with the best validated weights, in the form in which a model file gives it back.
+
+    Returns:
+        The model, and its outputs for the validation part.
 
     Raises:
         RunError: the run has no whole checkpoint.
@@ -46,7 +53,7 @@ def final_model(run: Run, dataset: Dataset, plan: Plan, *, module: nn.Module | N
     network = plan.model.build(dataset.spec.input_shape, task.num_outputs) if module is None else module
     network.load_state_dict(final_weights(checkpoint))
     network = channels_last(network.requires_grad_(False).to(plan.device))
-    return _with_validated(_with_share(Model(header, network.eval()), dataset), dataset)
+    return _validated(_with_share(Model(header, network.eval()), dataset), dataset)
 
 
 def _with_share(model: Model, dataset: Dataset) -> Model:
@@ -82,28 +89,37 @@ def _outputs(task: Task, answers: torch.Tensor) -> torch.Tensor:
     return answers.clamp(_TINY, 1 - 1e-7).logit() if isinstance(task, Tag) else task.targets(answers).double()
 
 
-def _with_validated(model: Model, dataset: Dataset) -> Model:
-    """With what the validation part tells of the task.
+def _validated(model: Model, dataset: Dataset) -> tuple[Model, Outputs]:
+    """With what the validation part tells of the task; and the network's outputs there.
 
-    Of classes: which rows are doubtful, the fifth of least confidence, since other views are for them alone. Of labels:
-    from which probability on each is given. Of values: how far they are off.
+    Of classes: which rows are doubtful, the fifth of least confidence, since other views are for them alone; and the
+    temperature. Of labels: the temperature, and from which probability on each is given. Of values: how far they are
+    off.
     """
     task, rows = model.header.task, dataset.parts["validation"]
-    if isinstance(task, Classify) and task.views == "none":
-        return model
+    labels = dataset.labels[rows]
     # By single views: nothing is doubtful where everything is sure.
-    header = (
-        msgspec.structs.replace(model.header, task=msgspec.structs.replace(task, sure=0.0))
-        if isinstance(task, Classify)
-        else model.header
-    )
-    alone = Model(header, model.network)
-    answers = np.concatenate([alone.probabilities_of_encoded(block) for _, block in dataset.encoded.blocks(rows)])
-    if isinstance(task, Classify):
-        sure = min(_SURE, float(np.quantile(answers.max(axis=1), DOUBTFUL_SHARE)))
-        task = msgspec.structs.replace(task, sure=sure)
-    elif isinstance(task, Tag):
-        task = msgspec.structs.replace(task, thresholds=tuple(best_thresholds(answers, dataset.labels[rows])))
-    else:
-        task = msgspec.structs.replace(task, margin=tuple(margins(answers, dataset.labels[rows])))
+    found = outputs_of(dataset, _asking(model, _replaced(task, sure=0.0)), rows)
+    if isinstance(task, Classify) and task.views != "none":
+        confidence = model.answers_of_outputs(found.single).max(axis=1)
+        task = _replaced(task, sure=min(_SURE, float(np.quantile(confidence, DOUBTFUL_SHARE))))
+        found = outputs_of(dataset, _asking(model, task), rows)
+    if isinstance(task, Classify | Tag):
+        task = _replaced(task, temperature=fitted_temperature(task, found.averaged, labels))
+    model = _asking(model, task)
+    answers = model.answers_of_outputs(found.averaged)
+    if isinstance(task, Tag):
+        model = _asking(model, _replaced(task, thresholds=tuple(best_thresholds(answers, labels))))
+    elif isinstance(task, Regress):
+        model = _asking(model, _replaced(task, margin=tuple(margins(answers, labels))))
+    return model, found
+
+
+def _asking(model: Model, task: Task) -> Model:
     return Model(msgspec.structs.replace(model.header, task=task), model.network)
+
+
+def _replaced(task: AnyTask, **change: Any) -> AnyTask:
+    """The task with other values in those of these fields that it has."""
+    known = {name: value for name, value in change.items() if name in task.__struct_fields__}
+    return msgspec.structs.replace(task, **known)

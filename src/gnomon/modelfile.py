@@ -111,18 +111,22 @@ class Model:
 
     def probabilities_of_encoded(self, encoded: NDArray[Any]) -> NDArray[np.float32]:
         """`(N, *shape)` as the encoder stores them → `(N, K)`. Evaluation and prediction both end here."""
-        return self.with_and_without_views(encoded)[0]
+        return self.answers_of_outputs(self.outputs_of_encoded(encoded)[0])
 
-    def with_and_without_views(self, encoded: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Probabilities `(N, K)` as predicted, and those of each row's single view, which cost nothing more."""
+    def outputs_of_encoded(self, encoded: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Outputs `(N, K)` that a prediction rests on, and those of each row's single view, which cost nothing more."""
         averaged, single = (np.empty((len(encoded), len(self.classes)), np.float32) for _ in range(2))
         for chosen, steps in _chunks(self.header.encoder, encoded):
             inputs = self._inputs(encoded[chosen] if steps is None else encoded[chosen, :steps])
             alone = outputs(self.network, inputs)
-            read = self.header.task.activated
-            averaged[chosen] = read(self._averaged(inputs, alone, len(chosen)))[: len(chosen)].cpu().numpy()
-            single[chosen] = read(alone)[: len(chosen)].cpu().numpy()
+            averaged[chosen] = self._averaged(inputs, alone, len(chosen))[: len(chosen)].cpu().numpy()
+            single[chosen] = alone[: len(chosen)].cpu().numpy()
         return averaged, single
+
+    def answers_of_outputs(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Outputs `(N, K)` → probabilities, or values in their unit."""
+        answers: NDArray[np.float32] = self.header.task.activated(torch.from_numpy(outputs)).numpy()
+        return answers
 
     def _inputs(self, encoded: NDArray[Any]) -> Tensor:
         """As the network takes them, and filled up to the next size of `CHUNKS` by repeating the first."""

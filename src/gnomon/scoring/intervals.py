@@ -93,7 +93,7 @@ def around_positive(value: float, influence: Array, groups: Groups | None = None
 
 
 def around_share(value: float, influence: Array, groups: Groups | None = None, *, units: float | None = None) -> Metric:
-    """An estimate between 0 and 1, whose logit has a symmetric interval; where that tells nothing, Wilson's of as many rows.
+    """An estimate between 0 and 1, whose logit has a symmetric interval; where that tells nothing, Wilson's interval.
 
     Args:
         units: rows, where it rests on fewer than all: the rarer of two kinds.

@@ -17,6 +17,8 @@ from ..types import Value
 Views: TypeAlias = Literal["none", "mirror", "mirror+shift"]
 """Which views of a picture are averaged for a prediction."""
 
+Temperature: TypeAlias = Annotated[float, msgspec.Meta(ge=1e-3, le=1e3)]
+
 
 class Answer(Value, frozen=True):
     """What the model says of one row.
@@ -49,6 +51,7 @@ class Classify(Value, tag="classify", tag_field="task", frozen=True):
         label_smoothing: share of each target that is spread over all classes.
         views: views of a picture that a prediction averages.
         sure: a picture whose first view is given a class with more confidence than this has no others.
+        temperature: by which outputs are divided before they become probabilities, so that these mean what they say.
     """
 
     classes: tuple[str, ...]
@@ -56,6 +59,7 @@ class Classify(Value, tag="classify", tag_field="task", frozen=True):
     label_smoothing: float = 0.0
     views: Views = "none"
     sure: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
+    temperature: Temperature = 1.0
 
     @property
     def num_outputs(self) -> int:
@@ -88,7 +92,7 @@ class Classify(Value, tag="classify", tag_field="task", frozen=True):
 
     def activated(self, outputs: Tensor) -> Tensor:
         """`(N, K)` logits → probabilities."""
-        return outputs.softmax(1)
+        return (outputs if self.temperature == 1 else outputs / self.temperature).softmax(1)
 
     def judged(self, outputs: Tensor, labels: Tensor) -> tuple[float, float]:
         """Cross-entropy (nats, unsmoothed, unweighted) and accuracy."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..types import Value
-from .classify import Views
+from .classify import Temperature, Views
 
 
 class Tags(Value, frozen=True):
@@ -41,11 +41,13 @@ class Tag(Value, tag="tag", tag_field="task", frozen=True):
         classes: the labels, in the order of the model's outputs.
         thresholds: from which probability on each label is given; empty for 0.5.
         label_smoothing: share of each target that is moved towards one half.
+        temperature: by which outputs are divided before they become probabilities, so that these mean what they say.
     """
 
     classes: tuple[str, ...]
     thresholds: tuple[float, ...] = ()
     label_smoothing: float = 0.0
+    temperature: Temperature = 1.0
 
     @property
     def num_outputs(self) -> int:
@@ -73,7 +75,7 @@ class Tag(Value, tag="tag", tag_field="task", frozen=True):
 
     def activated(self, outputs: Tensor) -> Tensor:
         """`(N, K)` logits → the probability of each label."""
-        return outputs.sigmoid()
+        return (outputs if self.temperature == 1 else outputs / self.temperature).sigmoid()
 
     def judged(self, outputs: Tensor, labels: Tensor) -> tuple[float, float]:
         """Binary cross-entropy (nats a row, unsmoothed), and micro F1."""

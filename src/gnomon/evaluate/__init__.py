@@ -1,0 +1,47 @@
+"""Run → scores with intervals and baselines, predictions, and what is wrong with answers and data.
+
+answers      a part of the data set through the network
+temperature  by what outputs are divided so that confidences mean what they say
+scores       scores of a part, with `rivals`: the baselines on the same rows
+predictions  a table of all that was said
+mistakes     the worst wrong answers, with what they look like
+"""
+
+from __future__ import annotations
+
+from ..dataset import Dataset
+from ..judgement import Evaluation
+from ..modelfile import Model
+from ..run import MISTAKES, PREDICTIONS, TEST, VALIDATION, Run
+from ..types import Split
+from .answers import Judged, Outputs, judged_by, outputs_of
+from .mistakes import mistakes
+from .predictions import predictions
+from .rivals import fit_baseline
+from .scores import HEADLINES, evaluation_of
+
+__all__ = ["HEADLINES", "Outputs", "evaluate", "outputs_of"]
+
+
+def evaluate(run: Run, dataset: Dataset, model: Model, *, seed: int, validation: Outputs | None = None) -> Evaluation:
+    """Judge on validation and test, and write everything that a reader of the run needs. Returns the test part's.
+
+    Args:
+        run: that is written to.
+        dataset, model: as the run has them.
+        seed: of the baselines.
+        validation: the network's outputs for the validation part, where they are known.
+    """
+    linear = fit_baseline(dataset, seed)
+    results: dict[Split, Evaluation] = {}
+    judged: dict[Split, Judged] = {}
+    files: dict[Split, str] = {"validation": VALIDATION, "test": TEST}
+    for part, name in files.items():
+        rows = dataset.parts[part]
+        known = validation if part == "validation" else None
+        judged[part] = judged_by(dataset, model, rows, known or outputs_of(dataset, model, rows))
+        results[part] = evaluation_of(dataset, model, judged[part], linear)
+        run.write_json(name, results[part])
+    run.write(PREDICTIONS, predictions(dataset, model, judged))
+    run.write_json(MISTAKES, mistakes(dataset, model, judged["test"]))
+    return results["test"]

@@ -1,0 +1,65 @@
+"""A part of a data set, through the network: outputs, answers, truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..dataset import Dataset
+from ..modelfile import Model
+from ..scoring.intervals import Groups, groups_of
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Of the network for some rows, `(N, K)` each, before `activated`.
+
+    Attributes:
+        averaged: what a prediction rests on.
+        single: by one view of each row.
+    """
+
+    averaged: NDArray[np.float32]
+    single: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Some rows with what is said of them and what is true.
+
+    Attributes:
+        rows: `(N,)`, indices into the data set.
+        outputs: of the network.
+        answers: `(N, K)`, probabilities or values, as predicted.
+        labels: as `Targets` has them.
+        groups: of the rows, where they come in groups.
+    """
+
+    rows: NDArray[np.int64]
+    outputs: Outputs
+    answers: NDArray[np.float32]
+    labels: NDArray[Any]
+    groups: Groups | None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def outputs_of(dataset: Dataset, model: Model, rows: NDArray[np.int64]) -> Outputs:
+    """These rows, ascending, through the network."""
+    averaged, single = (np.empty((len(rows), len(model.classes)), np.float32) for _ in range(2))
+    start = 0
+    for chosen, block in dataset.encoded.blocks(rows):
+        place = slice(start, start + len(chosen))
+        averaged[place], single[place] = model.outputs_of_encoded(block)
+        start += len(chosen)
+    return Outputs(averaged, single)
+
+
+def judged_by(dataset: Dataset, model: Model, rows: NDArray[np.int64], outputs: Outputs) -> Judged:
+    """These rows with their answers and their truth."""
+    groups = groups_of([dataset.rows[row].group for row in rows])
+    return Judged(rows, outputs, model.answers_of_outputs(outputs.averaged), dataset.labels[rows], groups)
