@@ -3,7 +3,6 @@
 import io
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -77,16 +76,14 @@ def always_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoding, "_WORTH_PROCESSES_S", -1.0)
 
 
-def watch_starts(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
-    """A list that every process which becomes ready is added to."""
-    started: list[subprocess.Popen[bytes]] = []
+def watch_starts(monkeypatch: pytest.MonkeyPatch) -> list[_Decoder]:
+    """A list that every decoder which has started a process is added to."""
+    started: list[_Decoder] = []
     start = _Decoder._start
 
-    def watched(self: _Decoder) -> bool:
-        ready = start(self)
-        if ready and self._process is not None:
-            started.append(self._process)
-        return ready
+    def watched(self: _Decoder) -> None:
+        start(self)
+        started.append(self)
 
     monkeypatch.setattr(_Decoder, "_start", watched)
     return started
@@ -98,7 +95,7 @@ def test_threads_and_processes_write_the_same_rows(tmp_path: Path, monkeypatch: 
     started = watch_starts(monkeypatch)
     monkeypatch.setattr(decoding, "_WORTH_PROCESSES_S", -1.0)
     apart = decoded(tmp_path / "apart")
-    assert len(started) == 2
+    assert [decoder._ready for decoder in started] == [True, True]
     assert np.array_equal(here[0], apart[0])
     assert here[1] == apart[1]
 
@@ -159,6 +156,7 @@ def test_no_process_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     writing = write_rows(tmp_path / "rows", Pictures(), GEOMETRY, threads=2, failures={})
     next(writing)
     next(writing)
+    processes = [decoder._process for decoder in started if decoder._process is not None]
+    assert len(processes) == 2
     writing.close()
-    assert len(started) == 2
-    assert all(process.returncode is not None for process in started)
+    assert all(process.returncode is not None for process in processes)

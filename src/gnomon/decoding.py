@@ -116,6 +116,7 @@ class _Decoder:
     def __init__(self, path: Path, encoder: Encoder, *, apart: bool) -> None:
         self._path, self._encoder, self._apart = path, encoder, apart
         self._process: subprocess.Popen[bytes] | None = None
+        self._ready = False
         self._crashed = 0
 
     def __enter__(self) -> _Decoder:
@@ -128,6 +129,7 @@ class _Decoder:
 
     def write(self, block: _Block) -> Failures:
         """Decode and write one block. Returns the rows that can't be used."""
+        self._await()
         if self._process is None or not all(isinstance(raw, bytes | None) for raw in block[1]):
             with self._path.open("r+b", buffering=0) as file:
                 return _encode_block(file, self._encoder, block)
@@ -135,9 +137,10 @@ class _Decoder:
         answer = self._ask(self._process, block)
         if answer is not None:
             return answer
-        if self._crashed > _MOST_CRASHES or not self._start():  # then it is not the pictures
+        if self._crashed > _MOST_CRASHES:  # then it is not the pictures
             self._stop()
             return self.write(block)
+        self._start()
         if len(rows) == 1:
             self._crashed += 1
             return {start: "crashes its decoder"}
@@ -161,22 +164,26 @@ class _Decoder:
             raise OSError(answer, os.strerror(answer))
         return answer
 
-    def _start(self) -> bool:
-        """Start a process, and wait until it is ready; without one, rows are decoded here."""
+    def _start(self) -> None:
+        """Start a process and send it the encoder; it loads while others are started."""
         self._stop()
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         command = [sys.executable, "-P", "-m", __name__, str(self._path)]
+        pipe, self._ready = subprocess.PIPE, False
         with suppress(OSError):
-            pipe = subprocess.PIPE
             self._process = subprocess.Popen(
                 command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=environment
             )
-            incoming, outgoing = _pipes(self._process)
-            _send(incoming, self._encoder)
-            if _receive(outgoing) is not None:
-                return True
-        self._stop()
-        return False
+            _send(_pipes(self._process)[0], self._encoder)
+
+    def _await(self) -> None:
+        """Wait until the process is ready; one that can't start is given up, and rows are decoded here."""
+        if self._process is None or self._ready:
+            return
+        with suppress(OSError):
+            self._ready = _receive(_pipes(self._process)[1]) is not None
+        if not self._ready:
+            self._stop()
 
     def _stop(self) -> None:
         if self._process is not None:

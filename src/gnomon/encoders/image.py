@@ -41,6 +41,8 @@ MAX_PIXELS: Final = 80_000_000
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 _EXIF_ORIENTATION = 0x0112
+_MAY_TURN = frozenset({"exif", "xmp"})
+"""What a JPEG file has where it says how it was held."""
 _GREY_FILL = 128
 _LARGEST_VALUE = 1e15
 """Sums of squares of such numbers still fit float32."""
@@ -116,7 +118,7 @@ class ImageEncoder(Value, tag="image", tag_field="kind", frozen=True):
         image = _to_channels(image, self.channels)
         if image.size != (self.width, self.height):
             image = _fit_to(image, (self.width, self.height), self.fit)
-        return np.asarray(image, dtype=np.uint8).reshape(self.shape)
+        return np.frombuffer(image.tobytes(), np.uint8).reshape(self.shape)
 
     def _encode_array(self, raw: NDArray[Any]) -> NDArray[Any]:
         array = raw[:, :, None] if raw.ndim == 2 else raw
@@ -239,10 +241,12 @@ def _decode(raw: bytes | str, *, hint: tuple[int, int], fit: Fit) -> Image.Image
     """Decoded and upright. JPEG files much larger than the hint are decoded at 1/2, 1/4 or 1/8 of their size."""
     image = _open(raw)
     try:
-        if image.format == "JPEG" and fit != "crop":
-            largest = 2 * max(hint)
+        largest = 2 * max(hint)
+        if image.format == "JPEG" and fit != "crop" and min(image.size) >= 2 * largest:
             image.draft(None, (largest, largest))
         image.load()
+        if image.format == "JPEG" and image.info.keys().isdisjoint(_MAY_TURN):
+            return image
         return ImageOps.exif_transpose(image)
     except MemoryError:
         raise
