@@ -91,7 +91,7 @@ def predict_files(
     names: list[str] = []
     encoded: list[NDArray[np.generic] | str] = []
     given: Iterator[tuple[str, Content]] = ((_shortened(text), text.encode()) for text in texts)
-    rows = chain(given, _contents(files, kind))
+    rows = chain(given, contents(files, kind))
     with quiet_decoding():
         for name, raw in rows:
             try:
@@ -114,7 +114,7 @@ def _answers(model: Model, encoded: Sequence[NDArray[np.generic] | str], top: in
     return [row if isinstance(row, str) else next(found) for row in encoded]
 
 
-def _contents(files: Sequence[str], kind: Kind) -> Iterator[tuple[str, Content]]:
+def contents(files: Sequence[str], kind: Kind) -> Iterator[tuple[str, Content]]:
     """Name and content of each row."""
     for path in files:
         if path == "-":

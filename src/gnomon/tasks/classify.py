@@ -128,6 +128,11 @@ def outputs(model: nn.Module, inputs: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def with_views(model: nn.Module, inputs: Tensor, logits: Tensor, views: Views) -> Tensor:
+    """Outputs averaged over views, without gradients; see `averaged_over_views`."""
+    return averaged_over_views(model, inputs, logits, views)
+
+
+def averaged_over_views(model: nn.Module, inputs: Tensor, logits: Tensor, views: Views) -> Tensor:
     """Outputs averaged over views.
 
     The views are the picture itself, its mirror image, and both shifted by one pixel up-left and down-right, where
@@ -139,13 +144,18 @@ def with_views(model: nn.Module, inputs: Tensor, logits: Tensor, views: Views) -
         logits: `(N, K)`, of the pictures as they are.
         views: which to average.
     """
+
+    def seen(pictures: Tensor) -> Tensor:
+        answer: Tensor = model(pictures)
+        return answer.to(logits.dtype)
+
     if views == "none":
         return logits
-    averaged = (logits + outputs(model, inputs.flip(3))) / 2
+    averaged = (logits + seen(inputs.flip(3))) / 2
     if views == "mirror+shift":
         padded = nn.functional.pad(inputs, (1, 1, 1, 1), "replicate")
         height, width = inputs.shape[2:]
         corners = (padded[:, :, :height, :width], padded[:, :, 2:, 2:])
-        shifted = sum((outputs(model, corner) + outputs(model, corner.flip(3))) / 2 for corner in corners) / 2
+        shifted = sum((seen(corner) + seen(corner.flip(3))) / 2 for corner in corners) / 2
         averaged = (averaged + shifted) / 2
     return averaged
