@@ -34,9 +34,10 @@ TRAIN: Final = (
         "augment",
         "batches",
     ),
-    *("optim", "hardware", "ladder", "progress", "plan", "run", "training", "probing", "forecast"),
+    *("optim", "hardware", "ladder", "progress", "plan", "writing", "lock", "run"),
+    *("checkpoints", "pace", "state", "training", "probing", "forecast"),
     *("previews", "judgement", "scoring", "evaluate", "final", "doctor", "explain", "report"),
-    *("opening", "recipe", "cluster"),
+    *("opening", "reopening", "recipe", "cluster"),
     *("display", "api", "tuning", "estimator", "options", "torture", "commands", "cli"),
 )
 ORDER: Final = (*PREDICT, *TRAIN, "__main__", "__init__")

@@ -13,15 +13,15 @@ import pyarrow.parquet
 import pytest
 
 from conftest import PictureFolder
-from gnomon import run as module
 from gnomon.deadline import Deadline
 from gnomon.errors import RunError
 from gnomon.models import Cnn
 from gnomon.plan import TrainingSpec
 from gnomon.recipe import Recipe, finish, fit
-from gnomon.run import METRICS, MODEL, PLAN, RECIPE, REPORT, Run, create_run, open_run, write_atomically
+from gnomon.run import METRICS, MODEL, PLAN, RECIPE, REPORT, Run, create_run, open_run
 from gnomon.sources import SourceSpec
 from gnomon.types import Event, Finished, Metric, Noted, Phased, Saved, Stepped, Stopped
+from gnomon.writing import write_atomically
 
 FILES = {"model.safetensors": b"weights", "state.safetensors": b"state" * 1000, "state.json": b"{}"}
 
@@ -48,25 +48,7 @@ def _fails_at(monkeypatch: pytest.MonkeyPatch, operation: str, code: int) -> Non
     def fail(*_arguments: object, **_named: object) -> None:
         raise OSError(code, os.strerror(code))
 
-    if operation == "write":
-        monkeypatch.setattr(Path, "open", lambda *_arguments: _FullDisk(code))
-    else:
-        monkeypatch.setattr({"fsync": os, "replace": Path}[operation], operation, fail)
-
-
-class _FullDisk:
-    """A file that takes nothing more."""
-
-    def __init__(self, code: int) -> None:
-        self._code = code
-
-    def __enter__(self) -> "_FullDisk":
-        return self
-
-    def __exit__(self, *_arguments: object) -> None: ...
-
-    def write(self, _content: bytes) -> int:
-        raise OSError(self._code, os.strerror(self._code))
+    monkeypatch.setattr(os, operation, fail)
 
 
 @pytest.mark.parametrize("operation", ["write", "fsync", "replace"])
@@ -81,7 +63,8 @@ def test_a_full_disk_leaves_the_old_file(
         with pytest.raises(RunError, match="can't be written") as refused:
             write_atomically(path, b"new" * 10**6)
     assert os.strerror(code) in refused.value.problems[0]
-    assert "(3.0 MB needed)" in refused.value.problems[0]
+    assert "(3.0 MB needed, " in refused.value.problems[0]
+    assert " free)" in refused.value.problems[0]
     assert "intact" in refused.value.remedy
     assert path.read_bytes() == b"old"
     assert names(path.parent) == ["file.json"]
@@ -91,18 +74,18 @@ def test_the_content_is_synced_before_the_name_and_the_folder_after(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
-    sync, replace = os.fsync, Path.replace
+    sync, replace = os.fsync, os.replace
 
     def synced(handle: int) -> None:
         done.append("sync folder" if os.path.isdir(f"/proc/self/fd/{handle}") else "sync file")
         sync(handle)
 
-    def replaced(path: Path, target: Path) -> Path:
+    def replaced(path: Path, target: Path) -> None:
         done.append("rename")
-        return replace(path, target)
+        replace(path, target)
 
     monkeypatch.setattr(os, "fsync", synced)
-    monkeypatch.setattr(Path, "replace", replaced)
+    monkeypatch.setattr(os, "replace", replaced)
     write_atomically(tmp_path / "file", b"content")
     assert done == ["sync file", "rename", "sync folder"]
 
@@ -200,17 +183,18 @@ def test_a_damaged_checkpoint_does_not_exist(run: Run, damage: str) -> None:
 
 def test_a_checkpoint_cut_off_by_a_full_disk_does_not_exist(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     run.save_checkpoint(5, FILES)
-    write = module.write_atomically
+    sync = os.fsync
 
-    def until_full(path: Path, content: bytes) -> None:
-        if path.name == "state.json":
-            raise RunError("full")
-        write(path, content)
+    def until_full(handle: int) -> None:
+        if os.readlink(f"/proc/self/fd/{handle}").endswith("state.json"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(handle)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "write_atomically", until_full)
+        patch.setattr(os, "fsync", until_full)
         with pytest.raises(RunError):
             run.save_checkpoint(9, FILES)
+    assert names(run.path / "checkpoints") == ["step-000005"]
     latest = run.latest_checkpoint()
     assert latest is not None
     assert latest.step == 5

@@ -13,7 +13,7 @@ from .errors import EXIT_FAULT, EXIT_INPUT, GnomonError, InputError, Interrupted
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns the exit code: 0 done, 1 fault of ours, 2 the user's input, 130 and 143 for signals."""
+    """Run one command. Returns the exit code: 0 done, 1 fault of ours, 2 the user's input, 128 + number for signals."""
     # Threads that wait for each other by spinning are starved, many times over, as soon as another process takes a
     # core. Read when torch loads its threads, hence here.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
@@ -26,7 +26,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Interrupted as error:
         return error.exit_code
     except KeyboardInterrupt:
-        sys.stderr.write("gnomon: interrupted\n")
         return 128 + signal.SIGINT
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -23,7 +23,21 @@ from rich.text import Text
 
 from .deadline import Deadline, spoken
 from .forecast import Forecast, Outlook
-from .types import Decoded, Event, Finished, Metric, Noted, Phased, Planned, Replanned, Stepped, Stopped, Validated
+from .types import (
+    Decoded,
+    Event,
+    Finished,
+    Going,
+    Metric,
+    Noted,
+    Phased,
+    Planned,
+    Replanned,
+    Reverted,
+    Stepped,
+    Stopped,
+    Validated,
+)
 
 Mode: TypeAlias = Literal["panel", "lines", "json", "quiet"]
 Show: TypeAlias = Callable[[Event], None]
@@ -113,6 +127,8 @@ def percent(metric: Metric) -> str:
 
 
 def _show_json(event: Event) -> None:
+    if isinstance(event, Going):
+        return
     sys.stdout.write(msgspec.json.encode(event).decode() + "\n")
     sys.stdout.flush()
 
@@ -155,10 +171,19 @@ def _line(event: Event) -> str:
             return f"  validation: {event.measure} {event.score:.1%}, loss {event.loss:.4f}{best}"
         case Replanned() if abs(event.steps / event.steps_before - 1) > _WORTH_TELLING:
             return f"  {event.steps:,} steps instead of {event.steps_before:,}: {event.reason}"
+        case Reverted():
+            return f"  {_gone_back(event)}"
         case Stopped():
             return f"  stopped after step {event.step:,}: {event.reason}" if event.reason != "planned" else ""
         case _:
             return ""
+
+
+def _gone_back(event: Reverted) -> str:
+    return (
+        f"the loss was no longer a number after step {event.from_step:,}: back to step {event.step:,}, "
+        f"with {event.rate_share:.2g} of the learning rate"
+    )
 
 
 @dataclass(slots=True)
@@ -189,6 +214,8 @@ class _PanelState:
                 console.print(_decisions(event))
             case Noted():
                 console.print(Text(f"• {event.text}"))
+            case Reverted():
+                console.print(Text(f"• {_gone_back(event)}"))
             case Stopped() if event.reason != "planned":
                 console.print(Text(f"• stopped after step {event.step:,}: {event.reason}"))
             case _:

@@ -77,7 +77,7 @@ class Interrupted(GnomonError):
     """A signal ended the work; what was there is saved.
 
     Args:
-        signal_number: 2 for SIGINT, 15 for SIGTERM.
+        signal_number: 1 for SIGHUP, 2 for SIGINT, 15 for SIGTERM.
     """
 
     def __init__(self, signal_number: int) -> None:

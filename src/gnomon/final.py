@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from .checkpoints import final_weights
 from .dataset import Dataset
 from .errors import RunError
 from .evaluate.answers import Outputs, outputs_of
@@ -20,7 +21,6 @@ from .run import Run
 from .tasks import Classify, Regress, Tag, Task, bind
 from .tasks.regress import margins
 from .tasks.tag import best_thresholds
-from .training import final_weights
 from .version import VERSION
 
 _SURE: Final = 0.98

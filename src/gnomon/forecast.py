@@ -14,6 +14,7 @@ from typing import Final
 from .ladder import describe_model, ladder, products_of
 from .models import NetworkSummary
 from .plan import Plan
+from .run import KEPT_CHECKPOINTS
 from .types import DataSpec, Decision, Value
 
 TIMES_MORE: Final = (2, 5, 20)
@@ -21,7 +22,7 @@ TIMES_MORE: Final = (2, 5, 20)
 
 _SLOWEST, _FASTEST = 0.12, 0.5
 _WATTS_A_CORE, _WATTS_A_GPU = 10.0, 400.0
-_COPIES_OF_WEIGHTS = 12
+_BESIDE_BYTES = 4 * 10**6
 
 
 class Trial(Value, frozen=True):
@@ -102,10 +103,22 @@ def forecast(
         more_time=tuple(_with_more_time(plan, spec, trial, train_s, times) for times in TIMES_MORE),
         memory_bytes=peak_memory(),
         cache_bytes=cache_bytes,
-        run_bytes=_COPIES_OF_WEIGHTS * network.bytes + 10**6,
+        run_bytes=run_bytes(plan, network.bytes),
         energy_wh=watts * total_s / 3600,
         watts=watts,
     )
+
+
+def run_bytes(plan: Plan, network_bytes: int) -> int:
+    """What a run directory takes at most: the checkpoints that are kept and the one being written, model, report.
+
+    Args:
+        plan: whose optimizer and average a checkpoint holds beside the weights and the best ones.
+        network_bytes: of weights and buffers.
+    """
+    momenta = {"adam": 2, "adamw": 2}.get(plan.optimizer.name or "", 1)
+    copies = 3 + momenta + (plan.optimizer.average == "ema")
+    return ((KEPT_CHECKPOINTS + 1) * copies + 1) * network_bytes + _BESIDE_BYTES
 
 
 def expected_accuracy(trial: Trial, train_s: float) -> tuple[float, float]:

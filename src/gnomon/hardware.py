@@ -9,14 +9,17 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
+import msgspec
 import torch
 
 from .errors import RecipeError
 from .types import Value
 
 Format: TypeAlias = Literal["float32", "bfloat16"]
+
+_OUT_OF_MEMORY: Final = ("can't allocate memory", "out of memory", "bad_alloc", "could not create a memory object")
 
 # Option of glibc's mallopt, its value while memory is kept, and its usual value: trim threshold, top pad, most maps.
 _ALLOCATOR = ((-1, 2**31 - 1, 128 * 1024), (-2, 64 * 2**20, 0), (-4, 0, 65536))
@@ -91,19 +94,66 @@ def kept_memory() -> Iterator[None]:
         library.malloc_trim(0)
 
 
-def describe_environment(hardware: Hardware, *, version: str, seed: int) -> dict[str, str | int]:
-    """What a reader needs to repeat the run: `environment.json`."""
+class Surroundings(Value, frozen=True):
+    """What a training's bits hang on beside its plan, its data and its seed.
+
+    Attributes:
+        gnomon, torch: versions.
+        processor, instructions: its model, and the widest vectors that PyTorch uses on it.
+        device: `cpu`, or the name of the GPU.
+        threads: of one operation.
+    """
+
+    gnomon: str
+    torch: str
+    processor: str
+    instructions: str
+    device: str
+    threads: int
+
+    def differences(self, now: Surroundings) -> tuple[str, ...]:
+        """What is not as it was, as phrases: `threads 2 → 1`."""
+        pairs = ((name, getattr(self, name), getattr(now, name)) for name in self.__struct_fields__)
+        return tuple(f"{name} {before} → {after}" for name, before, after in pairs if before != after)
+
+
+def surroundings(device: str, *, version: str) -> Surroundings:
+    """Those of this process, for work on this device."""
+    return Surroundings(
+        gnomon=version,
+        torch=str(torch.__version__),
+        processor=_processor(),
+        instructions=torch.backends.cpu.get_cpu_capability(),
+        device=torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu",
+        threads=torch.get_num_threads(),
+    )
+
+
+def describe_environment(device: str, *, version: str, seed: int, by_s: float | None) -> dict[str, Any]:
+    """What a reader needs to repeat the run: `environment.json`.
+
+    Args:
+        device: of the training.
+        version: of Gnomon.
+        seed: of everything random.
+        by_s: seconds that were given; None where none were.
+    """
     return {
-        "gnomon": version,
+        **msgspec.to_builtins(surroundings(device, version=version)),
         "python": platform.python_version(),
-        "torch": str(torch.__version__),
         "platform": platform.platform(),
-        "processor": _processor(),
-        "device": torch.cuda.get_device_name(hardware.device) if hardware.device.startswith("cuda") else "cpu",
-        "threads": hardware.threads,
         "seed": seed,
+        "by_s": by_s,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, in the many ways in which PyTorch says so."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(phrase in text for phrase in _OUT_OF_MEMORY)
 
 
 def _multiplies_bfloat16() -> bool:

@@ -14,8 +14,9 @@ from .ladder import Speed
 from .modelfile import chunk_rows
 from .models import ModelSpec
 from .optim import USUAL, Optimizer, OptimizerSpec, build_optimizer
+from .state import number_type_of
 from .tasks import Task
-from .training import build_model, products_of, train_step
+from .training import build_model, train_step
 
 _WARM_UP = 2
 _PROBED_ROWS = 128
@@ -33,7 +34,7 @@ def measure_speed(
     device = next(model.parameters()).device
     pictures = rows.dataset.spec.kind == "image"
     size = min(batch, _PROBED_ROWS) if device.type == "cpu" and pictures else batch
-    optimizer = _Timed(build_optimizer(model, _usual(rows), products=products_of(number_format)), device)
+    optimizer = _Timed(build_optimizer(model, _usual(rows), products=number_type_of(number_format)), device)
     passes = Passes(len(rows), seed=0, lengths=rows.lengths)
     times: list[float] = []
     steps: list[float] = []
@@ -113,7 +114,7 @@ def try_out(
         What its score lacks to 1 on at most 2,000 validation rows; and the seconds it trained.
     """
     model = build_model(spec, rows, seed=0, device=str(rows.labels.device))
-    optimizer = build_optimizer(model, _usual(rows), products=products_of(number_format))
+    optimizer = build_optimizer(model, _usual(rows), products=number_type_of(number_format))
     peak = OptimizerSpec().completed(rows.dataset.spec.kind, batch=batch, steps=100, textbook=False)
     began, done, passes = time.perf_counter(), 0.0, Passes(len(rows), seed=0, lengths=rows.lengths)
     model.train()

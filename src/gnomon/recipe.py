@@ -16,27 +16,31 @@ import torch
 from torch import nn
 
 from .batches import Rows
-from .dataset import Dataset, DatasetSpec, DataSummary, split_table
+from .checkpoints import Position, position_of
+from .dataset import Dataset, DatasetSpec, split_table
 from .deadline import Deadline
-from .errors import RecipeError, RunError
+from .errors import RecipeError
 from .evaluate import evaluate
 from .final import final_model, task_of
-from .forecast import Forecast, Trial, forecast
+from .forecast import Forecast, Trial, forecast, run_bytes
 from .hardware import describe_environment, kept_memory, measure_hardware
 from .ladder import ladder
 from .modelfile import to_bytes
 from .models import ModelSpec, describe_network
-from .opening import NOTHING, InMemory, Opened, open_data, open_parts, probe_of, read_dataset
+from .opening import NOTHING, InMemory, Opened, open_data, open_parts, probe_of
 from .optim import OptimizerSpec
 from .plan import Plan, TrainingSpec, make_plan
 from .probing import try_out
+from .progress import times_back
+from .reopening import by_deadline, deadline_of_then, on_this_machine, reopen_dataset, what_differs, where_it_goes_on
 from .report import write_model_card, write_report
 from .run import DATA, ENVIRONMENT, MODEL, NETWORK, PLAN, RECIPE, SPLIT, Run
-from .sources import SourceSpec, open_source
+from .sources import SourceSpec
 from .tasks import Task
-from .training import build_model, position_of, train
-from .types import Event, Finished, Noted, Phased, Planned, Stopped, Validated, Value, plural
+from .training import build_model, train
+from .types import Event, Finished, Going, Noted, Phased, Planned, Reverted, Stopped, Validated, Value, plural
 from .version import VERSION
+from .writing import require_room
 
 T = TypeVar("T")
 
@@ -235,15 +239,17 @@ def finish(
 
 
 def _fit(recipe: Recipe, run: Run, deadline: Deadline, given: InMemory) -> Generator[Event, None, Prepared]:
+    _note_environment(recipe, run, deadline)
     prepared = yield from prepare(recipe, deadline, given=given)
     plan, dataset = prepared.plan, prepared.dataset
     model = build_model(plan.model, prepared.rows, seed=plan.seed, device=plan.device, module=given.module)
-    hardware = measure_hardware(device=plan.device, threads=plan.threads)
-    run.write_json(PLAN, plan)
+    network = describe_network(model, _example(dataset), name=plan.value_of("network"))
+    require_room(run.path, run_bytes(plan, network.bytes), what="the run's checkpoints and model")
+    measure_hardware(device=plan.device, threads=plan.threads)
     run.write_json(DATA, dataset.summary)
-    run.write_json(ENVIRONMENT, describe_environment(hardware, version=VERSION, seed=recipe.seed))
-    run.write_json(NETWORK, describe_network(model, _example(dataset), name=plan.value_of("network")))
+    run.write_json(NETWORK, network)
     run.write(SPLIT, split_table(dataset))
+    run.write_json(PLAN, plan)  # last: what has a plan has the rest
     yield Planned(decisions=plan.decisions, steps=plan.steps, planned_s=plan.planned_s)
     yield Phased(name="training", elapsed_s=deadline.elapsed_s())
     events = train(model, prepared.task, prepared.rows, prepared.validation, plan, run, deadline=deadline)
@@ -251,34 +257,68 @@ def _fit(recipe: Recipe, run: Run, deadline: Deadline, given: InMemory) -> Gener
     return prepared
 
 
+def _note_environment(recipe: Recipe, run: Run, deadline: Deadline) -> None:
+    asked = recipe.training
+    hardware = measure_hardware(device=asked.device, threads=asked.threads)
+    by_s = deadline.total_s if deadline.is_set else None
+    run.write_json(ENVIRONMENT, describe_environment(hardware.device, version=VERSION, seed=recipe.seed, by_s=by_s))
+
+
 def _resume(run: Run, deadline: Deadline, given: InMemory) -> Generator[Event, None, Prepared]:
-    recipe, plan = parse_recipe(run.read_text(RECIPE)), run.read_json(PLAN, Plan)
+    recipe = parse_recipe(run.read_text(RECIPE))
+    run.remove_leftovers()
+    if not run.has(PLAN) and run.latest_checkpoint() is None:
+        yield Noted(text="stopped before there was a plan: from the beginning, as the recipe says")
+        return (yield from _fit(recipe, run, deadline_of_then(run, deadline), given))
+    plan = by_deadline(on_this_machine(run.read_json(PLAN, Plan)), deadline)
     yield Phased(name="reading", elapsed_s=deadline.elapsed_s())
-    dataset = yield from _reopen_dataset(run, recipe, deadline, given)
+    dataset = yield from _reopened(run, recipe, deadline, given)
     rows, validation = open_parts(dataset, measure_hardware(device=plan.device, threads=plan.threads))
     prepared = Prepared(dataset, task_of(dataset, plan), plan, rows, validation)
-    checkpoint = run.latest_checkpoint()
+    checkpoint, step = run.latest_checkpoint(), 0
+    yield from (Noted(text=f"{fault}; the one before it is taken") for fault in run.damaged_checkpoints())
     if checkpoint is None:
         run.drop_events_after(0)
+        yield Noted(text="no whole checkpoint: from the beginning")
     else:
-        run.drop_events_after(checkpoint.step, validated_step=position_of(checkpoint).validated_step)
+        position = position_of(checkpoint)
+        step = position.step
+        run.drop_events_after(
+            step,
+            told_step=position.told_step,
+            validated_step=position.validated_step,
+            reverted=times_back(position.history),
+        )
+        yield Noted(text=where_it_goes_on(position, plan, deadline))
+        yield from _differences(run, plan, position)
     worse = _worse_in_a_row(run.events())
-    end_s = deadline.total_s - (plan.planned_s - plan.end_s) if deadline.is_set else 0.0
-    plan = msgspec.structs.replace(plan, end_s=end_s)
     model = build_model(plan.model, rows, seed=plan.seed, device=plan.device, module=given.module)
-    where = f"going on from step {checkpoint.step:,}" if checkpoint else "no whole checkpoint: from the beginning"
-    yield Noted(text=where)
     yield Phased(name="training", elapsed_s=deadline.elapsed_s())
     events = train(model, prepared.task, rows, validation, plan, run, deadline=deadline, checkpoint=checkpoint)
-    yield from _stopped_early(events, plan.early_stopping, worse=worse)
+    yield from _stopped_early(events, plan.early_stopping, step=step, worse=worse)
     return prepared
 
 
+def _differences(run: Run, plan: Plan, position: Position) -> Iterator[Event]:
+    found = what_differs(run, plan, position)
+    if found:
+        yield Noted(text=f"from here on not bit for bit what it would have been; changed since: {'; '.join(found)}")
+
+
+def _reopened(run: Run, recipe: Recipe, deadline: Deadline, given: InMemory) -> Generator[Event, None, Dataset]:
+    threads = recipe.training.threads
+    return (
+        yield from reopen_dataset(
+            run, recipe.source, recipe.dataset, deadline, seed=recipe.seed, threads=threads, given=given
+        )
+    )
+
+
 def _finish(run: Run, deadline: Deadline, dataset: Dataset | None, given: InMemory) -> Generator[Event, None, None]:
-    plan, recipe = run.read_json(PLAN, Plan), parse_recipe(run.read_text(RECIPE))
+    plan, recipe = on_this_machine(run.read_json(PLAN, Plan)), parse_recipe(run.read_text(RECIPE))
     if dataset is None:
         yield Phased(name="reading", elapsed_s=deadline.elapsed_s())
-        dataset = yield from _reopen_dataset(run, recipe, deadline, given)
+        dataset = yield from _reopened(run, recipe, deadline, given)
         measure_hardware(device=plan.device, threads=plan.threads)
     yield Phased(name="judging", elapsed_s=deadline.elapsed_s())
     model, validation = final_model(run, dataset, plan, module=given.module)
@@ -292,70 +332,54 @@ def _finish(run: Run, deadline: Deadline, dataset: Dataset | None, given: InMemo
 
 
 def _recorded(run: Run, events: Generator[Event, None, T]) -> Generator[Event, None, T]:
-    """Each event stands in the run directory before anyone sees it."""
-    while True:
-        try:
-            event = next(events)
-        except StopIteration as stop:
-            returned: T = stop.value
-            return returned
-        run.append(event)
-        try:
-            yield event
-        except GeneratorExit:
-            events.close()
-            raise
+    """Each event stands in the run directory before anyone sees it; no other process works there meanwhile."""
+    with run.locked():
+        while True:
+            try:
+                event = next(events)
+            except StopIteration as stop:
+                returned: T = stop.value
+                return returned
+            if not isinstance(event, Going):
+                run.append(event)
+            try:
+                yield event
+            except GeneratorExit:
+                events.close()
+                raise
 
 
 def _worse_in_a_row(events: Iterator[Event]) -> int:
     """Validations since the best one."""
     worse = 0
     for event in events:
-        if isinstance(event, Validated):
-            worse = 0 if event.best else worse + 1
+        worse = _worse_after(event, worse)
     return worse
 
 
-def _stopped_early(events: Generator[Event, None, None], patience: int, *, worse: int = 0) -> Iterator[Event]:
+def _worse_after(event: Event, worse: int) -> int:
+    if isinstance(event, Reverted):
+        return 0
+    return (0 if event.best else worse + 1) if isinstance(event, Validated) else worse
+
+
+def _stopped_early(
+    events: Generator[Event, None, None], patience: int, *, step: int = 0, worse: int = 0
+) -> Iterator[Event]:
     """Early stopping is a loop over events: leave it after `patience` validations without a new best.
 
-    `worse` of them came before, in a run that goes on.
+    A run that goes on stands at `step`, and has `worse` of them behind it.
     """
     try:
-        for event in events:
+        while not patience or worse < patience:
+            event = next(events, None)
+            if event is None:
+                return
             yield event
-            if isinstance(event, Validated):
-                worse = 0 if event.best else worse + 1
-                if patience and worse >= patience:
-                    events.close()
-                    yield Stopped(step=event.step, reason=f"no better for {plural(patience, 'validation')}")
+            step, worse = getattr(event, "step", step), _worse_after(event, worse)
     finally:
         events.close()
-
-
-def _reopen_dataset(run: Run, recipe: Recipe, deadline: Deadline, given: InMemory) -> Generator[Event, None, Dataset]:
-    """The data set of a run, at the size that was chosen then.
-
-    Raises:
-        RunError: the data have changed since.
-    """
-    before = run.read_json(DATA, DataSummary)
-    source = open_source(recipe.source) if given.source is None else given.source
-    if before.fingerprint != source.fingerprint:
-        raise RunError(
-            f"the data {before.name!r} have changed since this run began",
-            remedy="Bring the files back as they were, or train anew.",
-        )
-    return (
-        yield from read_dataset(
-            source,
-            recipe.dataset,
-            Deadline(deadline.start_s),
-            seed=recipe.seed,
-            threads=recipe.training.threads,
-            geometry=before.encoder,
-        )
-    )
+    yield Stopped(step=step, reason=f"no better for {plural(patience, 'validation')}")
 
 
 def _example(dataset: Dataset) -> torch.Tensor:

@@ -7,8 +7,8 @@
     explain/{examples.json,<row>.html}
     report.html  xray.html  model.safetensors  model-card.md
 
-A file is written under another name, synced, renamed, and its folder synced: whoever reads sees the old file or the
-new one, whole. `MANIFEST.json` is written last; a checkpoint whose files do not match it does not exist.
+Files and checkpoints are written as `writing` does it: whoever reads sees the old one or the new one, whole. A
+checkpoint's `MANIFEST.json` seals its files; one whose files do not match it does not exist.
 """
 
 from __future__ import annotations
@@ -19,15 +19,17 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
 
+from . import lock
 from .errors import RunError, nearest
-from .types import Event, Finished, Stopped, Validated, Value
+from .types import Event, Finished, Reverted, Stepped, Stopped, Validated, Value
+from .writing import append_line, remove_leftovers, sync_file, whole_name, write_atomically, write_folder
 
 RECIPE: Final = "recipe.toml"
 PLAN: Final = "plan.json"
@@ -54,7 +56,8 @@ _CHECKPOINTS = "checkpoints"
 _FOLDERS = ("evaluation", _CHECKPOINTS)
 _LATEST = "latest"
 _MANIFEST = "MANIFEST.json"
-_KEPT_CHECKPOINTS = 2
+_CHECKPOINT = re.compile(r"step-(\d{1,18})(?:-back-(\d{1,4}))?")
+KEPT_CHECKPOINTS: Final = 2
 
 T = TypeVar("T")
 
@@ -66,12 +69,27 @@ class FileSeal(Value, frozen=True):
     sha256: str
 
 
+class Manifest(Value, frozen=True):
+    """What a checkpoint's folder must hold, and which one it is: `MANIFEST.json`."""
+
+    step: int
+    back: int
+    files: dict[str, FileSeal]
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A whole and verified checkpoint."""
+    """A whole and verified checkpoint.
+
+    Attributes:
+        step: that the training stood at.
+        path: its folder.
+        damaged: what is wrong with each later one that can't be used.
+    """
 
     step: int
     path: Path
+    damaged: tuple[str, ...] = ()
 
     def read(self, name: str) -> bytes:
         return (self.path / name).read_bytes()
@@ -133,21 +151,34 @@ class Run:
         """
         if isinstance(event, Finished):
             event = msgspec.structs.replace(event, run=self.path.name)
-        with (self.path / METRICS).open("ab") as file:
-            file.write(msgspec.json.encode(event) + b"\n")
+        append_line(self.path / METRICS, msgspec.json.encode(event))
 
-    def drop_events_after(self, step: int, *, validated_step: int | None = None) -> None:
+    def drop_events_after(
+        self,
+        step: int,
+        *,
+        told_step: int | None = None,
+        validated_step: int | None = None,
+        reverted: int | None = None,
+    ) -> None:
         """Forget the events behind a checkpoint that the run goes back to, so that each stands there once.
 
         Args:
             step: of the checkpoint.
-            validated_step: of the last validation that the checkpoint knows of; None for the same.
+            told_step, validated_step: of the last account and the last validation that the checkpoint knows of; None
+                for the same step.
+            reverted: how often the training had gone back by then; None for as often as it did.
         """
-        kept = []
+        last = {Stepped: told_step, Validated: validated_step}
+        kept, times = [], 0
         for line in self._lines():
             event = _event(line)
-            last = validated_step if isinstance(event, Validated) and validated_step is not None else step
-            if event is not None and getattr(event, "step", 0) <= last and not isinstance(event, Stopped | Finished):
+            known = last.get(type(event)) if event is not None else None
+            if event is None or getattr(event, "step", 0) > (step if known is None else known):
+                continue
+            times += isinstance(event, Reverted)
+            surplus = isinstance(event, Reverted) and reverted is not None and times > reverted
+            if not surplus and not isinstance(event, Stopped | Finished):
                 kept.append(line)
         self.write(METRICS, b"".join(line + b"\n" for line in kept))
 
@@ -158,34 +189,59 @@ class Run:
             if event is not None:
                 yield event
 
-    def save_checkpoint(self, step: int, files: Mapping[str, bytes]) -> None:
-        """Write a checkpoint, then its manifest, then remove all but the last two.
+    def save_checkpoint(self, step: int, files: Mapping[str, bytes], *, back: int = 0) -> None:
+        """Write a checkpoint and its manifest, then remove all but the last two.
+
+        What was told before is on the disk before the checkpoint that it leads to.
+
+        Args:
+            step: that the training stands at.
+            files: by name.
+            back: how often the training has gone back; one that went back more often is the later one.
 
         Raises:
             RunError: the disk is full, or writing is not allowed; the checkpoints before stand.
         """
-        folder = self.path / _CHECKPOINTS / f"step-{step:06d}"
-        if folder.exists():
-            shutil.rmtree(folder)
-        for name, content in files.items():
-            write_atomically(folder / name, content)
-        seals = {name: _seal(content) for name, content in files.items()}
-        write_atomically(folder / _MANIFEST, msgspec.json.encode(seals))
-        for old in self._checkpoint_folders()[:-_KEPT_CHECKPOINTS]:
+        sync_file(self.path / METRICS)
+        manifest = Manifest(step=step, back=back, files={name: _seal(content) for name, content in files.items()})
+        name = f"step-{step:06d}" + (f"-back-{back}" if back else "")
+        write_folder(self.path / _CHECKPOINTS / name, {**files, _MANIFEST: msgspec.json.encode(manifest)})
+        for old in self._checkpoint_folders()[:-KEPT_CHECKPOINTS]:
             shutil.rmtree(old, ignore_errors=True)
 
     def latest_checkpoint(self) -> Checkpoint | None:
-        """The newest checkpoint whose files match its manifest."""
+        """The newest checkpoint whose files match its manifest; it says what is wrong with later ones."""
+        damaged: list[str] = []
         for folder in reversed(self._checkpoint_folders()):
-            if _is_whole(folder):
-                return Checkpoint(int(folder.name.removeprefix("step-")), folder)
+            fault = _fault(folder)
+            if not fault:
+                return Checkpoint(_order_of(folder)[1], folder, tuple(damaged))
+            damaged.append(f"the checkpoint {folder.name} is damaged: {fault}")
         return None
+
+    def damaged_checkpoints(self) -> tuple[str, ...]:
+        """What is wrong with each checkpoint that can't be used, newest first."""
+        faults = ((folder.name, _fault(folder)) for folder in reversed(self._checkpoint_folders()))
+        return tuple(f"the checkpoint {name} is damaged: {fault}" for name, fault in faults if fault)
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Work in the directory alone.
+
+        Raises:
+            RunError: another process does.
+        """
+        return lock.held(self.path)
+
+    def remove_leftovers(self) -> None:
+        """Take away what a killed process left half written."""
+        for folder in (self.path, *(self.path / name for name in _FOLDERS)):
+            remove_leftovers(folder)
 
     def remove_unplanned(self) -> None:
         """Take back a run that never came to a plan, so that its name is free and `latest` means the one before."""
         if self.has(PLAN):
             return
-        for name in (RECIPE, METRICS):
+        for name in (RECIPE, METRICS, ENVIRONMENT, lock.NAME):
             (self.path / name).unlink(missing_ok=True)
         link = self.path.parent / _LATEST
         was_latest = link.is_symlink() and str(link.readlink()) == self.path.name
@@ -207,8 +263,9 @@ class Run:
         return [line for line in lines[:-1] if line]
 
     def _checkpoint_folders(self) -> list[Path]:
-        folders = (path for path in (self.path / _CHECKPOINTS).glob("step-*") if path.is_dir())
-        return sorted(folders, key=lambda path: (len(path.name), path.name))
+        """Oldest first; files and folders of other names are none."""
+        found = (path for path in (self.path / _CHECKPOINTS).glob("step-*") if path.is_dir())
+        return sorted((path for path in found if _CHECKPOINT.fullmatch(whole_name(path.name))), key=_order_of)
 
 
 def create_run(out: str | Path | None, *, data: str, model: str) -> Run:
@@ -221,12 +278,11 @@ def create_run(out: str | Path | None, *, data: str, model: str) -> Run:
         if out is not None:
             path = Path(out)
             path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
-                raise RunError(f"{str(path)!r} is not empty", remedy="Give another --out, or remove it first.")
+            _check_free(path)
         else:
             path = _unused(Path("runs"), f"{time.strftime('%Y%m%d-%H%M%S')}-{_slug(data)}-{_slug(model)}")
         for name in _FOLDERS:
-            (path / name).mkdir()
+            (path / name).mkdir(exist_ok=True)
         if out is None:
             _point_latest(path)
     except OSError as error:
@@ -255,29 +311,6 @@ def open_run(path: str | Path) -> Run:
     return run
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write under another name, sync, rename, sync the folder.
-
-    Raises:
-        RunError: with the system's reason.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise RunError(
-            f"{str(path)!r} can't be written: {error.strerror} ({len(content) / 1e6:.1f} MB needed)",
-            remedy="Free disk space or check the permissions; what was saved before is intact.",
-        ) from error
-
-
 def _event(line: bytes) -> Event | None:
     try:
         event: Event = msgspec.json.decode(line, type=Event)
@@ -286,24 +319,37 @@ def _event(line: bytes) -> Event | None:
     return event
 
 
-def _sync_folder(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _seal(content: bytes) -> FileSeal:
     return FileSeal(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
 
 
-def _is_whole(folder: Path) -> bool:
+def _fault(folder: Path) -> str:
+    """What is wrong with a checkpoint, as a phrase; empty where all its files match its manifest."""
     try:
-        seals = msgspec.json.decode((folder / _MANIFEST).read_bytes(), type=dict[str, FileSeal])
-        return all(_seal((folder / Path(name).name).read_bytes()) == seal for name, seal in seals.items())
-    except (OSError, msgspec.DecodeError):
-        return False
+        manifest = msgspec.json.decode((folder / _MANIFEST).read_bytes(), type=Manifest)
+    except OSError as error:
+        return f"{_MANIFEST} can't be read ({error.strerror})"
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return f"{_MANIFEST} is no manifest"
+    if (manifest.back, manifest.step) != _order_of(folder)[:2]:
+        return f"{_MANIFEST} is that of step {manifest.step:,}"
+    for name, seal in manifest.files.items():
+        try:
+            content = (folder / Path(name).name).read_bytes()
+        except OSError as error:
+            return f"{Path(name).name!r} can't be read ({error.strerror})"
+        if len(content) != seal.bytes:
+            return f"{name!r} has {len(content):,} bytes instead of {seal.bytes:,}"
+        if _seal(content) != seal:
+            return f"{name!r} does not have the content that was written"
+    return "" if manifest.files else f"{_MANIFEST} names no files"
+
+
+def _order_of(folder: Path) -> tuple[int, int, bool]:
+    """How often the training had gone back, its step, and whether the folder is where it belongs."""
+    match = _CHECKPOINT.fullmatch(whole_name(folder.name))
+    step, back = match.groups() if match else ("0", None)
+    return int(back or 0), int(step), folder.name == whole_name(folder.name)
 
 
 def _unused(folder: Path, name: str) -> Path:
@@ -326,6 +372,24 @@ def _point_latest(path: Path) -> None:
         temporary.replace(path.parent / _LATEST)
     except OSError:
         temporary.unlink(missing_ok=True)
+
+
+def _check_free(path: Path) -> None:
+    """Whether a run can begin here: in an empty folder, or in one where a run was killed before it wrote anything.
+
+    Raises:
+        RunError: else; it says how to go on with a run that is there.
+    """
+    names = {found.name for found in path.iterdir()}
+    if not (names - {*_FOLDERS, lock.NAME} or any(any((path / name).iterdir()) for name in _FOLDERS if name in names)):
+        return
+    if RECIPE in names and MODEL not in names:
+        raise RunError(
+            f"{str(path)!r} holds a run that has not ended",
+            remedy=f"gnomon resume {path} goes on with it; for a new run, give another --out.",
+        )
+    what = "holds a run that has ended" if RECIPE in names else "is not empty"
+    raise RunError(f"{str(path)!r} {what}", remedy="Give another --out, or remove it first.")
 
 
 def _slug(name: str) -> str:

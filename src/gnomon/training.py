@@ -2,7 +2,8 @@
 
 Whoever runs the loop decides: leaving it at any event stops the training well, with a checkpoint. What must change
 the step itself is an argument of `train_step`. Nothing here depends on the clock but the pace: with a deadline, steps
-are cut or added as the machine turns out slower or faster, and every such change is recorded.
+are cut or added as the machine turns out slower or faster, and every such change is recorded. So is what was changed
+because the loss was no longer a number, or because memory ran out.
 """
 
 from __future__ import annotations
@@ -11,83 +12,83 @@ import copy
 import math
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import msgspec
 import torch
-from safetensors.torch import load as from_safetensors
-from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from . import chance
-from .batches import Passes, Rows, batch_of, in_order
+from .batches import Rows, batch_of, in_order
+from .checkpoints import CheckpointWriter, read_checkpoint, write_checkpoint
 from .deadline import Deadline
 from .encoders import TextEncoder
 from .errors import RecipeError
-from .hardware import Format, kept_memory
+from .hardware import Format, is_out_of_memory, kept_memory
+from .ladder import products_of
 from .models import ModelSpec, channels_last, rows_to_start_from, start_from
-from .optim import MovingAverage, Optimizer, Steps, build_optimizer
+from .optim import Steps
+from .pace import Pace
 from .plan import SMALL_SCALE, Plan
-from .progress import Change, progress
+from .progress import Change, parts_of, rate_share, times_back, told_every
 from .run import Checkpoint, Run
+from .state import NEVER_VALIDATED, State, begin, snapshot
 from .tasks import Task, bind
-from .types import Batch, Event, Replanned, Saved, Stepped, Stopped, Validated, Value
+from .types import Batch, Event, Going, Replanned, Reverted, Saved, Stepped, Stopped, Validated
 
-WEIGHTS = "model.safetensors"
-_STATE, _POSITION = "state.safetensors", "state.json"
-_SECONDS_BETWEEN_EVENTS = 0.5
-_SECONDS_BETWEEN_CHECKPOINTS = 10.0
-_SHORTEST_LOOK_S, _LOOK_SHARE = 0.5, 0.15
-_TOLERATED_LATE, _TOLERATED_EARLY, _TOLERATED_S = 0.01, 0.04, 0.2
-_AVERAGED_SHARE = 0.02
+_SECONDS_BETWEEN_EVENTS = 0.3
 _JUDGING_BATCH = 256
-_WORST = -1e9
+_MOST_TIMES_BACK, _LOWER_RATE = 3, 0.3
 
 
-class Position(Value, frozen=True):
-    """Where a training stands, beside its tensors: `state.json` of a checkpoint."""
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What the steps of one training need, and none of them changes."""
 
-    step: int
-    history: tuple[Change, ...]
-    validated_step: int
-    best_step: int
-    best_score: float
-    elapsed_s: float
+    task: Task
+    rows: Rows
+    validation: Rows
+    plan: Plan
+    run: Run
+    deadline: Deadline
+    writer: CheckpointWriter
+    told_every: int
 
 
-@dataclass(slots=True)
-class _State:
-    """All that a step changes. Lives in `train` alone."""
+def gradients(model: nn.Module, task: Task, batch: Batch, *, number_format: Format, parts: int = 1) -> Tensor:
+    """Forward pass, loss, backward pass. Returns each row's loss, `(N,)` on the device.
 
-    model: nn.Module
-    optimizer: Optimizer
-    average: MovingAverage | None
-    history: list[Change]
-    passes: Passes
-    step: int = 0
-    validated_step: int = 0
-    best_step: int = -1
-    best_score: float = _WORST
-    best_weights: dict[str, Tensor] = field(default_factory=dict)
-    saved_step: int = -1
-    diverged: bool = False
-
-    @property
-    def judged(self) -> nn.Module:
-        """The network that is judged and kept: the average, where there is one."""
-        return self.model if self.average is None else self.average.module
+    Args:
+        model: gradients are added to those of its weights.
+        task: whose loss.
+        batch: N rows.
+        number_format: of the products.
+        parts: that the batch is cut into, one behind the other, so that memory holds one of them. The sum of their
+            gradients is that of the whole batch but for rounding, where a network treats each row by itself; norms over
+            a batch are then over a part of it, and dropout falls on other features.
+    """
+    if parts == 1:
+        with torch.autocast(batch.inputs.device.type, torch.bfloat16, enabled=number_format == "bfloat16"):
+            logits = model(batch.inputs)
+        losses = task.losses(logits, batch.targets)
+        losses.mean().backward()  # type: ignore[no-untyped-call]
+        return losses.detach()
+    found, rows = [], len(batch.inputs)
+    for inputs, targets in zip(batch.inputs.tensor_split(parts), batch.targets.tensor_split(parts), strict=True):
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=number_format == "bfloat16"):
+            logits = model(inputs)
+        losses = task.losses(logits, targets)
+        (losses.sum() / rows).backward()  # type: ignore[no-untyped-call]
+        found.append(losses.detach())
+    return torch.cat(found)
 
 
 def train_step(
     model: nn.Module, task: Task, optimizer: Steps, batch: Batch, *, learning_rate: float, number_format: Format
 ) -> Tensor:
     """Forward pass, loss, backward pass, one step of the optimizer. Returns each row's loss, `(N,)` on the device."""
-    with torch.autocast(batch.inputs.device.type, torch.bfloat16, enabled=number_format == "bfloat16"):
-        logits = model(batch.inputs)
-    losses = task.losses(logits, batch.targets)
-    losses.mean().backward()  # type: ignore[no-untyped-call]
+    losses = gradients(model, task, batch, number_format=number_format)
     optimizer.step(learning_rate)
-    return losses.detach()
+    return losses
 
 
 def build_model(
@@ -126,6 +127,8 @@ def train(
 ) -> Generator[Event, None, None]:
     """Train by the plan, from the beginning or from a checkpoint.
 
+    Left at an event, it saves where it stands. After an error nothing is saved any more: the last checkpoint stands.
+
     Args:
         model: as `build_model` gives it, on the plan's device.
         task: loss and decoding.
@@ -136,296 +139,246 @@ def train(
         checkpoint: where to go on.
 
     Raises:
-        RecipeError: the loss is no longer a number, and no validated network is there to fall back to.
+        RecipeError: the loss is no longer a number, and no validated network is there to fall back to; or memory does
+            not hold one row.
         RunError: a checkpoint can't be written.
     """
-    state = _begin(model, plan, rows, checkpoint)
+    state = begin(model, plan, rows, None if checkpoint is None else read_checkpoint(checkpoint))
+    writer, spec = CheckpointWriter(run), rows.dataset.spec
+    often = told_every(products_of(plan.model, spec), plan.batch, device=plan.device, seconds=_SECONDS_BETWEEN_EVENTS)
+    work = _Work(task, rows, validation, plan, run, deadline, writer, often)
     try:
         with kept_memory():
-            yield from _steps(state, task, rows, validation, plan, run, deadline)
+            yield from _steps(state, work)
+    except GeneratorExit:
+        writer.wait()
+        if state.saved_step != state.step and _loss_is_a_number(state):
+            _save_where_it_stopped(state, work)
+        raise
     finally:
-        if not state.diverged and state.saved_step != state.step:
-            _save_where_it_stopped(state, task, validation, plan, run, deadline)
+        writer.close()
 
 
-def final_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """The weights that a checkpoint would predict with: the best validated ones."""
-    return from_safetensors(checkpoint.read(WEIGHTS))
-
-
-def position_of(checkpoint: Checkpoint) -> Position:
-    """Where the training of a checkpoint stands."""
-    return msgspec.json.decode(checkpoint.read(_POSITION), type=Position)
-
-
-def _begin(model: nn.Module, plan: Plan, rows: Rows, checkpoint: Checkpoint | None) -> _State:
-    average = None
-    if plan.optimizer.average == "ema":
-        average = MovingAverage(copy.deepcopy(model), decay=1 - 1 / (1 + _AVERAGED_SHARE * plan.steps))
-    optimizer = build_optimizer(model, plan.optimizer, products=products_of(plan.format))
-    passes = Passes(len(rows), seed=plan.seed, skip=plan.skip_easy, between=plan.skip_between, lengths=rows.lengths)
-    state = _State(model, optimizer, average, list(plan.history), passes)
-    if checkpoint is not None:
-        _restore(state, checkpoint)
-    return state
-
-
-def _steps(
-    state: _State, task: Task, rows: Rows, validation: Rows, plan: Plan, run: Run, deadline: Deadline
-) -> Iterator[Event]:
-    pace = _Pace(plan, deadline, state.step)
-    steps = _steps_in_all(plan, state)
-    if _validation_is_due(state, plan, steps):  # stopped between a step and its validation
-        yield _judge(state, task, validation, plan, deadline, len(rows))
-    while state.step < steps:
-        _one_step(state, task, rows, plan, pace)
-        change = pace.change(state.step, steps, progress(state.step, plan.steps, state.history))
+def _steps(state: State, work: _Work) -> Iterator[Event]:
+    plan, pace = work.plan, Pace(work.plan, work.deadline, state.step)
+    yield from _told_again(state, work)
+    while times_back(state.history) <= _MOST_TIMES_BACK:
+        change = pace.change(state.step, state.steps(plan), state.done(plan))
         if change is not None:
-            state.history.append(change)
-            steps = change.steps
-            yield Replanned(step=change.step, steps_before=change.steps_before, steps=steps, reason=change.reason)
-        last = state.step >= steps
-        if pace.due() or last:
-            stepped = pace.stepped(state, steps, plan, len(rows))
-            if not math.isfinite(stepped.loss):
-                yield _diverge(state)
-                return
-            yield stepped
-        if _validation_is_due(state, plan, steps):
-            began = time.monotonic()
-            validated = _judge(state, task, validation, plan, deadline, len(rows))
-            pace.judged(time.monotonic() - began)
-            yield validated
-        if _save_is_due(state, plan, pace) or last:
-            _save(state, run, deadline)
-            yield Saved(step=state.step)
-            pace.saved()
-    yield Stopped(step=state.step, reason="planned")
+            yield _replanned(state, change)
+        last = state.step >= state.steps(plan)
+        telling = state.told_step < state.step and (last or state.step % work.told_every == 0)
+        judging = state.validated_step < state.step and (last or state.step % plan.validate_every == 0)
+        saving = state.saved_step != state.step and (last or _save_is_due(state, work))
+        if (telling or judging or saving) and not _loss_is_a_number(state):
+            yield _go_back(state, work)
+            pace = Pace(plan, work.deadline, state.step)
+            continue
+        if telling:
+            yield _tell(state, work, pace)
+        if judging:
+            yield _judge(state, work, pace)
+        if saving:
+            yield from _save(state, work, now=last)
+        if last:
+            yield Stopped(step=state.step, reason="planned")
+            return
+        yield from _heard(state, work, pace)
+        change = _one_step(state, work, pace)
+        if change is not None:
+            yield _replanned(state, change)
+            yield from _save(state, work, now=True)
+    yield Stopped(step=state.step, reason="the loss is no longer a number; the best network before it is kept")
 
 
-def _validation_is_due(state: _State, plan: Plan, steps: int) -> bool:
-    return state.validated_step < state.step and (state.step % plan.validate_every == 0 or state.step >= steps)
+def _told_again(state: State, work: _Work) -> Iterator[Event]:
+    """What a run that was killed right after it had gone back could not tell."""
+    if not times_back(state.history):
+        return
+    told = sum(isinstance(event, Reverted) for event in work.run.events())
+    ends = [end for end, change in enumerate(state.history, 1) if change.rate_share < 1]
+    yield from (_reverted(state.history[:end]) for end in ends[told:])
 
 
-def _one_step(state: _State, task: Task, rows: Rows, plan: Plan, pace: _Pace) -> None:
-    done = progress(state.step, plan.steps, state.history)
+def _replanned(state: State, change: Change) -> Replanned:
+    state.history.append(change)
+    return Replanned(step=change.step, steps_before=change.steps_before, steps=change.steps, reason=change.reason)
+
+
+def _heard(state: State, work: _Work, pace: Pace) -> Iterator[Event]:
+    """What is to be said between two steps: of a checkpoint that is on the disk now, or that all is well."""
+    written = work.writer.written()
+    if written is not None:
+        yield Saved(step=written)
+    elif pace.sign_is_due():
+        yield Going(step=state.step, elapsed_s=work.deadline.elapsed_s())
+
+
+def _one_step(state: State, work: _Work, pace: Pace) -> Change | None:
+    """Returns how the plan changes where memory ran out on the way."""
+    plan, rows = work.plan, work.rows
+    done = state.done(plan)
     positions, passes = state.passes.take(plan.batch, done)
     scale = SMALL_SCALE if done < plan.small_until else 1.0
-    batch = batch_of(rows, positions, passes, seed=plan.seed, task=task, augment=plan.augment, scale=scale)
-    torch.manual_seed(chance.key(plan.seed, "step", state.step))
+    batch = batch_of(rows, positions, passes, seed=plan.seed, task=work.task, augment=plan.augment, scale=scale)
     state.model.train()
-    rate = plan.optimizer.rate(done)
-    losses = train_step(state.model, task, state.optimizer, batch, learning_rate=rate, number_format=plan.format)
+    before = parts_of(state.history)
+    losses, parts = _in_parts(state, work, batch, before)
+    state.optimizer.step(state.rate(plan))
     state.passes.learnt(positions, losses)
     if state.average is not None:
         state.average.update(state.model)
+    state.losses.append(losses.mean())
     state.step += 1
-    pace.stepped_once(losses.mean(), rate, plan.step_cost(done))
+    pace.stepped_once(plan.step_cost(done))
+    if parts == before:
+        return None
+    steps, reason = state.steps(plan), f"memory ran out: a batch is taken in {parts} parts from here on"
+    return Change(step=state.step, steps_before=steps, steps=steps, reason=reason, parts=parts)
 
 
-def _diverge(state: _State) -> Stopped:
-    state.diverged = True
-    if not state.best_weights:
+def _in_parts(state: State, work: _Work, batch: Batch, parts: int) -> tuple[Tensor, int]:
+    """The gradients of a batch, in more parts where memory does not hold so few."""
+    while True:
+        torch.manual_seed(chance.key(work.plan.seed, "step", state.step))
+        try:
+            return gradients(state.model, work.task, batch, number_format=work.plan.format, parts=parts), parts
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if 2 * parts > len(batch.inputs):
+                raise RecipeError(
+                    f"memory does not hold one row of {tuple(batch.inputs.shape[1:])} in training",
+                    remedy="Give a smaller --size or a smaller network, or free memory.",
+                ) from error
+        parts *= 2
+        state.model.zero_grad(set_to_none=True)
+        if batch.inputs.is_cuda:
+            torch.cuda.empty_cache()
+
+
+def _tell(state: State, work: _Work, pace: Pace) -> Stepped:
+    """Means since the last account. The one place where the loss is fetched from the device."""
+    plan = work.plan
+    loss = float(torch.stack(state.losses).mean())
+    state.losses.clear()
+    state.told_step = state.step
+    return Stepped(
+        step=state.step,
+        steps=state.steps(plan),
+        epoch=state.step * plan.batch / len(work.rows),
+        loss=loss,
+        learning_rate=state.last_rate(plan),
+        rows_per_s=pace.steps_per_s(state.step) * plan.batch,
+        elapsed_s=work.deadline.elapsed_s(),
+    )
+
+
+def _loss_is_a_number(state: State) -> bool:
+    return not state.losses or bool(torch.stack(state.losses).isfinite().all())
+
+
+def _go_back(state: State, work: _Work) -> Reverted:
+    """To the best network, the optimizer as new, the rate lower; at a checkpoint that no one before it can outdo.
+
+    The best one is that of a step which the plan decides, and so is all that follows: a resumed run goes the same way.
+
+    Raises:
+        RecipeError: it was done as often as it may be, and there is no network that was ever validated.
+    """
+    steps, times = state.steps(work.plan), times_back(state.history)
+    failed = state.told_step + torch.stack(state.losses).isfinite().tolist().index(False)
+    if state.best_score == NEVER_VALIDATED and times == _MOST_TIMES_BACK:
         raise RecipeError(
-            f"the loss is no longer a number after step {state.step}", remedy="Give a smaller --learning-rate."
+            f"the loss is no longer a number after step {failed:,}, not even with "
+            f"{rate_share(state.history):.2g} of the learning rate",
+            remedy="Give a smaller --learning-rate, and look at the data for values that are far too large.",
         )
-    return Stopped(step=state.step, reason="the loss is no longer a number; the best network before it is kept")
+    change = Change(
+        step=state.best_step,
+        steps_before=steps,
+        steps=steps,
+        reason="the loss was no longer a number",
+        rate_share=_LOWER_RATE,
+        parts=parts_of(state.history),
+        failed_step=failed,
+    )
+    state.go_back(work.plan, change)
+    work.writer.wait()
+    write_checkpoint(work.run, snapshot(state, work.plan, work.deadline))
+    state.saved_step = state.step
+    work.run.drop_events_after(state.step)
+    return _reverted(state.history)
 
 
-def _judge(state: _State, task: Task, rows: Rows, plan: Plan, deadline: Deadline, train_rows: int) -> Validated:
+def _reverted(history: list[Change]) -> Reverted:
+    return Reverted(step=history[-1].step, from_step=history[-1].failed_step, rate_share=rate_share(history))
+
+
+def _judge(state: State, work: _Work, pace: Pace) -> Validated:
     """Validate as planned; keeps the best network.
 
     That of the planned end, its rate come down, is kept unless it is worse by more than a standard error: validated
     by single views on some hundred rows, an earlier one may seem better by chance.
     """
-    loss, score = _validate(state.judged, task, rows, plan)
+    began, plan, task = time.monotonic(), work.plan, work.task
+    loss, score = _validate(state.judged, work)
     state.validated_step = state.step
-    ended = state.step >= _steps_in_all(plan, state) and plan.optimizer.schedule != "constant"
-    best = score >= state.best_score - (task.standard_error(score, len(rows)) if ended else 0.0)
+    ended = state.step >= state.steps(plan) and plan.optimizer.schedule != "constant"
+    best = score >= state.best_score - (task.standard_error(score, len(work.validation)) if ended else 0.0)
+    best = best and math.isfinite(loss)
     if best:
-        state.best_step, state.best_score = state.step, score
-        state.best_weights = _copied(state.judged)
+        state.keep(score)
+    pace.judged(time.monotonic() - began)
     return Validated(
         step=state.step,
-        epoch=state.step * plan.batch / train_rows,
+        epoch=state.step * plan.batch / len(work.rows),
         loss=loss,
         score=score,
-        elapsed_s=deadline.elapsed_s(),
+        elapsed_s=work.deadline.elapsed_s(),
         best=best,
         measure=task.score_name,
     )
 
 
 @torch.inference_mode()
-def _validate(model: nn.Module, task: Task, rows: Rows, plan: Plan) -> tuple[float, float]:
+def _validate(model: nn.Module, work: _Work) -> tuple[float, float]:
     """Loss (as the task judges it, unsmoothed and unweighted) and score."""
     model.eval()
     outputs, labels = [], []
-    for inputs, true in in_order(rows, size=min(_JUDGING_BATCH, max(16, plan.batch))):
-        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=plan.format == "bfloat16"):
+    for inputs, true in in_order(work.validation, size=min(_JUDGING_BATCH, max(16, work.plan.batch))):
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=work.plan.format == "bfloat16"):
             outputs.append(model(inputs).float())
         labels.append(true)
-    return task.judged(torch.cat(outputs), torch.cat(labels))
+    return work.task.judged(torch.cat(outputs), torch.cat(labels))
 
 
-def _save_where_it_stopped(
-    state: _State, task: Task, validation: Rows, plan: Plan, run: Run, deadline: Deadline
-) -> None:
+def _save_where_it_stopped(state: State, work: _Work) -> None:
     """Stopped between two validations, the network of now may be better than the best validated one.
 
     It is then what the run predicts with. But going on must not know of it: the run that was never stopped did not
     validate here. So the best one is kept beside it.
     """
-    now_better = _validate(state.judged, task, validation, plan)[1] >= state.best_score
-    _save(state, run, deadline, instead=_copied(state.judged) if now_better else None)
-
-
-def _save_is_due(state: _State, plan: Plan, pace: _Pace) -> bool:
-    if plan.checkpoint_steps is not None:
-        return state.step % plan.checkpoint_steps == 0
-    return pace.seconds_since_save() > _SECONDS_BETWEEN_CHECKPOINTS
-
-
-def _save(state: _State, run: Run, deadline: Deadline, *, instead: dict[str, Tensor] | None = None) -> None:
-    """Write a checkpoint. `instead` are weights to predict with in place of the best validated ones."""
-    position = Position(
-        step=state.step,
-        history=tuple(state.history),
-        validated_step=state.validated_step,
-        best_step=state.best_step,
-        best_score=state.best_score,
-        elapsed_s=deadline.elapsed_s(),
-    )
-    tensors = {f"model/{name}": tensor for name, tensor in state.model.state_dict().items()}
-    tensors |= {f"optimizer/{name}": tensor for name, tensor in state.optimizer.state().items()}
-    tensors |= {f"passes/{name}": tensor for name, tensor in state.passes.state().items()}
-    if state.average is not None:
-        tensors |= {f"average/{name}": tensor for name, tensor in state.average.module.state_dict().items()}
-    if instead is not None:
-        tensors |= {f"best/{name}": tensor for name, tensor in state.best_weights.items()}
-    weights = instead or state.best_weights or state.judged.state_dict()
-    files = {
-        WEIGHTS: to_safetensors(_plain(weights)),
-        _STATE: to_safetensors(_plain(tensors)),
-        _POSITION: msgspec.json.encode(position),
-    }
-    run.save_checkpoint(state.step, files)
+    now_better = _validate(state.judged, work)[1] >= state.best_score
+    weights = state.judged.state_dict() if now_better else None
+    write_checkpoint(work.run, snapshot(state, work.plan, work.deadline, instead=weights))
     state.saved_step = state.step
 
 
-def _restore(state: _State, checkpoint: Checkpoint) -> None:
-    position = position_of(checkpoint)
-    tensors = from_safetensors(checkpoint.read(_STATE))
-    state.model.load_state_dict(_below(tensors, "model/"))
-    state.optimizer.load_state(_below(tensors, "optimizer/"))
-    state.passes.load_state(_below(tensors, "passes/"))
-    if state.average is not None:
-        state.average.module.load_state_dict(_below(tensors, "average/"))
-    state.history = list(position.history)
-    state.step = state.saved_step = position.step
-    state.validated_step = position.validated_step
-    state.best_step, state.best_score = position.best_step, position.best_score
-    if position.best_step >= 0:
-        state.best_weights = _below(tensors, "best/") or final_weights(checkpoint)
+def _save_is_due(state: State, work: _Work) -> bool:
+    if work.plan.checkpoint_steps is not None:
+        return state.step % work.plan.checkpoint_steps == 0
+    return work.writer.is_due()
 
 
-def products_of(number_format: Format) -> torch.dtype:
-    """What an optimizer may multiply in, where the network does so in this format."""
-    return torch.bfloat16 if number_format == "bfloat16" else torch.float32
-
-
-def _copied(model: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-
-
-def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """On the processor, contiguous in the usual order, and none sharing memory with another."""
-    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-
-
-def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-
-def _steps_in_all(plan: Plan, state: _State) -> int:
-    return state.history[-1].steps if state.history else plan.steps
-
-
-class _Pace:
-    """Watches the clock: when to tell, when to save, and whether the steps still fit the deadline."""
-
-    def __init__(self, plan: Plan, deadline: Deadline, step: int) -> None:
-        self._plan, self._deadline = plan, deadline
-        self._told_at = self._saved_at = time.monotonic()
-        self._told_step = step
-        self._losses: list[Tensor] = []
-        self._rate = 0.0
-        self._look_at, self._look_step, self._look_cost = self._told_at, step, 0.0
-        self._judging_s = 0.0
-
-    def stepped_once(self, loss: Tensor, rate: float, cost: float) -> None:
-        self._losses.append(loss)
-        self._rate = rate
-        self._look_cost += cost
-
-    def due(self) -> bool:
-        return time.monotonic() - self._told_at > _SECONDS_BETWEEN_EVENTS
-
-    def pause_ended(self) -> None:
-        """What passed since the last event was no training."""
-        self._told_at = time.monotonic()
-
-    def judged(self, seconds: float) -> None:
-        """A validation took so long. It is no step, and so many more are to come."""
-        self._judging_s = seconds
-        self._look_at += seconds
-        self.pause_ended()
-
-    def saved(self) -> None:
-        self._saved_at = time.monotonic()
-        self.pause_ended()
-
-    def seconds_since_save(self) -> float:
-        return time.monotonic() - self._saved_at
-
-    def stepped(self, state: _State, steps: int, plan: Plan, train_rows: int) -> Stepped:
-        """Means since the last event. The one place where the loss is fetched from the device."""
-        now = time.monotonic()
-        taken = state.step - self._told_step
-        event = Stepped(
-            step=state.step,
-            steps=steps,
-            epoch=state.step * plan.batch / train_rows,
-            loss=float(torch.stack(self._losses).mean()),
-            learning_rate=self._rate,
-            rows_per_s=taken * plan.batch / max(1e-9, now - self._told_at),
-            elapsed_s=self._deadline.elapsed_s(),
-        )
-        self._losses.clear()
-        self._told_at, self._told_step = now, state.step
-        return event
-
-    def change(self, step: int, steps: int, done: float) -> Change | None:
-        """Cut or add steps where the speed since the last look does not lead to the planned end.
-
-        The look reaches over a share of what is left, in seconds or in steps, so that a short disturbance early on
-        changes little, and the end is not reached unseen.
-        """
-        if not self._plan.end_s or step >= steps or step == self._look_step:
-            return None
-        validations = math.ceil((steps - step) / self._plan.validate_every)
-        left_s = self._plan.end_s - self._deadline.elapsed_s() - validations * self._judging_s
-        seconds = time.monotonic() - self._look_at
-        far = step - self._look_step >= max(3, _LOOK_SHARE * (steps - self._look_step))
-        if left_s > 0 and not far and seconds < max(_SHORTEST_LOOK_S, _LOOK_SHARE * left_s):
-            return None
-        step_s = seconds / self._look_cost * self._plan.cost_of_rest(done)
-        self._look_at, self._look_step, self._look_cost = time.monotonic(), step, 0.0
-        left = max(0, int(left_s / step_s))
-        off = abs(step + left - steps)
-        tolerated = _TOLERATED_LATE if step + left < steps else _TOLERATED_EARLY
-        if off * step_s < _TOLERATED_S or off < tolerated * (steps - step):
-            return None
-        word = "slower" if step + left < steps else "faster"
-        reason = f"the machine is {word} than planned: {step_s * 1000:.1f} ms a step"
-        return Change(step=step, steps_before=steps, steps=step + left, reason=reason)
+def _save(state: State, work: _Work, *, now: bool) -> Iterator[Saved]:
+    """Have a checkpoint written while the training goes on, or wait for it."""
+    began = time.monotonic()
+    before = work.writer.wait()
+    if before is not None:
+        yield Saved(step=before)
+    work.writer.write(snapshot(state, work.plan, work.deadline), taking_s=time.monotonic() - began)
+    state.saved_step = state.step
+    if now:
+        work.writer.wait()
+        yield Saved(step=state.step)

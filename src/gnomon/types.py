@@ -165,7 +165,7 @@ class Planned(Value, tag="plan", tag_field="event", frozen=True):
 
 
 class Stepped(Value, tag="step", tag_field="event", frozen=True):
-    """Training went on; figures are means since the last such event."""
+    """Training went on; figures are means since the last such event. It stands at steps that the plan alone decides."""
 
     step: int
     steps: int
@@ -197,6 +197,27 @@ class Replanned(Value, tag="replan", tag_field="event", frozen=True):
     reason: str
 
 
+class Reverted(Value, tag="revert", tag_field="event", frozen=True):
+    """The loss was no longer a number: the training went back to its best network, with a smaller learning rate.
+
+    Attributes:
+        step: that it went back to.
+        from_step: after which the loss was no longer a number.
+        rate_share: what is left of the learning rate.
+    """
+
+    step: int
+    from_step: int
+    rate_share: float
+
+
+class Going(Value, tag="going", tag_field="event", frozen=True):
+    """Nothing to tell, but the training goes on: so that whoever watches may stop it. Not kept in metrics.jsonl."""
+
+    step: int
+    elapsed_s: float
+
+
 class Saved(Value, tag="checkpoint", tag_field="event", frozen=True):
     """A checkpoint is complete on disk."""
 
@@ -225,7 +246,9 @@ class Finished(Value, tag="finished", tag_field="event", frozen=True):
     used_s: float
 
 
-Event: TypeAlias = Phased | Noted | Decoded | Planned | Stepped | Validated | Replanned | Saved | Stopped | Finished
+Event: TypeAlias = (
+    Phased | Noted | Decoded | Planned | Stepped | Validated | Replanned | Reverted | Going | Saved | Stopped | Finished
+)
 
 
 def plural(count: int, noun: str, many: str = "") -> str:

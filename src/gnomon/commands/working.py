@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from ..deadline import Deadline
-from ..display import choose_mode, open_display, summary
+from ..display import Show, choose_mode, open_display, summary
 from ..errors import Interrupted
 from ..judgement import Evaluation
 from ..recipe import finish
@@ -34,23 +35,8 @@ def work(run: Run, deadline: Deadline, chosen: argparse.Namespace, training: Any
     """
     mode = choose_mode(json=chosen.json, quiet=chosen.quiet, stream=sys.stdout)
     finished = None
-    with _signals() as signals, open_display(mode, title, deadline) as show:
-        dataset = None
-        while training is not None:
-            try:
-                event = next(training)
-            except StopIteration as stop:
-                dataset = stop.value.dataset
-                break
-            show(event)
-            signals.patient = signals.patient or (isinstance(event, Phased) and event.name == "training")
-            if signals.number:
-                training.close()
-                if signals.number == signal.SIGTERM:
-                    raise Interrupted(signals.number)
-                show(Noted(text="stopped; judging what there is (Ctrl-C again leaves at once)"))
-                break
-        signals.patient = False
+    with _signals(run) as signals, open_display(mode, title, deadline) as show:
+        dataset = _trained(training, show, signals)
         for event in finish(run, deadline, dataset=dataset):
             show(event)
             finished = event if isinstance(event, Finished) else finished
@@ -61,25 +47,67 @@ def work(run: Run, deadline: Deadline, chosen: argparse.Namespace, training: Any
     return 128 + signals.number if signals.number else 0
 
 
+def _trained(training: Any, show: Show, signals: _Signals) -> Any:
+    """The data set that was trained on; None where there was nothing to train, or Ctrl-C ended it.
+
+    Raises:
+        Interrupted: a signal calls for the end. A checkpoint is saved.
+    """
+    dataset = None
+    while training is not None:
+        try:
+            event = next(training)
+        except StopIteration as stop:
+            dataset = stop.value.dataset
+            break
+        show(event)
+        signals.patient = signals.patient or (isinstance(event, Phased) and event.name == "training")
+        if signals.number:
+            training.close()
+            break
+    signals.patient = False
+    if signals.number not in (0, signal.SIGINT):
+        raise Interrupted(signals.number)
+    if signals.number:
+        show(Noted(text="stopped; judging what there is (Ctrl-C again leaves at once)"))
+    return dataset
+
+
 @dataclass(slots=True)
 class _Signals:
     """What has been received. While `patient`, a first signal is only noted: training stops at its next event."""
 
+    terminals: tuple[int, ...]
     number: int = 0
     patient: bool = False
 
     def receive(self, number: int, _frame: object) -> None:
         again, self.number = bool(self.number), number
+        if number == getattr(signal, "SIGHUP", None):
+            for terminal in self.terminals:  # nothing can be shown there any more, and trying to would be an error
+                os.dup2(os.open(os.devnull, os.O_WRONLY), terminal)
         if again or not self.patient:
             raise KeyboardInterrupt if number == signal.SIGINT else Interrupted(number)
 
 
 @contextmanager
-def _signals() -> Iterator[_Signals]:
-    state = _Signals()
-    before = {number: signal.signal(number, state.receive) for number in (signal.SIGINT, signal.SIGTERM)}
+def _signals(run: Run) -> Iterator[_Signals]:
+    """Listens to Ctrl-C, to the wish to end and to a closed terminal; says how a run that they end goes on."""
+    state = _Signals(terminals=tuple(number for number in (1, 2) if os.isatty(number)))
+    before = {number: signal.signal(number, state.receive) for number in _listened_to()}
     try:
         yield state
+    except (KeyboardInterrupt, Interrupted):
+        with suppress(OSError):
+            sys.stderr.write(f"gnomon: stopped; gnomon resume {run.path} goes on\n")
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _listened_to() -> list[signal.Signals]:
+    """What is not ignored already: nohup means that a closed terminal ends nothing."""
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    numbers = [signal.Signals[name] for name in names if name in signal.Signals.__members__]
+    return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]

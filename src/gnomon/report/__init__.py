@@ -19,7 +19,8 @@ from pathlib import Path
 
 import jinja2
 
-from ..run import MODEL_CARD, REPORT, write_atomically
+from ..run import MODEL_CARD, REPORT
+from ..writing import write_atomically
 from . import figures
 from .files import read_run
 from .page import MOST_CLASSES, build_page

@@ -1,0 +1,87 @@
+"""Watches the clock while a training runs: how quick it is, when to save, whether the steps still fit the deadline."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Final
+
+from .deadline import Deadline
+from .plan import Plan
+from .progress import Change
+
+_SECONDS_BETWEEN_SIGNS: Final = 0.5
+_SHORTEST_LOOK_S, _LOOK_SHARE = 0.5, 0.15
+_TOLERATED_LATE, _TOLERATED_EARLY, _TOLERATED_S = 0.01, 0.04, 0.2
+
+
+class Pace:
+    """The clock of one training.
+
+    Args:
+        plan: what was decided.
+        deadline: the clock that the plan's `end_s` counts on.
+        step: that the training stands at.
+    """
+
+    def __init__(self, plan: Plan, deadline: Deadline, step: int) -> None:
+        self._plan, self._deadline = plan, deadline
+        self._told_at = self._sign_at = self._look_at = time.monotonic()
+        self._told_step = self._look_step = step
+        self._look_cost = self._judging_s = 0.0
+
+    def stepped_once(self, cost: float) -> None:
+        """A step was made; `cost` is 1 for one with whole pictures."""
+        self._look_cost += cost
+
+    def steps_per_s(self, step: int) -> float:
+        """Since this was last asked, or the last pause."""
+        now = time.monotonic()
+        steps, seconds = step - self._told_step, now - self._told_at
+        self._told_at = self._sign_at = now
+        self._told_step = step
+        return steps / max(1e-9, seconds)
+
+    def judged(self, seconds: float) -> None:
+        """A validation took so long. It is no step, and so many more are to come."""
+        self._judging_s = seconds
+        self._look_at += seconds
+        self.paused(seconds)
+
+    def paused(self, seconds: float) -> None:
+        """What passed was no training."""
+        self._told_at += seconds
+        self._sign_at = time.monotonic()
+
+    def sign_is_due(self) -> bool:
+        """Whether nothing was heard of the training for a while."""
+        now = time.monotonic()
+        due = now - self._sign_at > _SECONDS_BETWEEN_SIGNS
+        if due:
+            self._sign_at = now
+        return due
+
+    def change(self, step: int, steps: int, done: float) -> Change | None:
+        """Cut or add steps where the speed since the last look does not lead to the planned end.
+
+        The look reaches over a share of what is left, in seconds or in steps, so that a short disturbance early on
+        changes little, and the end is not reached unseen.
+        """
+        if not self._plan.end_s or step >= steps or step == self._look_step:
+            return None
+        validations = math.ceil((steps - step) / self._plan.validate_every)
+        left_s = self._plan.end_s - self._deadline.elapsed_s() - validations * self._judging_s
+        seconds = time.monotonic() - self._look_at
+        far = step - self._look_step >= max(3, _LOOK_SHARE * (steps - self._look_step))
+        if left_s > 0 and not far and seconds < max(_SHORTEST_LOOK_S, _LOOK_SHARE * left_s):
+            return None
+        step_s = seconds / self._look_cost * self._plan.cost_of_rest(done)
+        self._look_at, self._look_step, self._look_cost = time.monotonic(), step, 0.0
+        left = max(0, int(left_s / step_s))
+        off = abs(step + left - steps)
+        tolerated = _TOLERATED_LATE if step + left < steps else _TOLERATED_EARLY
+        if off * step_s < _TOLERATED_S or off < tolerated * (steps - step):
+            return None
+        word = "slower" if step + left < steps else "faster"
+        reason = f"the machine is {word} than planned: {step_s * 1000:.1f} ms a step"
+        return Change(step=step, steps_before=steps, steps=step + left, reason=reason)

@@ -1,0 +1,148 @@
+"""A run's data and surroundings when it goes on: the same as they were, or what is not."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import torch
+
+from .checkpoints import Position
+from .dataset import Dataset, DatasetSpec, DataSummary
+from .deadline import Deadline, spoken
+from .errors import RunError
+from .hardware import surroundings
+from .opening import InMemory, read_dataset
+from .plan import RESERVE_FIXED_S, Plan
+from .run import DATA, ENVIRONMENT, SPLIT, Run
+from .sources import SourceSpec, open_source
+from .types import Event, Row, listed, plural
+from .version import VERSION
+
+_RESERVE_SHARE: Final = 0.1
+_REMEDY: Final = "Bring the data back as they were, or train anew."
+
+
+def reopen_dataset(
+    run: Run,
+    spec: SourceSpec,
+    asked: DatasetSpec,
+    deadline: Deadline,
+    *,
+    seed: int,
+    threads: int | None,
+    given: InMemory,
+) -> Generator[Event, None, Dataset]:
+    """The data set of a run, at the size that was chosen then.
+
+    Args:
+        run: that was planned.
+        spec, asked, seed, threads: of its recipe.
+        deadline: the clock.
+        given: rows in memory.
+
+    Raises:
+        RunError: the data have changed since; it says what has.
+    """
+    before = run.read_json(DATA, DataSummary)
+    source = open_source(spec) if given.source is None else given.source
+    if before.fingerprint != source.fingerprint:
+        what = _changes(_rows_of(run), source.rows) or _touched(run, spec.location, source.rows)
+        raise RunError(f"the data {before.name!r} have changed since this run began: {what}", remedy=_REMEDY)
+    clock = Deadline(deadline.start_s)  # the pace of decoding is of no matter: without all rows nothing goes on
+    return (yield from read_dataset(source, asked, clock, seed=seed, threads=threads, geometry=before.encoder))
+
+
+def on_this_machine(plan: Plan) -> Plan:
+    """The plan for the device that is here: where the GPU it was made for is not, the processor."""
+    absent = plan.device.startswith("cuda") and not torch.cuda.is_available()
+    return msgspec.structs.replace(plan, device="cpu") if absent else plan
+
+
+def by_deadline(plan: Plan, deadline: Deadline) -> Plan:
+    """The plan with its training's end moved to a new deadline, or to none: then all planned steps are made."""
+    if not deadline.is_set:
+        return msgspec.structs.replace(plan, end_s=0.0)
+    known = plan.planned_s - plan.end_s if plan.end_s else 0.0
+    reserve_s = known or RESERVE_FIXED_S + _RESERVE_SHARE * deadline.total_s
+    return msgspec.structs.replace(plan, end_s=deadline.total_s - reserve_s)
+
+
+def deadline_of_then(run: Run, deadline: Deadline) -> Deadline:
+    """For a run that was never planned: the time that it was given, counted from now; unless another one is given."""
+    by_s = _environment(run).get("by_s")
+    if deadline.is_set or not isinstance(by_s, int | float):
+        return deadline
+    return Deadline(deadline.start_s, deadline.start_s + by_s)
+
+
+def what_differs(run: Run, plan: Plan, position: Position) -> tuple[str, ...]:
+    """What keeps the bits from being those of the run that was never stopped; kept in `environment.json`."""
+    found = position.made.differences(surroundings(plan.device, version=VERSION))
+    if found:
+        environment = _environment(run)
+        entry = {"step": position.step, "when": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "changed": found}
+        environment["went_on"] = [*environment.get("went_on", ()), entry]
+        run.write_json(ENVIRONMENT, environment)
+    return found
+
+
+def where_it_goes_on(position: Position, plan: Plan, deadline: Deadline) -> str:
+    """For people: from which step, and what that means for the time."""
+    steps = position.history[-1].steps if position.history else plan.steps
+    text = f"going on from step {position.step:,} of {steps:,}"
+    if position.remaining_s is None or deadline.is_set or position.step >= steps:
+        return text
+    total_s = position.elapsed_s + position.remaining_s
+    return (
+        f"{text}, saved after {spoken(position.elapsed_s)} of {spoken(total_s)}; "
+        "all planned steps are made, however long they take (--by sets a new deadline)"
+    )
+
+
+def _environment(run: Run) -> dict[str, Any]:
+    return run.read_json(ENVIRONMENT, dict[str, Any]) if run.has(ENVIRONMENT) else {}
+
+
+def _rows_of(run: Run) -> dict[str, str]:
+    """Key → label of the rows that the run saw."""
+    table = csv.DictReader(io.StringIO(run.read_text(SPLIT)))
+    return {row.get("key") or "": row.get("label") or "" for row in table}
+
+
+def _changes(before: Mapping[str, str], rows: Sequence[Row]) -> str:
+    """Rows that are gone, new, or have another label; empty where there are none."""
+    now = {row.key: row.label for row in rows}
+    gone = [key for key in before if key not in now]
+    new = [key for key in now if key not in before]
+    other = [f"{key} is {now[key]!r}, not {label!r}" for key, label in before.items() if now.get(key, label) != label]
+    said = [
+        f"{plural(len(names), 'row')} {are} {word} ({listed(names)})"
+        for names, word in ((gone, "gone"), (new, "new"), (other, "labelled otherwise"))
+        if names
+        for are in ("is" if len(names) == 1 else "are",)
+    ]
+    return "; ".join(said)
+
+
+def _touched(run: Run, location: str, rows: Sequence[Row]) -> str:
+    """The rows are the same; which of their files were written after the run had seen them, as far as can be told."""
+    seen_ns = (run.path / SPLIT).stat().st_mtime_ns
+    place = Path(location)
+    files = {row.key: place / row.key for row in rows} if place.is_dir() else {place.name: place}
+    later = [name for name, path in files.items() if _modified_ns(path) > seen_ns]
+    if later:
+        return f"{listed(later)} {'was' if len(later) == 1 else 'were'} written since"
+    return "a file has another size or time than then"
+
+
+def _modified_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
