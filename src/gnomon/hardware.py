@@ -42,7 +42,7 @@ class Hardware(Value, frozen=True):
 
 
 def measure_hardware(*, device: str, threads: int | None) -> Hardware:
-    """Look at the machine, and set the number of threads for this process.
+    """Look at the machine, and set the number of threads for this process; on a GPU, that bits can be repeated.
 
     Args:
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
@@ -57,11 +57,19 @@ def measure_hardware(*, device: str, threads: int | None) -> Hardware:
     count = threads or usable_cores()
     torch.set_num_threads(count)
     if chosen.startswith("cuda"):
+        _repeat_bits()
         free, quick = torch.cuda.mem_get_info(chosen)[0], torch.cuda.is_bf16_supported()
     else:
         free, quick = _free_memory(), _multiplies_bfloat16()
     formats: tuple[Format, ...] = ("float32", "bfloat16") if quick else ("float32",)
     return Hardware(device=chosen, threads=count, free_bytes=free, formats=formats)
+
+
+def _repeat_bits() -> None:
+    """The same operations give the same bits on a GPU: no sums in the order in which threads happen to come."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 def usable_cores() -> int:
