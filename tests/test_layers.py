@@ -34,11 +34,11 @@ TRAIN: Final = (
         "augment",
         "batches",
     ),
-    *("optim", "hardware", "ladder", "progress", "plan", "writing", "lock", "run"),
+    *("optim", "hardware", "energy", "ladder", "progress", "plan", "writing", "lock", "run"),
     *("checkpoints", "pace", "state", "training", "probing", "forecast"),
     *("previews", "judgement", "scoring", "evaluate", "final", "doctor", "explain", "report"),
     *("opening", "reopening", "recipe", "cluster"),
-    *("display", "api", "tuning", "estimator", "options", "torture", "commands", "cli"),
+    *("display", "tensorboard", "api", "tuning", "estimator", "options", "torture", "commands", "cli"),
 )
 ORDER: Final = (*PREDICT, *TRAIN, "__main__", "__init__")
 

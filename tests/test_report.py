@@ -3,178 +3,31 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 import struct
 import subprocess
 import sys
-import zlib
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from gnomon.errors import RunError
-from gnomon.report import write_model_card, write_report
-
-LONG = "endless " * 37 + "name"
-SCRIPT = "<script>alert(1)</script>"
-ATTRIBUTE = '"onmouseover="alert(2)'
-REVERSED = "cat\u202egnp.exe"
-CLASSES = ["airplane", SCRIPT, ATTRIBUTE, REVERSED, LONG, "dog", "[click](javascript:alert(3))", "a|b", "قطة", "truck"]
-
-
-def metric(value: float, margin: float = 0.007) -> dict[str, float]:
-    return {"value": value, "low": max(0.0, value - margin), "high": min(1.0, value + margin)}
-
-
-def png(red: int, side: int = 12) -> str:
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    lines = (b"".join(bytes((red, 20 * x % 256, 20 * y % 256)) for x in range(side)) for y in range(side))
-    pixels = b"".join(b"\0" + line for line in lines)
-    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    image = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
-    return base64.b64encode(image).decode()
-
-
-def evaluation(
-    accuracy: float, *, linear: float = 0.41, classes: list[str] = CLASSES, support: int = 1000
-) -> dict[str, Any]:
-    size = len(classes)
-    confusion = [[0] * size for _ in range(size)]
-    for true in range(size):
-        wrong = round(support * (1 - accuracy) * (0.4 + 1.2 * true / (size - 1)))
-        confusion[true][(true + 1) % size] += wrong * 2 // 3
-        confusion[true][(true + 3) % size] += wrong - wrong * 2 // 3
-        confusion[true][true] = support - wrong
-    scores = [
-        {
-            "name": name,
-            "support": support,
-            "precision": metric(accuracy, 0.02),
-            "recall": metric(confusion[index][index] / support, 0.02),
-            "f1": metric(confusion[index][index] / support, 0.03),
-        }
-        for index, name in enumerate(classes)
-    ]
-    shares = ("accuracy", "balanced_accuracy", "macro_precision", "macro_recall", "macro_f1")
-    return {
-        "rows": support * size,
-        "metrics": {name: metric(accuracy) for name in shares}
-        | {"log_loss": {"value": 0.412, "low": 0.4, "high": 0.425}},
-        "classes": scores,
-        "confusion": confusion,
-        "baselines": {
-            "majority": {"accuracy": metric(0.1), "what": f"always {classes[0]!r}"},
-            "linear": {"accuracy": metric(linear), "what": "logistic regression on pictures of 12 × 12"},
-        },
-        "without_views": metric(accuracy - 0.02),
-    }
-
-
-def data() -> dict[str, Any]:
-    return {
-        "name": "photos",
-        "kind": "image",
-        "classes": CLASSES,
-        "counts": {"train": [4500, 400, *[4500] * 8], "validation": [500] * 10, "test": [1000] * 10},
-        "split_origin": "the folders train and test; validation was taken from train, by class",
-        "notes": ["The folder names are the classes.", "3 animated pictures: the first frame of each is used."],
-        "set_aside": [
-            {"key": "cats/\u202egpj.txt", "reason": "not a picture: it begins with 'MZ'"},
-            *({"key": f"dogs/{index:03d}.jpg", "reason": "the file is cut short"} for index in range(9)),
-        ],
-        "input_shape": [3, 32, 32],
-        "encoder": {"size": 32, "mean": [0.4, 0.4, 0.4]},
-        "duplicates": {
-            "groups": 4,
-            "rows": 9,
-            "across_labels": 1,
-            "across_splits": 2,
-            "examples": [["cats/1.png", "dogs/2.png"], ["cats/3.png", "cats/4.png", "cats/5.png"]],
-        },
-    }
-
-
-def plan() -> dict[str, Any]:
-    return {
-        "decisions": [
-            {"name": "network", "value": "resnet, width 48", "reason": "the largest that takes 12 epochs in 5 min"},
-            {"name": "format", "value": "bfloat16", "reason": "1.9 × as fast as float32 here, measured in 3 s"},
-            {"name": "batch", "value": "256", "reason": "larger ones are no faster on this machine"},
-        ],
-        "steps": 1800,
-        "batch": 256,
-        "planned_s": 300.0,
-        "history": [
-            {"step": 900, "steps_before": 2000, "steps": 1800, "reason": "steps took 11 % longer than measured"}
-        ],
-        "unknown": {"to": "this version"},
-    }
-
-
-def events() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = [{"event": "phase", "name": "training", "elapsed_s": 12.0}]
-    for step in range(10, 1801, 10):
-        done = step / 1800
-        epoch, elapsed_s = step / 175, 12 + 270 * done
-        wobble = 0.08 * ((step * 7919) % 13 / 13 - 0.5)
-        found.append(
-            {
-                "event": "step",
-                "step": step,
-                "steps": 1800,
-                "epoch": epoch,
-                "loss": 0.45 + 1.9 * (1 - done) ** 3 + wobble,
-                "learning_rate": 0.4 * min(done / 0.2, (1 - done) / 0.8),
-                "rows_per_s": 1700.0,
-                "elapsed_s": elapsed_s,
-            }
-        )
-        if step % 150 == 0:
-            judged = {"step": step, "epoch": epoch, "loss": 0.42 + 1.5 * (1 - done) ** 2, "elapsed_s": elapsed_s}
-            found.append({"event": "validation", "accuracy": 0.869 - 0.5 * (1 - done) ** 2, "best": True} | judged)
-    return [*found, {"event": "stop", "step": 1800, "reason": "planned"}]
-
-
-def write(run: Path, name: str, content: object) -> None:
-    (run / name).parent.mkdir(parents=True, exist_ok=True)
-    (run / name).write_text(json.dumps(content), "utf-8")
-
-
-def write_events(run: Path, found: list[dict[str, Any]], torn: str = "") -> None:
-    (run / "metrics.jsonl").write_text("".join(json.dumps(event) + "\n" for event in found) + torn, "utf-8")
-
-
-def whole_run(run: Path) -> Path:
-    """A finished run of ten classes with hostile names."""
-    write(run, "data.json", data())
-    write(run, "plan.json", plan())
-    environment = {"gnomon": "0.1.0", "python": "3.11.2", "threads": 2, "seed": 0}
-    environment |= {"started": "2025-03-04T18:30:00+01:00", "command": "gnomon train photos/ --by 5m"}
-    write(run, "environment.json", environment)
-    (run / "recipe.toml").write_text('[source]\nlocation = "photos"\n\n[dataset]\nseed = 0\n', "utf-8")
-    write_events(run, events(), torn='{"event": "step", "st')
-    write(run, "evaluation/test.json", evaluation(0.87))
-    write(run, "evaluation/validation.json", evaluation(0.876))
-    mistakes = [
-        {
-            "key": f"test/{CLASSES[index]}/{index:04d}.png",
-            "label": CLASSES[index],
-            "predicted": CLASSES[(index + 1) % 10],
-            "confidence": 0.99999 - 0.01 * index,
-            "thumbnail": png(25 * index),
-        }
-        for index in range(10)
-    ]
-    write(run, "evaluation/mistakes.json", mistakes)
-    layer = {"name": "stage.convolution", "kind": "Conv2d", "parameters": 9216, "output_shape": [48, 32, 32]}
-    write(run, "network.json", {"model": "resnet", "parameters": 1234567, "bytes": 4938268, "layers": [layer] * 14})
-    (run / "model.safetensors").write_bytes(b"\0" * 2_470_000)
-    return run
+from gnomon.report import Language, write_model_card, write_report
+from report_runs import (
+    ATTRIBUTE,
+    SCRIPT,
+    data,
+    evaluation,
+    events,
+    judged_run,
+    png,
+    whole_run,
+    write,
+    write_events,
+)
 
 
 @pytest.fixture
@@ -183,12 +36,14 @@ def run(tmp_path: Path) -> Path:
 
 
 class Elements(HTMLParser):
-    """Collects tags with their attributes, and checks that they close in order."""
+    """Collects tags with their attributes and the text of one language, and checks that they close in order."""
 
     VOID = frozenset({"meta", "br", "img"})
 
-    def __init__(self) -> None:
+    def __init__(self, other: str) -> None:
         super().__init__()
+        self.other = other
+        self.silent = 0
         self.found: list[tuple[str, dict[str, str | None]]] = []
         self.open: list[str] = []
         self.text: list[str] = []
@@ -198,44 +53,55 @@ class Elements(HTMLParser):
         self.found.append((tag, dict(attrs)))
         if tag not in self.VOID:
             self.open.append(tag)
+            unseen = tag in ("script", "style") or self.other in (dict(attrs).get("class") or "").split()
+            self.silent = self.silent + 1 if self.silent or unseen else 0
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.found.append((tag, dict(attrs)))
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
+        self.silent = max(0, self.silent - 1)
 
     def handle_data(self, data: str) -> None:
-        self.text.append(data)
+        if not self.silent:
+            self.text.append(data)
 
 
-def parsed(path: Path) -> Elements:
-    elements = Elements()
+def parsed(path: Path, language: str = "en") -> Elements:
+    elements = Elements(other="zh" if language == "en" else "en")
     elements.feed(path.read_text("utf-8"))
     elements.close()
     assert elements.open == []
     return elements
 
 
-def text_of(path: Path) -> str:
-    """The text of a page, spaces joined."""
-    return re.sub(r"\s+", " ", "".join(parsed(path).text))
+def text_of(path: Path, language: str = "en") -> str:
+    """The text of a page in one language, spaces joined."""
+    return re.sub(r"\s+", " ", "".join(parsed(path, language).text))
 
 
-def headline(path: Path) -> str:
-    found = re.search(r"<h1>(.*?)</h1>", path.read_text("utf-8"), re.S)
+def headline(path: Path, language: str = "en") -> str:
+    text = re.search(r"<h1.*?</h1>", path.read_text("utf-8"), re.S)
+    assert text
+    found = re.search(rf'<span class="{language}" lang="[\w-]+">(.*?)</span>', text[0])
     assert found
-    return found[1].replace("\u202f", " ")
+    return found[1]
 
 
 def test_verdict_says_it_to_a_layperson(run: Path) -> None:
-    assert headline(write_report(run)) == (
-        "Of 100 new pictures like these, it names about 87 right (95 % interval 86.3–87.7); "
-        "a linear model would get 41, always answering the commonest class 10."
+    assert headline(write_report(run)) == "Of 100 new pictures like these, it names about 87 right."
+    page = text_of(run / "report.html").replace("\u202f", " ")
+    assert (
+        "Most likely 86.3 to 87.7 of 100 (95 % interval). Measured on 10,000 pictures of the test part, some of" in page
     )
-    page = text_of(run / "report.html")
-    assert "Clearly better than every baseline" in page
-    assert "4 min 42 s of 5 min 00 s planned" in page
+    assert (
+        "Clearly better than every baseline: a linear model gets 41.0 %, always answering the commonest class 10.0 %"
+        in page
+    )
+    assert "truck with airplane: of 1,000 pictures of truck, it called 138 airplane." in page
+    assert "On pictures that come from where these came from, where 13 wrong of 100 can be borne." in page
+    assert re.search("Time ?4 min 42 s ?of 5 min 00 s planned", page)
     assert "2.5 MB" in page
     assert re.search("each picture looked at once only ?85.0.%", page)
     assert "Linear model: logistic regression on pictures of 12 × 12." in page
@@ -245,8 +111,9 @@ def test_verdict_says_it_to_a_layperson(run: Path) -> None:
 def test_losing_to_a_baseline_is_said(run: Path) -> None:
     write(run, "evaluation/test.json", evaluation(0.40, linear=0.41))
     page = text_of(write_report(run))
-    assert "This network loses to a baseline: a linear model does better." in page
+    assert "This network loses to a baseline: a linear model does better, with 41.0" in page
     assert "Clearly better" not in page
+    assert "No: the simpler rule is right more often." in page
     assert "It loses to a baseline" in (write_model_card(run)).read_text("utf-8")
 
 
@@ -268,9 +135,9 @@ def test_accuracy_has_no_tick_above_all(run: Path) -> None:
 @pytest.mark.parametrize(
     ("accuracy", "said"),
     [
-        (0.993, "Of 1,000 new pictures like these, it names about 993 right (95 % interval 986–1000)"),
-        (1.0, "Of 1,000 new pictures like these, it names all 1,000 right"),
-        (0.9999, "it names about 999.90 right"),
+        (0.993, "Of 1,000 new pictures like these, it names about 993 right."),
+        (1.0, "Of 1,000 new pictures like these, it names all right."),
+        (0.9999, "it names about 999.90 right."),
     ],
 )
 def test_verdict_near_the_top_is_exact(run: Path, accuracy: float, said: str) -> None:
@@ -286,10 +153,13 @@ def test_without_test_part_it_rests_on_validation_and_says_so(run: Path) -> None
     assert "Not there yet: the judgement on the test part" in page
 
 
-def test_names_are_inert_in_the_page(run: Path) -> None:
-    elements = parsed(write_report(run))
-    tags = {tag for tag, _ in elements.found}
-    assert tags.isdisjoint({"script", "link", "iframe", "object", "embed", "form", "base"})
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_names_are_inert_in_the_page(run: Path, language: Language) -> None:
+    judged_run(run)
+    elements = parsed(write_report(run, language=language), language)
+    tags = [tag for tag, _ in elements.found]
+    assert tags.count("script") == 1
+    assert set(tags).isdisjoint({"link", "iframe", "object", "embed", "form", "base"})
     attributes = {name for _, attrs in elements.found for name in attrs}
     assert not [name for name in attributes if name.startswith("on")]
     assert SCRIPT in "".join(elements.text)
@@ -300,23 +170,26 @@ def test_names_are_inert_in_the_page(run: Path) -> None:
 
 
 def test_page_asks_nothing_of_the_network(run: Path) -> None:
-    source = write_report(run).read_text("utf-8")
+    source = write_report(judged_run(run)).read_text("utf-8")
     elements = parsed(run / "report.html")
     policy = [attrs["content"] for tag, attrs in elements.found if attrs.get("http-equiv") == "Content-Security-Policy"]
     assert "default-src 'none'" in (policy[0] or "")
-    assert "script-src" not in (policy[0] or "")
+    script = source.partition("<script>")[2].partition("</script>")[0]
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{allowed}';" in (policy[0] or "")
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|Function\(|fetch\(", script)
     for _, attrs in elements.found:
         assert (attrs.get("src") or "data:image/png;base64,").startswith("data:image/png;base64,")
         assert (attrs.get("href") or "#").startswith("#")
-    assert not re.search(r"https?:|url\(|@import", source)
+    assert not re.search(r"https?:|url\(|@import", source.replace("http://www.w3.org/2000/svg", ""))
 
 
 def test_links_and_labels_lead_somewhere(run: Path) -> None:
-    elements = parsed(write_report(run))
+    elements = parsed(write_report(judged_run(run)))
     names = [attrs["id"] for _, attrs in elements.found if "id" in attrs]
     assert len(names) == len(set(names))
     for _, attrs in elements.found:
-        for target in (attrs.get("href"), attrs.get("aria-labelledby")):
+        for target in (attrs.get("href"), attrs.get("aria-labelledby"), attrs.get("aria-controls")):
             assert target is None or target.removeprefix("#") in names
 
 
@@ -333,7 +206,7 @@ def test_attention_names_rows_and_reasons(run: Path) -> None:
 
 def test_confusion_in_sentences_and_matrix(run: Path) -> None:
     page = text_of(write_report(run))
-    assert f"Of 1,000 pictures of truck it said truck 792 times, airplane 138, {ATTRIBUTE} 70." in page
+    assert f"Of 1,000 pictures of truck it said truck 792 times, airplane 138 times, {ATTRIBUTE} 70 times." in page
     cells = [
         attrs for tag, attrs in parsed(run / "report.html").found if tag == "td" and "--t" in (attrs.get("style") or "")
     ]
@@ -351,9 +224,9 @@ def test_many_classes_have_no_matrix_and_stay_small(run: Path) -> None:
     path = write_report(run)
     assert path.stat().st_size < 2_000_000
     page = text_of(path)
-    assert "With 1000 classes the whole matrix is too large to read" in page
-    assert "the worst 300 of 1,000 classes" in page
-    assert "Shown are 48 of 500" in page
+    assert "With 1,000 classes the whole matrix is too large to read" in page
+    assert "Shown are the worst 300 of 1,000;" in page
+    assert "Shown are 48 of 500;" in page
 
 
 def test_sixty_classes_have_a_matrix_and_stay_small(run: Path) -> None:
@@ -396,7 +269,7 @@ def test_any_file_may_be_damaged(run: Path, names: list[str], content: str) -> N
     for name in names:
         (run / f"{name}.json").write_text(content, "utf-8")
     page = text_of(write_report(run))
-    said = page.partition("Files of this run can't be read")[2].partition("Metrics")[0]
+    said = page.partition("Files of this run can’t be read")[2].partition("Metrics")[0]
     assert [name for name in names if f"{name}.json" not in said] == []
     write_model_card(run)
 
@@ -406,7 +279,7 @@ def test_any_damage_is_borne(run: Path, content: str) -> None:
     for name in FILES[:-2]:
         (run / name).write_text(content, "utf-8")
     page = text_of(write_report(run))
-    assert "Files of this run can't be read" in page
+    assert "Files of this run can’t be read" in page
     assert "evaluation/test.json" in page
 
 
@@ -474,8 +347,8 @@ def test_names_are_inert_in_the_card(run: Path) -> None:
     columns = {line.count("|") - line.count(r"\|") for line in card.split("\n") if line.startswith("| “")}
     assert columns == {6}
     assert "**Of 100 new pictures like these, it names about 87 right" in card
-    assert "- **Problem:** 9 pictures in 4 groups of copies." in card
-    assert "\n- 10 pictures set aside." in card
+    assert "- **Problem:** 9 pictures in 4 groups of copies: The copies" in card
+    assert "\n- 10 pictures set aside: They" in card
 
 
 def test_names_with_bytes_that_are_not_utf8(run: Path) -> None:

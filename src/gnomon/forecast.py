@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from typing import Final
 
+from .energy import watts_of
 from .ladder import describe_model, ladder, products_of
 from .models import NetworkSummary
 from .plan import Plan
@@ -21,7 +22,6 @@ TIMES_MORE: Final = (2, 5, 20)
 """Multiples of the training time that are told as alternatives."""
 
 _SLOWEST, _FASTEST = 0.12, 0.5
-_WATTS_A_CORE, _WATTS_A_GPU = 10.0, 400.0
 _BESIDE_BYTES = 4 * 10**6
 
 
@@ -93,7 +93,7 @@ def forecast(
         train_s, total_s: seconds of training, and of the whole command.
         cache_bytes: encoded rows on disk.
     """
-    watts = _WATTS_A_GPU if plan.device.startswith("cuda") else _WATTS_A_CORE * plan.threads
+    watts = watts_of(plan.device, plan.threads)
     epochs = plan.steps * plan.batch / spec.num_train
     now = _outlook(plan.value_of("network"), train_s, epochs, trial)
     return Forecast(

@@ -168,6 +168,18 @@ def add_output(parser: argparse.ArgumentParser, *, out: bool = False) -> None:
     group.add_argument("--quiet", action="store_true", help="nothing but errors")
 
 
+def add_records(parser: argparse.ArgumentParser, *, training: bool) -> None:
+    """What is written of a run beside its model."""
+    group = parser.add_argument_group("report")
+    group.add_argument(
+        "--lang", choices=("en", "zh"), default="en", help="of report and model card: English or Chinese"
+    )
+    if training:
+        group.add_argument(
+            "--tensorboard", action="store_true", help="event files for TensorBoard, in the run directory"
+        )
+
+
 # --- Numbers as they are written --------------------------------------------------------------------------------------
 
 

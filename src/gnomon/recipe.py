@@ -33,7 +33,7 @@ from .plan import Plan, TrainingSpec, make_plan
 from .probing import try_out
 from .progress import times_back
 from .reopening import by_deadline, deadline_of_then, on_this_machine, reopen_dataset, what_differs, where_it_goes_on
-from .report import write_model_card, write_report
+from .report import Language, write_model_card, write_report
 from .run import DATA, ENVIRONMENT, MODEL, NETWORK, PLAN, RECIPE, SPLIT, Run
 from .sources import SourceSpec
 from .tasks import Task
@@ -222,7 +222,12 @@ def resume(run: Run, deadline: Deadline, *, given: InMemory = NOTHING) -> Genera
 
 
 def finish(
-    run: Run, deadline: Deadline, *, dataset: Dataset | None = None, given: InMemory = NOTHING
+    run: Run,
+    deadline: Deadline,
+    *,
+    dataset: Dataset | None = None,
+    given: InMemory = NOTHING,
+    language: Language = "en",
 ) -> Generator[Event, None, None]:
     """Run directory to scores, report and model file.
 
@@ -231,11 +236,12 @@ def finish(
         deadline: the clock for the figures.
         dataset: as training had it; built again where it is not given.
         given: as for `fit`.
+        language: that the report opens in, and of the model card.
 
     Raises:
         RunError: the run has no whole checkpoint.
     """
-    yield from _recorded(run, _finish(run, deadline, dataset, given))
+    yield from _recorded(run, _finish(run, deadline, dataset, given, language))
 
 
 def _fit(recipe: Recipe, run: Run, deadline: Deadline, given: InMemory) -> Generator[Event, None, Prepared]:
@@ -314,7 +320,9 @@ def _reopened(run: Run, recipe: Recipe, deadline: Deadline, given: InMemory) -> 
     )
 
 
-def _finish(run: Run, deadline: Deadline, dataset: Dataset | None, given: InMemory) -> Generator[Event, None, None]:
+def _finish(
+    run: Run, deadline: Deadline, dataset: Dataset | None, given: InMemory, language: Language
+) -> Generator[Event, None, None]:
     plan, recipe = on_this_machine(run.read_json(PLAN, Plan)), parse_recipe(run.read_text(RECIPE))
     if dataset is None:
         yield Phased(name="reading", elapsed_s=deadline.elapsed_s())
@@ -326,8 +334,8 @@ def _finish(run: Run, deadline: Deadline, dataset: Dataset | None, given: InMemo
     header = msgspec.structs.replace(model.header, metrics=judged.metrics)
     run.write(MODEL, to_bytes(header, model.network.state_dict()))
     yield Phased(name="reporting", elapsed_s=deadline.elapsed_s())
-    write_report(run.path)
-    write_model_card(run.path)
+    write_report(run.path, language=language)
+    write_model_card(run.path, language=language)
     yield Finished(run=str(run.path), metrics=judged.metrics, planned_s=plan.planned_s, used_s=deadline.elapsed_s())
 
 

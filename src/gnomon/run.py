@@ -3,9 +3,9 @@
     recipe.toml  plan.json  data.json  environment.json  network.json  split.csv
     metrics.jsonl                                        one event a line, append-only
     checkpoints/step-000500/{model.safetensors, state.safetensors, state.json, MANIFEST.json}
-    evaluation/{validation,test,mistakes,slices,suspects,duplicates}.json  predictions.parquet
+    evaluation/{validation,test,mistakes,slices,suspects,duplicates,specimens,speed}.json  predictions.parquet
     explain/{examples.json,<row>.html}
-    report.html  xray.html  model.safetensors  model-card.md
+    report.html  xray.html  model.safetensors  model-card.md  tensorboard/
 
 Files and checkpoints are written as `writing` does it: whoever reads sees the old one or the new one, whole. A
 checkpoint's `MANIFEST.json` seals its files; one whose files do not match it does not exist.
@@ -44,6 +44,8 @@ MISTAKES: Final = "evaluation/mistakes.json"
 SLICES: Final = "evaluation/slices.json"
 SUSPECTS: Final = "evaluation/suspects.json"
 DUPLICATES: Final = "evaluation/duplicates.json"
+SPECIMENS: Final = "evaluation/specimens.json"
+SPEED: Final = "evaluation/speed.json"
 PREDICTIONS: Final = "predictions.parquet"
 REPORT: Final = "report.html"
 MODEL: Final = "model.safetensors"
@@ -51,6 +53,7 @@ MODEL_CARD: Final = "model-card.md"
 EXAMPLES: Final = "explain/examples.json"
 EXPLANATIONS: Final = "explain"
 XRAY: Final = "xray.html"
+TENSORBOARD: Final = "tensorboard"
 
 _CHECKPOINTS = "checkpoints"
 _FOLDERS = ("evaluation", _CHECKPOINTS)

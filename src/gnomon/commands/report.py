@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from ..deadline import Deadline, process_start_s
-from ..options import add_output
+from ..options import add_output, add_records
 from .parsing import add_command
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("directory", metavar="RUN", help="the run directory")
     add_output(parser)
+    add_records(parser, training=False)
 
 
 def run(chosen: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from ..deadline import parse_deadline, process_start_s
-from ..options import add_output
+from ..options import add_output, add_records
 from .parsing import add_command
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("directory", metavar="RUN", help="the run directory")
     parser.add_argument("--by", metavar="TIME", help="a new deadline; without one, all planned steps are made")
     add_output(parser)
+    add_records(parser, training=True)
 
 
 def run(chosen: argparse.Namespace) -> int:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 from ..deadline import parse_deadline, process_start_s
 from ..errors import InputError
-from ..options import DATA_EPILOG, add_data_options, add_length, add_network_options, add_output, recipe_of
+from ..options import (
+    DATA_EPILOG,
+    add_data_options,
+    add_length,
+    add_network_options,
+    add_output,
+    add_records,
+    recipe_of,
+)
 from .parsing import add_command
 
 if TYPE_CHECKING:
@@ -30,6 +38,7 @@ def add(commands: Commands) -> None:
     add_data_options(parser.add_argument_group("data"))
     add_network_options(parser.add_argument_group("network and training"))
     add_output(parser, out=True)
+    add_records(parser, training=True)
 
 
 def run(chosen: argparse.Namespace) -> int:

@@ -17,7 +17,8 @@ from ..errors import Interrupted
 from ..judgement import Evaluation
 from ..recipe import finish
 from ..run import TEST, Run
-from ..types import Finished, Noted, Phased
+from ..tensorboard import open_tensorboard
+from ..types import Event, Finished, Noted, Phased
 
 
 def work(run: Run, deadline: Deadline, chosen: argparse.Namespace, training: Any, *, title: str) -> int:
@@ -26,7 +27,7 @@ def work(run: Run, deadline: Deadline, chosen: argparse.Namespace, training: Any
     Args:
         run: the run directory.
         deadline: the clock.
-        chosen: the options of `add_output`.
+        chosen: the options of `add_output` and `add_records`.
         training: events of `fit` or `resume`, or None to judge alone.
         title: over the panel.
 
@@ -35,9 +36,18 @@ def work(run: Run, deadline: Deadline, chosen: argparse.Namespace, training: Any
     """
     mode = choose_mode(json=chosen.json, quiet=chosen.quiet, stream=sys.stdout)
     finished = None
-    with _signals(run) as signals, open_display(mode, title, deadline) as show:
+    with (
+        open_tensorboard(run, wanted=getattr(chosen, "tensorboard", False)) as log,
+        _signals(run) as signals,
+        open_display(mode, title, deadline) as display,
+    ):
+
+        def show(event: Event) -> None:
+            display(event)
+            log(event)
+
         dataset = _trained(training, show, signals)
-        for event in finish(run, deadline, dataset=dataset):
+        for event in finish(run, deadline, dataset=dataset, language=chosen.lang):
             show(event)
             finished = event if isinstance(event, Finished) else finished
     if finished is not None and mode in ("panel", "lines"):

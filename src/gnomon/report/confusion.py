@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from .files import ClassScore, Evaluation
+from .shapes import ClassScore, Evaluation
 
 MOST_CLASSES: Final = 60
 """A matrix of more classes is not drawn: nobody can read it."""
@@ -38,13 +38,14 @@ class Confused:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell of the matrix. `tint` is 0 to 100: how strongly it is coloured."""
+    """One cell of the matrix. `tint` is 0 to 100: how strongly it is coloured; `at` its (row, column)."""
 
     times: int
     share: float
     tint: int
     right: bool
     column: str
+    at: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ class Pair:
     predicted: str
     times: int
     share: float
+    true_index: int
+    predicted_index: int
 
 
 def worst(evaluation: Evaluation, most: int = 5) -> tuple[Confused, ...]:
@@ -95,7 +98,7 @@ def matrix(evaluation: Evaluation) -> tuple[tuple[ClassScore, tuple[Cell, ...]],
 def _cell(row: tuple[int, ...], true: int, column: int, name: str) -> Cell:
     share = row[column] / (sum(row) or 1)
     # The square root lets rare confusions be seen beside common right answers.
-    return Cell(row[column], share, round(100 * math.sqrt(max(0.0, share))), true == column, name)
+    return Cell(row[column], share, round(100 * math.sqrt(max(0.0, share))), true == column, name, (true, column))
 
 
 def pairs(evaluation: Evaluation, most: int = 10) -> tuple[Pair, ...]:
@@ -109,6 +112,6 @@ def pairs(evaluation: Evaluation, most: int = 10) -> tuple[Pair, ...]:
     names = [score.name for score in evaluation.classes]
     found.sort(key=lambda pair: (-pair[0], pair[1], pair[2]))
     return tuple(
-        Pair(names[true], names[predicted], times, times / sum(evaluation.confusion[true]))
+        Pair(names[true], names[predicted], times, times / sum(evaluation.confusion[true]), true, predicted)
         for times, true, predicted in found[:most]
     )

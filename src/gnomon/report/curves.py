@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ..types import Event, Stepped, Validated
-from .charts import Chart, Curve, draw
+from .charts import Axis, Chart, Curve, draw
 from .figures import percent
+from .metrics import named
+from .words import say
 
 T = TypeVar("T", Stepped, Validated)
 
@@ -37,7 +39,7 @@ def course(events: Sequence[Event]) -> Course:
     steps = _in_order(event for event in events if isinstance(event, Stepped))
     judged = _in_order(event for event in events if isinstance(event, Validated))
     best = next((event for event in reversed(judged) if event.best), None)
-    charts = (_loss(steps, judged), _accuracy(judged, best), _learning_rate(steps))
+    charts = (_loss(steps, judged), _score(judged, best), _learning_rate(steps))
     return Course(
         charts=tuple(chart for chart in charts if chart is not None),
         validations=_some(judged, best, most=40),
@@ -58,33 +60,40 @@ def _some(judged: Sequence[Validated], best: Validated | None, *, most: int) -> 
     return tuple(event for event in judged if event in kept or event is best)
 
 
+def _steps() -> Axis:
+    return Axis(say("step"), "{:,.0f}".format, whole=True)
+
+
 def _loss(steps: Sequence[Stepped], judged: Sequence[Validated]) -> Chart | None:
-    train = Curve("training", "train", [(event.step, event.loss) for event in steps])
-    validation = Curve("validation", "validation", [(event.step, event.loss) for event in judged], marked=True)
-    parts = [_fall(curve) for curve in (train, validation) if curve.points]
-    summary = f"Loss over the steps of training: {'; '.join(parts)}."
-    return draw("Loss", (train, validation), summary=summary, x_label="step", written=_number)
+    train = Curve(say("training"), "train", [(event.step, event.loss) for event in steps])
+    validation = Curve(say("validation"), "validation", [(event.step, event.loss) for event in judged], marked=True)
+    falls = [
+        say("{0} from {1} to {2}", curve.name, number(curve.points[0][1]), number(curve.points[-1][1]))
+        for curve in (train, validation)
+        if curve.points
+    ]
+    summary = say("Loss over the steps of training: {0}.", falls[0]) if falls else say("no figures")
+    if len(falls) > 1:
+        summary = say("Loss over the steps of training: {0}; {1}.", *falls)
+    return draw(say("Loss"), (train, validation), summary=summary, x=_steps(), y=Axis(say("loss, nats"), number))
 
 
-def _fall(curve: Curve) -> str:
-    return f"{curve.name} from {_number(curve.points[0][1])} to {_number(curve.points[-1][1])}"
-
-
-def _accuracy(judged: Sequence[Validated], best: Validated | None) -> Chart | None:
-    curve = Curve("validation", "validation", [(event.step, event.score) for event in judged], marked=True)
-    summary = "Accuracy on the validation part over the steps of training."
-    if judged:
-        summary = f"{summary[:-1]}: first {percent(judged[0].score)}, last {percent(judged[-1].score)}."
-    if best is not None:
-        summary += f" The best, {percent(best.score)}, was at step {best.step:,}."
-    return draw(
-        "Accuracy",
-        (curve,),
-        summary=summary,
-        x_label="step",
-        written=lambda y: percent(y, _digits(judged)),
-        ceiling=1.0,
+def _score(judged: Sequence[Validated], best: Validated | None) -> Chart | None:
+    if not judged:
+        return None
+    measure = named(judged[-1].measure)
+    curve = Curve(say("validation"), "validation", [(event.step, event.score) for event in judged], marked=True)
+    summary = say(
+        "{0} on the validation part over the steps of training: first {1}, last {2}.",
+        measure,
+        percent(judged[0].score),
+        percent(judged[-1].score),
     )
+    if best is not None:
+        summary = say("{0} The best, {1}, was at step {2}.", summary, percent(best.score), f"{best.step:,}")
+    digits = _digits(judged)
+    score = Axis(say("on the validation part"), lambda y: percent(y, digits), ceiling=1.0)
+    return draw(measure, (curve,), summary=summary, x=_steps(), y=score)
 
 
 def _digits(judged: Sequence[Validated]) -> int:
@@ -94,12 +103,12 @@ def _digits(judged: Sequence[Validated]) -> int:
 
 
 def _learning_rate(steps: Sequence[Stepped]) -> Chart | None:
-    curve = Curve("learning rate", "train", [(event.step, event.learning_rate) for event in steps])
+    curve = Curve(say("learning rate"), "train", [(event.step, event.learning_rate) for event in steps])
     highest = max((event.learning_rate for event in steps), default=0.0)
-    summary = f"Learning rate over the steps of training; the highest is {_number(highest)}."
-    return draw("Learning rate", (curve,), summary=summary, x_label="step", written=_number)
+    summary = say("Learning rate over the steps of training; the highest is {0}.", number(highest))
+    return draw(say("Learning rate"), (curve,), summary=summary, x=_steps(), y=Axis(say("learning rate"), number))
 
 
-def _number(number: float) -> str:
+def number(value: float) -> str:
     """Three figures that count: `2.31`, `0.0005`, `1.2e-06`; ticks lose nothing by it."""
-    return f"{number:.3g}" if math.isfinite(number) else "not a number"
+    return f"{value:.3g}" if math.isfinite(value) else "–"

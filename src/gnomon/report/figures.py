@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from .files import Measured
+from ..deadline import spoken as spoken_english
+from .shapes import Measured
+from .words import Foreign, Said, translated
 
 SPACE: Final = "\u202f"
 NONE: Final = "–"
@@ -44,6 +46,25 @@ def value(measured: Measured, *, share: bool = True) -> str:
     return percent(measured.value) if share else f"{measured.value:.3f}"
 
 
+def difference(measured: Measured, *, share: bool = True) -> str:
+    """`−4.2 (−6.0 to −2.5)`: points of a share, or as it is."""
+    if not known(measured.value):
+        return NONE
+    scale, digits = (100.0, 1) if share else (1.0, 3)
+    value, low, high = ((part or 0.0) * scale for part in (measured.value, measured.low, measured.high))
+    told = f"{value:+.{digits}f}"
+    if measured.low is not None and measured.high is not None:
+        told += f" ({low:+.{digits}f} … {high:+.{digits}f})"
+    return told.replace("-", "−")
+
+
+def chance(probability: float | None) -> str:
+    """A p value: `0.03`, `< 0.001`."""
+    if probability is None or not math.isfinite(probability):
+        return NONE
+    return f"<{SPACE}0.001" if probability < 0.001 else f"{probability:.2g}"
+
+
 def size(count: int) -> str:
     """`1.4 MB`, in powers of 1000."""
     amount = float(count)
@@ -57,3 +78,13 @@ def size(count: int) -> str:
 def shape(sizes: tuple[int, ...] | None) -> str:
     """`3 × 32 × 32`."""
     return " × ".join(f"{side:,}" for side in sizes or ()) or NONE
+
+
+def spoken(seconds: float) -> Said | Foreign | str:
+    """A duration: `2 min 05 s`; empty where it is 0."""
+    return translated(spoken_english(seconds)) if seconds else ""
+
+
+def number_of(amount: float) -> str:
+    """Three figures that count: `0.154`, `12.3`, `1,234`."""
+    return f"{amount:,.0f}" if abs(amount) >= 1000 else f"{amount:.3g}"

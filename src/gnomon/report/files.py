@@ -16,33 +16,43 @@ from typing import Final, TypeVar
 import msgspec
 
 from ..errors import RunError
-from ..run import DATA, ENVIRONMENT, METRICS, MISTAKES, MODEL, NETWORK, PLAN, RECIPE, TEST, VALIDATION
+from ..run import (
+    DATA,
+    DUPLICATES,
+    ENVIRONMENT,
+    EXAMPLES,
+    METRICS,
+    MISTAKES,
+    MODEL,
+    NETWORK,
+    PLAN,
+    RECIPE,
+    SLICES,
+    SPECIMENS,
+    SPEED,
+    SUSPECTS,
+    TEST,
+    VALIDATION,
+)
 from ..types import Decision, Event, SetAside
+from .shapes import Evaluation, Explanations, Mistake, NearDuplicates, Slices, SpecimensOfCell, Speed, Suspects
+from .words import Said, say
 
 T = TypeVar("T")
 
-CONTENTS: Final[dict[str, str]] = {
-    DATA: "the data that was found",
-    PLAN: "the plan",
-    ENVIRONMENT: "the machine and the versions",
-    RECIPE: "the recipe",
-    METRICS: "the course of the training",
-    TEST: "the judgement on the test part",
-    VALIDATION: "the judgement on the validation part",
-    MISTAKES: "the most confident mistakes",
-    NETWORK: "the network's layers",
-    MODEL: "the model file",
+CONTENTS: Final[dict[str, Said]] = {
+    DATA: say("the data that was found"),
+    PLAN: say("the plan"),
+    ENVIRONMENT: say("the machine and the versions"),
+    RECIPE: say("the recipe"),
+    METRICS: say("the course of the training"),
+    TEST: say("the judgement on the test part"),
+    VALIDATION: say("the judgement on the validation part"),
+    MISTAKES: say("the most confident mistakes"),
+    NETWORK: say("the network’s layers"),
+    MODEL: say("the model file"),
 }
-"""The files that a report is made of, and what each holds."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """A number with its 95 % interval; None where it is not defined."""
-
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
+"""The files that every report is made of, and what each holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,75 +105,6 @@ class PlanFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClassScore:
-    """How well one class is told."""
-
-    name: str
-    support: int = 0
-    precision: Measured = Measured()
-    recall: Measured = Measured()
-    f1: Measured = Measured()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Baseline:
-    """What a simple rule gets on the same rows; `what`, `description` or its one `answer` tell what it does.
-
-    `score` is of the headline's metric; older runs have `accuracy` in its place.
-    """
-
-    score: Measured | None = None
-    accuracy: Measured = Measured()
-    what: str | None = ""
-    answer: str | None = ""
-    description: str | None = ""
-
-    @property
-    def measured(self) -> Measured:
-        return self.score or self.accuracy
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SingleView:
-    """The accuracy where each picture is looked at once only: the metric itself, or under `accuracy`."""
-
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    accuracy: Measured | None = None
-
-    @property
-    def measured(self) -> Measured:
-        return self.accuracy or Measured(value=self.value, low=self.low, high=self.high)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
-    """evaluation/test.json or validation.json. `confusion[true][predicted]` counts rows."""
-
-    rows: int
-    metrics: dict[str, Measured]
-    headline: str = "accuracy"
-    points: tuple[tuple[float, float], ...] = ()
-    classes: tuple[ClassScore, ...] = ()
-    confusion: tuple[tuple[int, ...], ...] = ()
-    baselines: dict[str, Baseline] = field(default_factory=dict)
-    without_views: SingleView | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mistake:
-    """One wrong answer. `thumbnail` is a PNG in base64; of a text the text itself stands in its place."""
-
-    key: str
-    label: str
-    predicted: str
-    confidence: float | None = None
-    thumbnail: str | None = ""
-    text: str | None = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
     """One layer of the network."""
 
@@ -192,6 +133,7 @@ class RunFiles:
         events: of metrics.jsonl, in the order of writing.
         model_bytes: size of the model file.
         missing: names of the files that are not there.
+        specimens, slices, suspects, near, explanations, speed: of runs that have them; their absence is no fault.
         damaged: names of the files that can't be read, and why.
     """
 
@@ -204,6 +146,12 @@ class RunFiles:
     test: Evaluation | None
     validation: Evaluation | None
     mistakes: tuple[Mistake, ...] | None
+    specimens: tuple[SpecimensOfCell, ...]
+    slices: Slices | None
+    suspects: Suspects | None
+    near: NearDuplicates | None
+    explanations: Explanations | None
+    speed: Speed | None
     network: Network | None
     model_bytes: int | None
     missing: tuple[str, ...]
@@ -234,6 +182,12 @@ def read_run(directory: Path) -> RunFiles:
         test=_whole(load(TEST, Evaluation)),
         validation=_whole(load(VALIDATION, Evaluation)),
         mistakes=load(MISTAKES, tuple[Mistake, ...]),
+        specimens=load(SPECIMENS, tuple[SpecimensOfCell, ...]) or (),
+        slices=load(SLICES, Slices),
+        suspects=load(SUSPECTS, Suspects),
+        near=load(DUPLICATES, NearDuplicates),
+        explanations=load(EXAMPLES, Explanations),
+        speed=load(SPEED, Speed),
         network=load(NETWORK, Network),
         model_bytes=model.stat().st_size if model.is_file() else None,
         missing=tuple(name for name in CONTENTS if not (directory / name).is_file()),

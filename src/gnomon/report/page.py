@@ -2,87 +2,36 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import datetime
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
-from ..deadline import spoken
-from ..types import SPLITS, Finished, Replanned
+from ..types import SPLITS, Replanned
 from . import figures
 from .attention import Item, attention
+from .charts import Chart
 from .confusion import Cell, Confused, Pair, matrix, pairs, worst
+from .cost import CostLine, costs, planned_and_used
 from .curves import Course, course
-from .files import Change, ClassScore, Evaluation, Measured, Mistake, RunFiles
-from .scatter import Scatter, scatter
-from .verdict import Verdict, judged, noun, nouns, verdict
+from .files import Change, RunFiles
+from .metrics import MetricLine, metric_lines
+from .rows import CellRows, Row, cell_rows, explained_rows, mistake_rows, near_rows, suspect_rows
+from .score_charts import judgement_charts, separation_charts, value_charts
+from .shapes import ClassScore, Evaluation, Slice
+from .verdict import Verdict, judged, rows_in, verdict
+from .words import Both, Foreign, Language, Rows, Said, say, translated
 
 MOST_CLASSES: Final = 300
-MOST_MISTAKES: Final = 48
-MOST_PICTURE_BYTES: Final = 900_000
-SHARES: Final = {
-    "accuracy": "Accuracy",
-    "balanced_accuracy": "Balanced accuracy",
-    "macro_precision": "Precision, mean of classes",
-    "macro_recall": "Recall, mean of classes",
-    "macro_f1": "F1, mean of classes",
-    "micro_f1": "F1, all labels together",
-    "micro_precision": "Precision, all labels together",
-    "micro_recall": "Recall, all labels together",
-    "mean_average_precision": "Average precision, mean of labels",
-    "subset_accuracy": "All labels of a row right",
-    "hamming_loss": "Wrong labels",
-    "r2": "R², variance explained",
+MOST_SLICES: Final = 12
+AXES: Final[dict[str, Said]] = {
+    "text": say("tokens × vocabulary"),
+    "sound": say("steps × bands, and one"),
+    "series": say("steps × channels, and one"),
 }
-"""Metrics that are shares from 0 to 1; any other is shown as it stands."""
-MEANINGS: Final = {
-    "accuracy": "share of all rows told rightly",
-    "balanced_accuracy": "the same, each class counting alike",
-    "macro_precision": "when it names a class, how often that is right",
-    "macro_recall": "of a class, how much it finds",
-    "macro_f1": "precision and recall in one number",
-    "log_loss": "lower is better; punishes being wrong and sure of it",
-    "micro_f1": "precision and recall of every label of every row in one number",
-    "micro_precision": "of the labels that it gives, how many are right",
-    "micro_recall": "of the labels that are right, how many it gives",
-    "mean_average_precision": "how well the rows with a label stand before those without, at any threshold",
-    "hamming_loss": "share of all yes-or-no answers that are wrong; lower is better",
-    "r2": "0 for always answering the mean, 100 % for no error",
-    "rmse": "root of the mean squared error, in the value’s unit; lower is better",
-    "mae": "mean absolute error, in the value’s unit; lower is better",
-    "median_absolute_error": "half of all answers are off by less",
-}
-AXES: Final = {"text": "tokens × vocabulary", "sound": "steps × bands, and one", "series": "steps × channels, and one"}
 """What the numbers of an input's shape stand for; of pictures, channels × height × width."""
-NOTHING: Final = Evaluation(rows=0, metrics={})
-_PNG: Final = b"\x89PNG\r\n\x1a\n"
-
-
-@dataclass(frozen=True, slots=True)
-class MetricLine:
-    """A line of the metrics table; None where a part or baseline has no such number."""
-
-    label: str
-    meaning: str
-    share: bool
-    test: Measured | None
-    validation: Measured | None
-    baselines: tuple[Measured | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A mistake and its thumbnail; `source` is empty where there is none. `tiny`: to be shown with its pixels."""
-
-    mistake: Mistake
-    source: str
-    width: int
-    height: int
-    tiny: bool
+_NEW_ROWS: Final = {"text": "--text 'a new text'", "sound": "new.wav", "series": "new.csv"}
+"""What stands for a new row in a command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,120 +42,115 @@ class PartLine:
     counts: tuple[int, ...]
 
 
-_NEW_ROWS: Final = {"text": "--text 'a new text'", "sound": "new.wav", "series": "new.csv"}
-"""What stands for a new row in a command."""
+@dataclass(frozen=True, slots=True)
+class DecisionLine:
+    """A decision of the plan, in the words of both languages where they are known."""
+
+    name: Said | Foreign | str
+    value: Said | Foreign | str
+    reason: Said | Foreign | str
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The whole content of report and model card."""
+    """The whole content of report and model card; what a run does not have is empty or None."""
 
     run: RunFiles
-    noun: str
-    nouns: str
+    language: Language
+    rows: Rows
     new_row: str
-    of_each: str
-    axes: str
+    of_each: Said
+    axes: Said
     verdict: Verdict
-    date: str
-    used: str
-    planned: str
+    date: Both | str
+    used: Said | Foreign | str
+    planned: Said | Foreign | str
     model_size: str
     course: Course
     attention: tuple[Item, ...]
     metrics: tuple[MetricLine, ...]
     baselines: tuple[str, ...]
     judged: Evaluation | None
-    judged_part: str
-    scatter: Scatter | None
+    judged_part: Said
+    of_values: bool
+    value_charts: tuple[Chart, ...]
+    trust_charts: tuple[Chart, ...]
+    separation_charts: tuple[Chart, ...]
     confused: tuple[Confused, ...]
     matrix: tuple[tuple[ClassScore, tuple[Cell, ...]], ...]
     pairs: tuple[Pair, ...]
+    cells: tuple[CellRows, ...]
     classes: tuple[ClassScore, ...]
-    pictures: tuple[Picture, ...]
+    slices: tuple[Slice, ...]
+    mistakes: tuple[Row, ...]
+    suspects: tuple[Row, ...]
+    near: tuple[tuple[Row, Row, float | None], ...]
+    explained: tuple[Row, ...]
+    costs: tuple[CostLine, ...]
+    decisions: tuple[DecisionLine, ...]
     parts: tuple[PartLine, ...]
     totals: tuple[int, ...]
     history: tuple[Change, ...]
 
 
-def build_page(run: RunFiles) -> Page:
+def build_page(run: RunFiles, language: Language) -> Page:
     """Compute the content."""
     evaluation, finding, training = judged(run), verdict(run), course(run.events)
-    planned_s, used_s = _times(run)
+    planned_s, used_s = planned_and_used(run)
+    shown = evaluation or Evaluation(rows=0, metrics={})
+    kind = run.data.kind if run.data else ""
+    cells = cell_rows(run, shown)
     return Page(
         run=run,
-        noun=noun(run),
-        nouns=nouns(run),
-        new_row=_NEW_ROWS.get(run.data.kind if run.data else "", "new.jpg"),
-        of_each="label" if run.data and run.data.question == "tag" else "class",
-        axes=AXES.get(run.data.kind if run.data else "", "channels × height × width"),
+        language=language,
+        rows=rows_in(run),
+        new_row=_NEW_ROWS.get(kind, "new.jpg"),
+        of_each=say("label") if run.data and run.data.question == "tag" else say("class"),
+        axes=AXES.get(kind, say("channels × height × width")),
         verdict=finding,
         date=_date(run),
-        used=spoken(used_s) if used_s else "",
-        planned=spoken(planned_s) if planned_s else "",
+        used=figures.spoken(used_s),
+        planned=figures.spoken(planned_s),
         model_size=figures.size(run.model_bytes) if run.model_bytes is not None else "",
         course=training,
         attention=attention(run, finding, training),
-        metrics=_metrics(run),
-        baselines=tuple((run.test or NOTHING).baselines),
+        metrics=metric_lines(run.test, run.validation),
+        baselines=tuple(run.test.baselines) if run.test else (),
         judged=evaluation,
-        judged_part="test" if run.test else "validation",
-        scatter=scatter(evaluation.points) if evaluation else None,
-        confused=worst(evaluation) if evaluation else (),
-        matrix=matrix(evaluation) if evaluation else (),
-        pairs=pairs(evaluation) if evaluation else (),
-        classes=_worst_first(evaluation.classes if evaluation else ()),
-        pictures=_pictures(run.mistakes or ()),
+        judged_part=say("test part") if run.test else say("validation part"),
+        of_values=shown.headline == "r2",
+        value_charts=value_charts(shown),
+        trust_charts=judgement_charts(shown),
+        separation_charts=separation_charts(shown),
+        confused=worst(shown),
+        matrix=matrix(shown),
+        pairs=pairs(shown),
+        cells=cells,
+        classes=_worst_first(shown.classes),
+        slices=_slices(run),
+        mistakes=mistake_rows(run),
+        suspects=suspect_rows(run),
+        near=near_rows(run),
+        explained=explained_rows(run),
+        costs=costs(run),
+        decisions=tuple(
+            DecisionLine(translated(line.name), translated(line.value), translated(line.reason))
+            for line in (run.plan.decisions if run.plan else ())
+        ),
         parts=_parts(run),
         totals=tuple(sum(run.data.counts.get(split, ())) for split in SPLITS) if run.data else (),
         history=_history(run),
     )
 
 
-def _times(run: RunFiles) -> tuple[float, float]:
-    """Seconds planned (0 where there was no deadline), and seconds used as far as the files tell."""
-    elapsed = (getattr(event, "elapsed_s", 0.0) for event in run.events)
-    finished = (event.used_s for event in run.events if isinstance(event, Finished))
-    planned_s = (run.plan.planned_s if run.plan else None) or 0.0
-    return planned_s if figures.known(planned_s) else 0.0, max((*elapsed, *finished), default=0.0)
-
-
-def _date(run: RunFiles) -> str:
+def _date(run: RunFiles) -> Both | str:
     started = str((run.environment or {}).get("started") or "")
     try:
         moment = datetime.datetime.fromisoformat(started)
     except ValueError:
         return started
-    return f"{moment.day} {moment:%B %Y, %H:%M}"
-
-
-def _metrics(run: RunFiles) -> tuple[MetricLine, ...]:
-    test, validation = run.test or NOTHING, run.validation or NOTHING
-    names = dict.fromkeys((test.headline, *SHARES, "log_loss", *test.metrics, *validation.metrics))
-    present = [name for name in names if name in test.metrics or name in validation.metrics]
-    lines = [
-        MetricLine(
-            label=SHARES.get(name) or name.replace("_", " ").capitalize(),
-            meaning=MEANINGS.get(name, ""),
-            share=name in SHARES,
-            test=test.metrics.get(name),
-            validation=validation.metrics.get(name),
-            baselines=tuple(line.measured if name == test.headline else None for line in test.baselines.values()),
-        )
-        for name in present
-    ]
-    return (*lines[:1], *_without_views(test, validation), *lines[1:])
-
-
-def _without_views(test: Evaluation, validation: Evaluation) -> tuple[MetricLine, ...]:
-    on_test = test.without_views.measured if test.without_views else None
-    on_validation = validation.without_views.measured if validation.without_views else None
-    if on_test is None and on_validation is None:
-        return ()
-    nothing: tuple[Measured | None, ...] = (None,) * len(test.baselines)
-    return (
-        MetricLine("Accuracy, one view", "each picture looked at once only", True, on_test, on_validation, nothing),
-    )
+    chinese = f"{moment.year} 年 {moment.month} 月 {moment.day} 日 {moment:%H:%M}"
+    return Both(f"{moment.day} {moment:%B %Y, %H:%M}", chinese)
 
 
 def _worst_first(classes: Sequence[ClassScore]) -> tuple[ClassScore, ...]:
@@ -214,29 +158,14 @@ def _worst_first(classes: Sequence[ClassScore]) -> tuple[ClassScore, ...]:
     return tuple(judgeable[:MOST_CLASSES])
 
 
-def _pictures(mistakes: Sequence[Mistake]) -> tuple[Picture, ...]:
-    """The first mistakes, with thumbnails as long as the page stays small enough to be sent by mail."""
-    pictures: list[Picture] = []
-    room = MOST_PICTURE_BYTES
-    for mistake in islice(mistakes, MOST_MISTAKES):
-        encoded = mistake.thumbnail or ""
-        width, height = _png_size(encoded) if len(encoded) <= room else (0, 0)
-        source = f"data:image/png;base64,{encoded}" if width else ""
-        room -= len(source)
-        pictures.append(Picture(mistake, source, width, height, tiny=0 < max(width, height) < 100))
-    return tuple(pictures)
-
-
-def _png_size(encoded: str) -> tuple[int, int]:
-    """Width and height as the PNG's header says; (0, 0) where it is no PNG in base64."""
-    try:
-        content = base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError):
-        return 0, 0
-    if len(content) < 24 or not content.startswith(_PNG) or content[12:16] != b"IHDR":
-        return 0, 0
-    width, height = struct.unpack(">II", content[16:24])
-    return (width, height) if 0 < width <= 4096 and 0 < height <= 4096 else (0, 0)
+def _slices(run: RunFiles) -> tuple[Slice, ...]:
+    """Those that are worse beyond chance first, then the others from the lowest score up."""
+    if run.slices is None:
+        return ()
+    marked = [run.slices.slices[index] for index in run.slices.worst if 0 <= index < len(run.slices.slices)]
+    others = [each for each in run.slices.slices if each not in marked]
+    others.sort(key=lambda each: each.difference.value or 0.0)
+    return tuple([*marked, *others][:MOST_SLICES])
 
 
 def _parts(run: RunFiles) -> tuple[PartLine, ...]:
