@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from .encoders import Encoder, ImageEncoder, has_statistics, kind_of, padded_length, quiet_decoding
 from .errors import ModelFileError, RowError
 from .models import Cnn, Imported, ModelSpec, channels_last
+from .models.bounds import empty_network
 from .tasks import Classify, Regress, Tag, Task
 from .tasks.classify import outputs, with_views
 from .tensorfile import check_values, digest_of, read_outside
@@ -43,9 +44,6 @@ SMALL_CHUNKS: Final = (2, 4, 8)
 _CHUNK_PIXELS, _STEP_PIXELS = 2**21, 64
 _SEAL: Final = re.compile(r'(?<="sha256":")[0-9a-f]{64}(?="}\Z)')
 _NO_SEAL: Final = "0" * 64
-_MAX_PARAMETERS = 2_000_000_000
-_MAX_LAYERS = 1000
-_MAX_SIZE = 2**22
 
 
 class Header(Value, frozen=True):
@@ -304,34 +302,10 @@ def _empty_network(header: Header, path: Path) -> nn.Module:
             f"{str(path)!r} holds a network of the user's own ({header.model.name}), and loading imports no code",
             remedy="In Python: gnomon.load(path, module=YourModule(...)).",
         )
-    if not _is_possible(header.model):
-        raise _damaged(path, "its architecture has impossible numbers")
     try:
-        with torch.device("meta"):
-            network = header.model.build(header.input_shape, header.task.num_outputs)
-    except Exception as error:
-        raise _damaged(path, f"its architecture can't be built: {error}") from None
-    if sum(parameter.numel() for parameter in network.parameters()) > _MAX_PARAMETERS:
-        raise _damaged(path, "its network is too large")
-    return network
-
-
-def _is_possible(model: ModelSpec) -> bool:
-    """Whether the architecture's numbers are small enough that building it, without memory, takes no time."""
-    numbers = [value for field in msgspec.structs.astuple(model) for value in _flat(field)]
-    if isinstance(model, Cnn) and (model.stem_stride < 1 or not _has_depths(model)):
-        return False
-    return len(numbers) <= 256 and all(0 <= number <= _MAX_SIZE for number in numbers)
-
-
-def _flat(field: object) -> Iterator[float]:
-    if isinstance(field, (int, float)):
-        yield field
-    elif isinstance(field, msgspec.Struct):
-        yield from _flat(msgspec.structs.astuple(field))
-    elif isinstance(field, Iterable) and not isinstance(field, str):
-        for part in field:
-            yield from _flat(part)
+        return empty_network(header.model, header.input_shape, header.task.num_outputs)
+    except ValueError as error:
+        raise _damaged(path, str(error)) from None
 
 
 def _read_tensors(path: Path, network: nn.Module) -> dict[str, Tensor]:
@@ -369,8 +343,3 @@ def _encode(encoder: Encoder, row: Raw | Path) -> NDArray[Any]:
 
 def _damaged(path: Path, why: str) -> ModelFileError:
     return ModelFileError(f"the model file {str(path)!r} can't be used: {why}", remedy="Copy or train it again.")
-
-
-def _has_depths(model: Cnn) -> bool:
-    depths = model.depths
-    return len(depths) == len(model.widths) and min(depths, default=1) >= 1 and sum(depths) <= _MAX_LAYERS
