@@ -56,12 +56,14 @@ class Row:
         label: its class, labels or number, as written in the data.
         split: the part that the data itself puts it in, if any.
         group: rows of one group never stand in different parts.
+        others: names and values of a table's further columns, by which rows are told apart when they are judged.
     """
 
     key: str
     label: str
     split: Split | None = None
     group: str | None = None
+    others: tuple[tuple[str, object], ...] = ()
 
 
 class SetAside(Value, frozen=True):

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from ..errors import RecipeError, nearest
 from ..version import VERSION
-from . import explain, plan, predict, report, resume, torture, train
+from . import compare, evaluate, explain, plan, predict, report, resume, torture, train
 
 _EXAMPLES = """\
 examples:
@@ -57,6 +57,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"gnomon {VERSION}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (train, plan, predict, explain, resume, report, torture):
+    for command in (train, plan, predict, evaluate, compare, explain, resume, report, torture):
         command.add(commands)
     return parser

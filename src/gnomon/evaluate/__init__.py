@@ -4,7 +4,13 @@ answers      a part of the data set through the network
 temperature  by what outputs are divided so that confidences mean what they say
 scores       scores of a part, with `rivals`: the baselines on the same rows
 predictions  a table of all that was said
+table        the same, read back
 mistakes     the worst wrong answers, with what they look like
+slices       how parts of the test rows fare
+operating    thresholds for a wanted precision, recall or accuracy
+compare      two runs on the same rows
+elsewhere    new labelled data
+told         a judgement as lines for people
 """
 
 from __future__ import annotations
@@ -12,13 +18,14 @@ from __future__ import annotations
 from ..dataset import Dataset
 from ..judgement import Evaluation
 from ..modelfile import Model
-from ..run import MISTAKES, PREDICTIONS, TEST, VALIDATION, Run
+from ..run import MISTAKES, PREDICTIONS, SLICES, TEST, VALIDATION, Run
 from ..types import Split
 from .answers import Judged, Outputs, judged_by, outputs_of
 from .mistakes import mistakes
 from .predictions import predictions
-from .rivals import fit_baseline
+from .rivals import baselines_of, fit_baseline
 from .scores import HEADLINES, evaluation_of
+from .slices import slices_of
 
 __all__ = ["HEADLINES", "Outputs", "evaluate", "outputs_of"]
 
@@ -40,8 +47,9 @@ def evaluate(run: Run, dataset: Dataset, model: Model, *, seed: int, validation:
         rows = dataset.parts[part]
         known = validation if part == "validation" else None
         judged[part] = judged_by(dataset, model, rows, known or outputs_of(dataset, model, rows))
-        results[part] = evaluation_of(dataset, model, judged[part], linear)
+        results[part] = evaluation_of(model, judged[part], baselines_of(dataset, judged[part], linear))
         run.write_json(name, results[part])
     run.write(PREDICTIONS, predictions(dataset, model, judged))
     run.write_json(MISTAKES, mistakes(dataset, model, judged["test"]))
+    run.write_json(SLICES, slices_of(dataset, model, judged["test"]))
     return results["test"]

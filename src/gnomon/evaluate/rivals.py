@@ -16,7 +16,7 @@ from ..scoring.intervals import share_of
 from ..scoring.labels import micro_f1
 from ..scoring.values import r2_of
 from ..text_baseline import TextBaseline
-from ..types import Kind, Question
+from ..types import DataSpec, Kind, Question
 from .answers import Judged
 
 _MOST_TEXTS: Final = 20_000
@@ -44,31 +44,28 @@ def baselines_of(dataset: Dataset, judged: Judged, linear: Linear) -> dict[str, 
     labels, groups = judged.labels, judged.groups
     said = linear(judged.rows)
     if spec.question == "classify":
+        score = share_of(said.argmax(1) == labels, groups)
+    elif spec.question == "tag":
+        score = micro_f1(said > 0, labels, groups)
+    else:
+        score = r2_of(said[:, 0].astype(np.float64), labels[:, 0], groups)
+    return constant_baseline(spec, judged) | {"linear": Baseline(what=what, score=score)}
+
+
+def constant_baseline(spec: DataSpec, judged: Judged) -> dict[str, Baseline]:
+    """`majority`, or of values `mean`: what says the same of every row."""
+    labels, groups = judged.labels, judged.groups
+    if spec.question == "classify":
         commonest = int(np.argmax(spec.train_counts))
-        return {
-            "majority": Baseline(
-                what=f"always {spec.classes[commonest]!r}, the commonest class in training",
-                score=share_of(labels == commonest, groups),
-            ),
-            "linear": Baseline(what=what, score=share_of(said.argmax(1) == labels, groups)),
-        }
+        what = f"always {spec.classes[commonest]!r}, the commonest class in training"
+        return {"majority": Baseline(what=what, score=share_of(labels == commonest, groups))}
     if spec.question == "tag":
-        usual = np.array(spec.train_counts) * 2 > spec.num_train
-        everywhere = np.broadcast_to(usual, labels.shape)
-        return {
-            "majority": Baseline(
-                what="the labels that more than half of the training rows have",
-                score=micro_f1(everywhere, labels, groups),
-            ),
-            "linear": Baseline(what=what, score=micro_f1(said > 0, labels, groups)),
-        }
+        usual = np.broadcast_to(np.array(spec.train_counts) * 2 > spec.num_train, labels.shape)
+        what = "the labels that more than half of the training rows have"
+        return {"majority": Baseline(what=what, score=micro_f1(usual, labels, groups))}
     constant = np.full(len(labels), spec.mean[0])
-    return {
-        "mean": Baseline(
-            what=f"always {spec.mean[0]:.4g}, the mean in training", score=r2_of(constant, labels[:, 0], groups)
-        ),
-        "linear": Baseline(what=what, score=r2_of(said[:, 0].astype(np.float64), labels[:, 0], groups)),
-    }
+    what = f"always {spec.mean[0]:.4g}, the mean in training"
+    return {"mean": Baseline(what=what, score=r2_of(constant, labels[:, 0], groups))}
 
 
 def fit_baseline(dataset: Dataset, seed: int) -> Linear:

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..dataset import Dataset
-from ..judgement import Calibration, Evaluation, Kept
+from ..judgement import Baseline, Calibration, Evaluation, Kept
 from ..modelfile import Model
 from ..scoring.calibration import calibration_of
 from ..scoring.classes import row_losses, score
@@ -20,7 +19,6 @@ from ..scoring.values import residuals_of, score_values, spread_over
 from ..tasks import Classify, Regress, Tag, Task
 from ..types import Question
 from .answers import Judged
-from .rivals import Linear, baselines_of
 
 HEADLINES: Final[dict[Question, str]] = {"classify": "accuracy", "tag": "micro_f1", "regress": "r2"}
 """The metric that a network and its baselines are compared by."""
@@ -29,14 +27,14 @@ _KEPT_SHARES: Final = tuple(part / 20 for part in range(20, 0, -1))
 _FEWEST_KEPT: Final = 10
 
 
-def evaluation_of(dataset: Dataset, model: Model, judged: Judged, linear: Linear) -> Evaluation:
+def evaluation_of(model: Model, judged: Judged, baselines: dict[str, Baseline]) -> Evaluation:
     """All scores of these rows, beside the baselines on the same rows."""
     task = model.header.task
     evaluation = Evaluation(
         rows=len(judged),
         metrics={},
-        headline=HEADLINES[dataset.spec.question],
-        baselines=baselines_of(dataset, judged, linear),
+        headline=HEADLINES[question_of(task)],
+        baselines=baselines,
         groups=0 if judged.groups is None else int(judged.groups.max()) + 1,
     )
     if isinstance(task, Classify):
@@ -44,6 +42,11 @@ def evaluation_of(dataset: Dataset, model: Model, judged: Judged, linear: Linear
     else:
         found = _of_labels(task, judged) if isinstance(task, Tag) else _of_values(task, judged)
     return msgspec.structs.replace(evaluation, **found)
+
+
+def question_of(task: Task) -> Question:
+    """What a task asks."""
+    return "classify" if isinstance(task, Classify) else "tag" if isinstance(task, Tag) else "regress"
 
 
 def _of_classes(task: Classify, model: Model, judged: Judged) -> dict[str, Any]:

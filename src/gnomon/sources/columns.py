@@ -20,6 +20,9 @@ from .questions import number_of
 LABEL_NAMES: Final = ("label", "labels", "class", "target", "category", "y", "class_name", "label_name")
 _SPLIT_NAMES: Final = ("split", "set", "subset", "partition")
 _HEAD: Final = 100
+_MOST_OTHERS: Final = 8
+_SHORT: Final = 60
+"""Characters of a value by which rows can be told apart."""
 _BLOCK: Final = 64 * 2**20
 """Bytes that are read at once; no value may be longer."""
 _READABLE: Final = "A table has a first line of column names, and then a line for each row: file,label or text,label."
@@ -278,6 +281,7 @@ def labelled_rows(
     labels, were_floats = whole_numbers([label_text(value) for value in columns.values(roles.target)])
     splits = columns.values(roles.split) if roles.split else None
     groups = columns.values(roles.group) if roles.group else None
+    others = _others(columns, roles)
     rows: list[Row] = []
     for number, key in keys.items():
         label = labels[number] or ("" if several else None)
@@ -288,8 +292,20 @@ def labelled_rows(
             set_aside.append(SetAside(key=key, reason="its part is none of train, validation, test"))
         else:
             group = None if groups is None else _group_name(groups[number], key)
-            rows.append(Row(key, label, split, group))
+            further = tuple((name, values[number]) for name, values in others.items())
+            rows.append(Row(key, label, split, group, further))
     return rows, ["labels such as '3.0' are read as '3'"] if were_floats else []
+
+
+def _others(columns: Columns, roles: Roles) -> dict[str, Sequence[object]]:
+    """The first further columns of numbers or short texts."""
+    used = {roles.input, roles.target, roles.split, roles.group}
+    free = [name for name in columns.names if name not in used and all(map(_is_short, columns.heads[name]))]
+    return {name: columns.values(name) for name in free[:_MOST_OTHERS]}
+
+
+def _is_short(value: object) -> bool:
+    return value is None or isinstance(value, (int, float)) or (isinstance(value, str) and len(value) <= _SHORT)
 
 
 def _group_name(value: object, key: str) -> str:
