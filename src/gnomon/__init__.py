@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .plan import TrainingSpec as TrainingSpec
     from .recipe import Recipe as Recipe
     from .tasks import Answer as Answer
+    from .tuning import tune as tune
     from .types import Metric as Metric
 
 __version__ = VERSION
@@ -46,6 +47,7 @@ _HOMES: Final = {
     "TrainingSpec": "plan",
     "load": "modelfile",
     "train": "api",
+    "tune": "tuning",
 }
 
 __all__ = [
@@ -64,6 +66,7 @@ __all__ = [
     "__version__",
     "load",
     "train",
+    "tune",
 ]
 
 

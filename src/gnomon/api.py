@@ -120,17 +120,12 @@ def train(
     if by is not None and epochs is not None:
         raise RecipeError(f"both by={by!r} and epochs={epochs!r} are given", remedy="Give one of them.")
     deadline = parse_deadline(by, start_s=time.monotonic())
-    base = Recipe(source=SourceSpec(location="")) if recipe is None else recipe
-    module = model if isinstance(model, nn.Module) else None
+    made, given = asked_of(data, kind=kind, epochs=epochs, model=model, seed=seed, recipe=recipe)
     made = msgspec.structs.replace(
-        base,
-        source=_location(base.source, data, kind or base.source.kind),
-        model=_model_spec(model) or base.model,
-        optimizer=_optimizer(base.optimizer, optimizer),
-        training=_training(base.training, epochs, batch, augment),
-        seed=seed or base.seed,
+        made,
+        optimizer=_optimizer(made.optimizer, optimizer),
+        training=_training(made.training, None, batch, augment),
     )
-    given = InMemory(source=_in_memory(data, made.source) if isinstance(data, tuple) else None, module=module)
     run = create_run(
         None if out is None else Path(out),
         data=made.source.location,
@@ -147,7 +142,29 @@ def train(
                 break
         for event in finish(run, deadline, dataset=prepared.dataset, given=given):
             show(event)
-    return TrainedRun(run.path, module=module)
+    return TrainedRun(run.path, module=given.module)
+
+
+def asked_of(
+    data: Data,
+    *,
+    kind: Kind | None = None,
+    epochs: float | None = None,
+    model: str | ModelSpec | nn.Module | None = None,
+    seed: int = 0,
+    recipe: Recipe | None = None,
+) -> tuple[Recipe, InMemory]:
+    """What a caller says as a recipe, and what no recipe can name; see `train`."""
+    base = Recipe(source=SourceSpec(location="")) if recipe is None else recipe
+    made = msgspec.structs.replace(
+        base,
+        source=_location(base.source, data, kind or base.source.kind),
+        model=_model_spec(model) or base.model,
+        training=_training(base.training, epochs, None, "auto"),
+        seed=seed or base.seed,
+    )
+    source = _in_memory(data, made.source) if isinstance(data, tuple) else None
+    return made, InMemory(source=source, module=model if isinstance(model, nn.Module) else None)
 
 
 def _in_memory(data: tuple[ArrayLike, ArrayLike], spec: SourceSpec) -> Source:

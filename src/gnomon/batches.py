@@ -53,6 +53,17 @@ class Rows:
     def __len__(self) -> int:
         return len(self.indices)
 
+    def only(self, positions: NDArray[np.int64]) -> Rows:
+        """These rows alone."""
+        chosen = torch.from_numpy(positions).to(self.labels.device)
+        return Rows(
+            self.dataset,
+            self.indices[positions],
+            self.labels[chosen],
+            None if self.lengths is None else self.lengths[positions],
+            None if self.resident is None else self.resident[chosen.to(self.resident.device)],
+        )
+
     def inputs(self, positions: NDArray[np.int64]) -> Tensor:
         """These rows as a network takes them; of sequences, no more padding than their longest calls for."""
         if self.resident is not None:

@@ -8,9 +8,10 @@ state.json          step, history, scores, time used and left, machine and versi
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 from safetensors import SafetensorError
@@ -21,8 +22,8 @@ from torch import Tensor
 from .errors import RunError
 from .hardware import Surroundings
 from .progress import Change, times_back
-from .run import Checkpoint, Run
-from .types import Value
+from .run import Checkpoint
+from .types import Event, Value
 
 VERSION: Final = 2
 WEIGHTS: Final = "model.safetensors"
@@ -75,6 +76,22 @@ class Snapshot:
     weights: dict[str, Tensor]
 
 
+class Keeps(Protocol):
+    """Where a training is kept: a run directory, or memory."""
+
+    def save_checkpoint(self, step: int, files: Mapping[str, bytes], *, back: int = 0) -> None:
+        """Keep the files of one checkpoint."""
+        ...
+
+    def events(self) -> Iterator[Event]:
+        """What has been told, in order."""
+        ...
+
+    def drop_events_after(self, step: int) -> None:
+        """Forget what was told behind a step that the training goes back to."""
+        ...
+
+
 class CheckpointWriter:
     """Writes snapshots one at a time, and knows when the next one is due.
 
@@ -82,7 +99,7 @@ class CheckpointWriter:
         run: where they go.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Keeps) -> None:
         self._run = run
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: Future[int] | None = None
@@ -132,7 +149,7 @@ class CheckpointWriter:
         return snapshot.position.step
 
 
-def write_checkpoint(run: Run, snapshot: Snapshot) -> None:
+def write_checkpoint(run: Keeps, snapshot: Snapshot) -> None:
     """Write it now.
 
     Raises:

@@ -74,7 +74,7 @@ def open_display(mode: Mode, title: str, deadline: Deadline) -> Iterator[Show]:
         yield _Lines(deadline).show
     else:
         console = Console(highlight=False)
-        panel = _PanelState(title, deadline)
+        panel = PanelState(title, deadline)
         with Live(get_renderable=panel.render, console=console, refresh_per_second=4, transient=True) as live:
             yield lambda event: panel.show(event, live.console)
 
@@ -187,7 +187,7 @@ def _gone_back(event: Reverted) -> str:
 
 
 @dataclass(slots=True)
-class _PanelState:
+class PanelState:
     """What the live panel shows; it is drawn afresh several times a second from this alone."""
 
     title: str

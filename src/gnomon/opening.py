@@ -46,12 +46,12 @@ class InMemory:
     Attributes:
         source: rows, instead of the recipe's location.
         module: an untrained network, instead of one that the recipe's model builds.
-        dataset: rows that are read, split and encoded already.
+        opened: data that are open already.
     """
 
     source: Source | None = None
     module: nn.Module | None = None
-    dataset: Dataset | None = None
+    opened: Opened | None = None
 
 
 NOTHING: Final = InMemory()
@@ -97,13 +97,18 @@ def open_data(
     Raises:
         InputError: the data or the deadline can't be used.
     """
+    if given.opened is not None:
+        return given.opened
     yield Phased(name="reading", elapsed_s=deadline.elapsed_s())
-    dataset = given.dataset
-    if dataset is None:
-        source = open_source(location) if given.source is None else given.source
-        yield from (Noted(text=note) for note in source.notes)
-        dataset = yield from read_dataset(source, asked, deadline, seed=seed, threads=training.threads)
-        yield from (Noted(text=note) for note in dataset_notes(dataset))
+    source = open_source(location) if given.source is None else given.source
+    yield from (Noted(text=note) for note in source.notes)
+    dataset = yield from read_dataset(source, asked, deadline, seed=seed, threads=training.threads)
+    yield from (Noted(text=note) for note in dataset_notes(dataset))
+    return opened_for(dataset, training, seed=seed)
+
+
+def opened_for(dataset: Dataset, training: TrainingSpec, *, seed: int) -> Opened:
+    """The machine measured, and the parts of a data set opened. Sets the threads."""
     hardware = measure_hardware(device=training.device, threads=training.threads)
     rows, validation = open_parts(dataset, hardware)
     return Opened(dataset, hardware, rows, validation, _symmetry(dataset, seed), {})

@@ -49,6 +49,8 @@ def reopen_dataset(
     Raises:
         RunError: the data have changed since; it says what has.
     """
+    if given.opened is not None:
+        return given.opened.dataset
     before = run.read_json(DATA, DataSummary)
     source = open_source(spec) if given.source is None else given.source
     if before.fingerprint != source.fingerprint:

@@ -7,6 +7,10 @@
     explain/{examples.json,<row>.html}
     report.html  xray.html  model.safetensors  model-card.md  tensorboard/
 
+A search has a directory of its own, `best` in it being that of the final training:
+
+    search.json  trials.jsonl  result.json  tune.html  best/
+
 Files and checkpoints are written as `writing` does it: whoever reads sees the old one or the new one, whole. A
 checkpoint's `MANIFEST.json` seals its files; one whose files do not match it does not exist.
 """
@@ -54,6 +58,11 @@ EXAMPLES: Final = "explain/examples.json"
 EXPLANATIONS: Final = "explain"
 XRAY: Final = "xray.html"
 TENSORBOARD: Final = "tensorboard"
+SEARCH: Final = "search.json"
+TRIALS: Final = "trials.jsonl"
+RESULT: Final = "result.json"
+TUNE: Final = "tune.html"
+BEST: Final = "best"
 
 _CHECKPOINTS = "checkpoints"
 _FOLDERS = ("evaluation", _CHECKPOINTS)
@@ -296,6 +305,36 @@ def create_run(out: str | Path | None, *, data: str, model: str) -> Run:
     return Run(path)
 
 
+def create_search(out: str | Path | None, *, data: str) -> Run:
+    """Make the directory of a search, or open one that is there: `out`, or a new one as `create_run` does.
+
+    `runs/latest` is then the run of its final training.
+
+    Raises:
+        RunError: `out` is something else, or can't be written.
+    """
+    try:
+        if out is None:
+            path = _unused(Path("runs"), f"{time.strftime('%Y%m%d-%H%M%S')}-{_slug(data)}-tune")
+            _link_latest(path.parent, f"{path.name}/{BEST}")
+            return Run(path)
+        path = Path(out)
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()) and not Run(path).has(SEARCH):
+            raise RunError(f"{str(path)!r} is not empty, and no search", remedy="Give another --out.")
+    except OSError as error:
+        raise RunError(
+            f"the search's directory can't be made: {error.filename!r}: {error.strerror}",
+            remedy="Give a folder that you may write to, with --out.",
+        ) from error
+    return Run(path)
+
+
+def is_search(path: str | Path) -> bool:
+    """Whether a directory is that of a search, not of a run."""
+    return Run(Path(path)).has(SEARCH)
+
+
 def open_run(path: str | Path) -> Run:
     """An existing run directory.
 
@@ -368,11 +407,15 @@ def _unused(folder: Path, name: str) -> Path:
 
 def _point_latest(path: Path) -> None:
     """`latest` beside the run, replaced in one step; where links are not allowed, none."""
-    temporary = path.parent / f".latest.{os.getpid()}"
+    _link_latest(path.parent, path.name)
+
+
+def _link_latest(folder: Path, target: str) -> None:
+    temporary = folder / f".latest.{os.getpid()}"
     try:
         temporary.unlink(missing_ok=True)
-        temporary.symlink_to(path.name)
-        temporary.replace(path.parent / _LATEST)
+        temporary.symlink_to(target)
+        temporary.replace(folder / _LATEST)
     except OSError:
         temporary.unlink(missing_ok=True)
 

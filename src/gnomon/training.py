@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from . import chance
 from .batches import Rows, batch_of, in_order
-from .checkpoints import CheckpointWriter, read_checkpoint, write_checkpoint
+from .checkpoints import CheckpointWriter, Keeps, read_checkpoint, write_checkpoint
 from .deadline import Deadline
 from .encoders import TextEncoder
 from .errors import RecipeError
@@ -30,7 +30,7 @@ from .optim import Steps
 from .pace import Pace
 from .plan import SMALL_SCALE, Plan
 from .progress import Change, parts_of, rate_share, times_back, told_every
-from .run import Checkpoint, Run
+from .run import Checkpoint
 from .state import NEVER_VALIDATED, State, begin, snapshot
 from .tasks import Task, bind
 from .types import Batch, Event, Going, Replanned, Reverted, Saved, Stepped, Stopped, Validated
@@ -48,7 +48,7 @@ class _Work:
     rows: Rows
     validation: Rows
     plan: Plan
-    run: Run
+    run: Keeps
     deadline: Deadline
     writer: CheckpointWriter
     told_every: int
@@ -120,7 +120,7 @@ def train(
     rows: Rows,
     validation: Rows,
     plan: Plan,
-    run: Run,
+    run: Keeps,
     *,
     deadline: Deadline,
     checkpoint: Checkpoint | None = None,

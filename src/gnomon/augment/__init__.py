@@ -5,6 +5,8 @@ Each row's random numbers are a pure function of (seed, epoch, row), whatever ba
 
 from typing import Final, TypeAlias
 
+import msgspec
+
 from ..types import DataSpec, Decision, Kind
 from .image import ImageAugment, choose_augment, mirror_symmetry, parse_augment
 from .sequence import SequenceAugment, choose_sequence_augment, parse_sequence_augment
@@ -27,15 +29,26 @@ def augment_for(spec: DataSpec, asked: str, symmetry: tuple[float, float], epoch
 
     Args:
         spec: the data.
-        asked: `auto`, `none`, or names.
+        asked: `auto`, `none`, or names; `auto` among names adds them to what the data call for.
         symmetry: what `mirror_symmetry` measured.
         epochs: how often each row will be seen.
 
     Raises:
         RecipeError: an unknown name or an unreadable strength.
     """
-    if asked != "auto":
+    names = [name.strip() for name in asked.split(",")]
+    more = ",".join(name for name in names if name != "auto")
+    if "auto" not in names:
         return _parsed(asked, spec), Decision(name="augmentation", value=asked, reason="asked for")
+    if not more:
+        return _chosen(spec, symmetry, epochs)
+    chosen, decision = _chosen(spec, symmetry, epochs)
+    wanted = msgspec.structs.asdict(_parsed(more, spec))
+    both = msgspec.structs.replace(chosen, **{name: strength for name, strength in wanted.items() if strength})
+    return both, msgspec.structs.replace(decision, value=f"{decision.value}, and {more} as asked for")
+
+
+def _chosen(spec: DataSpec, symmetry: tuple[float, float], epochs: float) -> tuple[Augment, Decision]:
     if spec.kind == "image":
         return choose_augment(spec.input_shape, symmetry, epochs)
     if spec.kind == "text":

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from ..errors import RecipeError, nearest
 from ..version import VERSION
-from . import compare, evaluate, explain, plan, predict, report, resume, torture, train
+from . import compare, evaluate, explain, plan, predict, report, resume, torture, train, tune
 
 _EXAMPLES = """\
 examples:
@@ -21,6 +21,7 @@ examples:
   gnomon train photos.zip --epochs 20      as long as it takes; the same result on every run
   gnomon train reviews.csv --by 1m         texts and labels
   gnomon train words/ --by 2m              a folder of recordings per class
+  gnomon tune photos/ --by 1h              better settings are searched first, and used if they really are better
   gnomon predict runs/latest new.jpg       what is in the picture
 """
 
@@ -57,6 +58,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"gnomon {VERSION}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (train, plan, predict, evaluate, compare, explain, resume, report, torture):
+    for command in (train, plan, predict, evaluate, compare, explain, resume, report, tune, torture):
         command.add(commands)
     return parser

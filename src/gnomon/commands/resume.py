@@ -19,10 +19,10 @@ def add(commands: Commands) -> None:
         commands,
         "resume",
         run,
-        help="go on with a run that was stopped",
-        description="Go on from the last checkpoint.",
+        help="go on with a run or a search that was stopped",
+        description="Go on from the last checkpoint; with a search, from the last trial that was over.",
     )
-    parser.add_argument("directory", metavar="RUN", help="the run directory")
+    parser.add_argument("directory", metavar="RUN", help="the directory of the run, or of a search")
     parser.add_argument("--by", metavar="TIME", help="a new deadline; without one, all planned steps are made")
     add_output(parser)
     add_records(parser, training=True)
@@ -30,9 +30,15 @@ def add(commands: Commands) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Do it. Returns the exit code."""
-    deadline = parse_deadline(chosen.by, start_s=process_start_s())
+    start_s = process_start_s()
+    deadline = parse_deadline(chosen.by, start_s=start_s)
     from ..recipe import resume
-    from ..run import open_run
+    from ..run import is_search, open_run
+
+    if is_search(chosen.directory):
+        from .tune import go_on
+
+        return go_on(chosen, start_s)
     from .working import work
 
     opened = open_run(chosen.directory)

@@ -38,7 +38,7 @@ def work(run: Run, deadline: Deadline, chosen: argparse.Namespace, training: Any
     finished = None
     with (
         open_tensorboard(run, wanted=getattr(chosen, "tensorboard", False)) as log,
-        _signals(run) as signals,
+        signals_noted(run) as signals,
         open_display(mode, title, deadline) as display,
     ):
 
@@ -57,7 +57,7 @@ def work(run: Run, deadline: Deadline, chosen: argparse.Namespace, training: Any
     return 128 + signals.number if signals.number else 0
 
 
-def _trained(training: Any, show: Show, signals: _Signals) -> Any:
+def _trained(training: Any, show: Show, signals: Signals) -> Any:
     """The data set that was trained on; None where there was nothing to train, or Ctrl-C ended it.
 
     Raises:
@@ -84,7 +84,7 @@ def _trained(training: Any, show: Show, signals: _Signals) -> Any:
 
 
 @dataclass(slots=True)
-class _Signals:
+class Signals:
     """What has been received. While `patient`, a first signal is only noted: training stops at its next event."""
 
     terminals: tuple[int, ...]
@@ -101,9 +101,9 @@ class _Signals:
 
 
 @contextmanager
-def _signals(run: Run) -> Iterator[_Signals]:
+def signals_noted(run: Run) -> Iterator[Signals]:
     """Listens to Ctrl-C, to the wish to end and to a closed terminal; says how a run that they end goes on."""
-    state = _Signals(terminals=tuple(number for number in (1, 2) if os.isatty(number)))
+    state = Signals(terminals=tuple(number for number in (1, 2) if os.isatty(number)))
     before = {number: signal.signal(number, state.receive) for number in _listened_to()}
     try:
         yield state

@@ -22,7 +22,9 @@ import torch
 from torch import nn
 
 from ..errors import RecipeError, nearest
+from ..space import Dimension
 from ..types import NOUNS, Kind, Question
+from . import cnn, crnn, plain, rnn, textcnn, wide
 from .cnn import Cnn, Network, whiten
 from .crnn import Crnn
 from .describe import NetworkSummary, describe_network
@@ -130,6 +132,20 @@ def _is_for(model: ModelSpec, kind: Kind) -> bool:
     return all(kind in _KINDS[type(part)] for part in parts)
 
 
+def space_of(model: ModelSpec) -> tuple[Dimension, ...]:
+    """What a search may vary of this model beside its training, from what it is now; nothing of networks in others."""
+    spaces: dict[type, tuple[Dimension, ...]] = {
+        Cnn: cnn.SPACE,
+        Plain: plain.SPACE,
+        TextCnn: textcnn.SPACE,
+        Rnn: rnn.SPACE,
+        Crnn: crnn.SPACE,
+        WideDeep: wide.SPACE,
+    }
+    found = spaces.get(type(model), ())
+    return tuple(msgspec.structs.replace(item, usual=getattr(model, item.name)) for item in found)
+
+
 def rows_to_start_from(module: nn.Module, input_shape: tuple[int, ...]) -> int:
     """How many training rows `start_from` wants; 0 for a network whose weights begin from nothing but chance."""
     if isinstance(module, Network):
@@ -193,5 +209,6 @@ __all__ = [
     "describe_network",
     "fitted_to",
     "model_named",
+    "space_of",
     "whiten",
 ]

@@ -13,15 +13,21 @@ and a stem that strides over large pictures. As everywhere in deep learning, "co
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 
+from ..space import Dimension
 from ..types import Value
 
 _NORM_MOMENTUM = 0.4
 _NORM_EPSILON = 1e-5
 _WHITEN_EPSILON = 5e-4
+
+
+SPACE: Final = (Dimension(name="dropout", usual=0.0, low=0.0, high=0.4),)
+"""What a search may vary of it."""
 
 
 class Cnn(Value, tag="cnn", tag_field="model", frozen=True):

@@ -16,6 +16,7 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
+from ..space import Dimension
 from ..types import Value
 from .recurrence import GATES, Cell, Recurrent
 from .rnn import Pool, Pooling
@@ -23,6 +24,16 @@ from .rnn import Pool, Pooling
 _FEWEST_STEPS: Final = 16
 _FEWEST_BANDS: Final = 4
 _EPSILON, _MOMENTUM = 1e-5, 0.1
+
+
+SPACE: Final = (
+    Dimension(name="convolutions", usual=2, low=1, high=3, whole=True),
+    Dimension(name="reach", usual=3, choices=(3, 5, 7)),
+    Dimension(name="units", usual=128, low=32, high=256, log=True, whole=True),
+    Dimension(name="pooling", usual="mean", choices=("last", "mean", "max", "attention")),
+    Dimension(name="dropout", usual=0.3, low=0.05, high=0.6),
+)
+"""What a search may vary of it."""
 
 
 class Crnn(Value, tag="crnn", tag_field="model", frozen=True):

@@ -48,6 +48,14 @@ class Imported(Value, tag="imported", tag_field="model", frozen=True):
             )
         return module
 
+    def parameters(self) -> frozenset[str]:
+        """Names of what the user's class or function takes.
+
+        Raises:
+            RecipeError: the name can't be imported.
+        """
+        return _parameters(_find(self.name))
+
 
 def _find(name: str) -> Any:
     module_name, _, attribute = name.partition(":")

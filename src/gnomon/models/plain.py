@@ -9,11 +9,19 @@ The two differ by a flip of the filter in both directions; since filters are lea
 """
 
 from collections import OrderedDict
+from typing import Final
 
 from torch import nn
 
 from ..errors import DataError
+from ..space import Dimension
 from ..types import Value
+
+SPACE: Final = (
+    Dimension(name="dropout", usual=0.0, low=0.0, high=0.5),
+    Dimension(name="dense", usual=64, low=32, high=256, log=True, whole=True),
+)
+"""What a search may vary of it."""
 
 
 class Plain(Value, tag="plain", tag_field="model", frozen=True):

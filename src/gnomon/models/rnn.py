@@ -8,17 +8,27 @@ The Elman network is the textbook's: h_t = tanh(W_xh·x_t + W_hh·h_{t−1} + b)
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 import torch
 from torch import Tensor, nn
 
+from ..space import Dimension
 from ..types import Value
 from .recurrence import GATES, Cell, Recurrent
 from .textcnn import start_embedding
 
 Pooling: TypeAlias = Literal["last", "mean", "max", "attention"]
+
+
+SPACE: Final = (
+    Dimension(name="width", usual=128, low=32, high=256, log=True, whole=True),
+    Dimension(name="layers", usual=1, low=1, high=3, whole=True),
+    Dimension(name="pooling", usual="max", choices=("last", "mean", "max", "attention")),
+    Dimension(name="dropout", usual=0.5, low=0.1, high=0.7),
+)
+"""What a search may vary of it."""
 
 
 class Rnn(Value, tag="rnn", tag_field="model", frozen=True):

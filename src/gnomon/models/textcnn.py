@@ -9,12 +9,24 @@ is an ordinary one, and a filter can tell that a text begins or ends. What stand
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
 from torch import Tensor, nn
 
+from ..space import Dimension
 from ..types import Value
 
 _EMBEDDING_DEVIATION = 0.1
+
+
+SPACE: Final = (
+    Dimension(name="embedding", usual=128, low=32, high=256, log=True, whole=True),
+    Dimension(name="filters", usual=128, low=32, high=256, log=True, whole=True),
+    Dimension(name="dropout", usual=0.5, low=0.1, high=0.7),
+    Dimension(name="embedding_dropout", usual=0.0, low=0.0, high=0.4),
+)
+"""What a search may vary of it."""
 
 
 class TextCnn(Value, tag="textcnn", tag_field="model", frozen=True):

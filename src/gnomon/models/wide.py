@@ -17,6 +17,7 @@ from typing import Final, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from ..space import Dimension
 from ..types import Value
 from .ensemble import Ensemble
 from .rnn import Rnn
@@ -27,6 +28,10 @@ Deep: TypeAlias = TextCnn | Rnn | Ensemble
 
 _PRIME: Final = 2**31 - 1
 _FACTOR: Final = 1_597_334_677
+
+
+SPACE: Final = (Dimension(name="tokens", usual=2, low=1, high=4, whole=True),)
+"""What a search may vary of it."""
 
 
 class WideDeep(Value, tag="wide-deep", tag_field="model", frozen=True):

@@ -1,0 +1,111 @@
+"""How the time of a search is divided: between exploring, confirming what was found, and the final training.
+
+The time that exploring takes is missing in the end, so what it costs is measured: the usual settings are trained for
+one length and for twice that, and from how much the error falls follows what a shorter final training loses. With the
+share x of the time for the search, the final error is taken to be
+
+    e(x) = (1 − g · x / (x + h)) · (1 − x)^(−a)
+
+a being the measured exponent, g the most that a search gains (as a share of the error) and h the share of the time in
+which it gains half of that. The share is the x of least error. Where more time no longer helps, half of it is searched;
+where it helps much, a fifth.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+
+from ..types import Value
+
+CONFIRMED_PAIRS: Final = 3
+"""Fresh seeds with which usual and best settings are compared."""
+
+LONGER: Final = 1.5
+"""A confirming training's time over a trial's."""
+
+_FIRST_SHARE: Final = 0.009
+_SHORTEST_S: Final = 1.0
+_GAIN, _HALF_AT = 0.12, 0.15
+_LEAST, _MOST = 0.2, 0.5
+_USUAL_EXPONENT, _ITS_DEVIATION = 0.12, 0.08
+_FULL_TRIALS: Final = 12
+_FEWEST_TRIALS: Final = 4
+
+
+class Division(Value, frozen=True):
+    """Seconds of the parts of a search.
+
+    Attributes:
+        trial_s: of one trial.
+        explore_s: of all exploring; what was measured before is part of it.
+        confirm_s: of usual and best settings with fresh seeds.
+        final_s: of the final training.
+        behind_s: of judging and reporting behind that.
+        reason: why so.
+    """
+
+    trial_s: float
+    explore_s: float
+    confirm_s: float
+    final_s: float
+    behind_s: float
+    reason: str
+
+
+def first_trial_s(free_s: float) -> float:
+    """Seconds of the first training, where so many are free for searching and the final training."""
+    return max(_SHORTEST_S, _FIRST_SHARE * free_s)
+
+
+def needed_s() -> float:
+    """Seconds without which there is nothing to divide."""
+    trials = 3 + _FEWEST_TRIALS + LONGER * 2 * CONFIRMED_PAIRS
+    return trials * _SHORTEST_S / _MOST
+
+
+def exponent(error: float, longer_error: float, rows: int) -> float:
+    """By which power of the time the error falls, from the errors after one length and after twice that.
+
+    A measurement on so many rows is rough: it is weighed, by its variance, against what is usual.
+    """
+    error, longer_error = (max(value, 0.5 / max(1, rows)) for value in (error, longer_error))
+    measured = math.log2(error / longer_error)
+    variance = (1 / (rows * error) + 1 / (rows * longer_error)) / math.log(2) ** 2
+    weight = _ITS_DEVIATION**2 / (_ITS_DEVIATION**2 + variance)
+    return max(0.0, weight * measured + (1 - weight) * _USUAL_EXPONENT)
+
+
+def search_share(power: float) -> float:
+    """The share of the time for the search, by the exponent."""
+    shares = np.linspace(_LEAST, _MOST, 100)
+    errors = np.log(1 - _GAIN * shares / (shares + _HALF_AT)) - power * np.log(1 - shares)
+    return float(shares[int(np.argmin(errors))])
+
+
+def divide(free_s: float, first_s: float, power: float, *, behind_s: float) -> Division:
+    """Divide the seconds that are free before the first training, of which trainings of one and two lengths are made.
+
+    Trials are twice as long where there is time for twelve such: the longer, the more they say of the final training.
+    """
+    share = search_share(power)
+    confirms = 2 * CONFIRMED_PAIRS * LONGER
+    for length in (2.0, 1.0):
+        trial_s = length * first_s
+        explore_s = share * free_s - confirms * trial_s
+        if explore_s >= 3 * first_s + _FULL_TRIALS * trial_s or length == 1.0:
+            break
+    explore_s = max(explore_s, (3 + _FEWEST_TRIALS) * first_s)
+    confirm_s = confirms * trial_s
+    searched = (explore_s + confirm_s) / free_s
+    reason = f"twice the time leaves about {2**-power:.0%} of the error, so {searched:.0%} of it goes into the search"
+    return Division(
+        trial_s=trial_s,
+        explore_s=explore_s,
+        confirm_s=confirm_s,
+        final_s=free_s - explore_s - confirm_s,
+        behind_s=behind_s,
+        reason=reason,
+    )

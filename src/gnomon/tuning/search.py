@@ -1,0 +1,405 @@
+"""The search: explore, confirm, train. A generator of events; whoever runs the loop shows them.
+
+What has been done stands in the journal, and each stage begins by asking it. So there is one path for a search that
+begins and one that goes on: `search` on the same directory.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from .. import chance
+from ..dataset import split_table
+from ..deadline import Deadline, spoken
+from ..errors import DeadlineError
+from ..opening import NOTHING, InMemory, Opened, open_data, opened_for
+from ..recipe import Recipe, finish, fit, plan_on, resume
+from ..reopening import reopen_dataset
+from ..run import BEST, DATA, PLAN, RESULT, SEARCH, SPLIT, Run, create_run
+from ..space import Dimension, Setting
+from ..tasks import bind
+from ..types import Event, Noted, Phased
+from .division import CONFIRMED_PAIRS, LONGER, divide, exponent, first_trial_s, needed_s
+from .draw import course_of, draw, grid_points
+from .gain import candidate, compared, no_gain
+from .importance import influences
+from .page import write_page
+from .records import (
+    Began,
+    Divided,
+    Ended,
+    Found,
+    Record,
+    Result,
+    SearchEvent,
+    SearchSpec,
+    Stage,
+    read_records,
+    record,
+)
+from .settings import laid_over, space_for, usual_settings
+from .shared import Shared
+from .telling import told
+from .trial import Tried, try_settings
+
+_KEPT_S: Final = 0.4
+"""Seconds for the page, behind the final training."""
+_FINAL_SHARE: Final = 0.7
+"""Of the time, for which the size of pictures is chosen."""
+_MOMENT_S: Final = 20.0
+
+
+@dataclass(slots=True)
+class Wish:
+    """Set `enough` at any time: the stage that runs ends, and the next one begins."""
+
+    enough: bool = False
+
+    def taken(self) -> bool:
+        """Whether it was set; it no longer is."""
+        was, self.enough = self.enough, False
+        return was
+
+
+@dataclass(slots=True)
+class _Search:
+    """What the stages share."""
+
+    run: Run
+    spec: SearchSpec
+    deadline: Deadline
+    given: InMemory
+    wish: Wish
+    opened: Opened
+    choosing: Opened
+    confirming: Opened
+    records: list[Record]
+    before_s: float
+    shared: Shared | None = None
+    others: list[Record] = field(default_factory=list)
+
+    @property
+    def dimensions(self) -> tuple[Dimension, ...]:
+        return self.spec.dimensions
+
+    @property
+    def usual(self) -> dict[str, Setting]:
+        return usual_settings(self.spec.dimensions)
+
+    def of(self, stage: Stage) -> list[Record]:
+        """What is over of a stage."""
+        return [done for done in self.records if done.stage == stage]
+
+    def deviation(self) -> float:
+        """What chance makes of a score of exploring."""
+        finished = [done.score for done in self.of("explore") if done.state == "finished"]
+        task = bind(self.opened.dataset.spec)
+        return task.standard_error(max(finished, default=0.5), len(self.choosing.validation))
+
+    def recipe(self, settings: dict[str, Setting], seed: int) -> Recipe:
+        """Of a short training."""
+        laid = laid_over(self.spec.recipe, settings, self.usual)
+        training = msgspec.structs.replace(laid.training, views="none", early_stopping=0)
+        return msgspec.structs.replace(laid, training=training, seed=seed)
+
+
+def search(
+    run: Run, spec: SearchSpec, deadline: Deadline, *, given: InMemory = NOTHING, wish: Wish | None = None
+) -> Generator[SearchEvent, None, None]:
+    """Search, and train with what was found; or go on with a search that was stopped.
+
+    Args:
+        run: the search's directory.
+        spec: what was asked; what stands in the directory where it is there.
+        deadline: for all of it; not set where the recipe says how long a training is.
+        given: rows or a network in memory.
+        wish: to end a stage early.
+
+    Raises:
+        InputError: the data, a setting or the deadline can't be used.
+    """
+    with run.locked():
+        yield from _searched(run, spec, deadline, given, wish or Wish())
+
+
+def _searched(
+    run: Run, spec: SearchSpec, deadline: Deadline, given: InMemory, wish: Wish
+) -> Generator[SearchEvent, None, None]:
+    run.remove_leftovers()
+    state = yield from _begin(run, spec, deadline, given, wish)
+    if not run.has(RESULT):
+        if deadline.is_set and state.spec.division is None:
+            yield from _divide(state)
+        if state.spec.division is not None:
+            yield Divided(division=state.spec.division)
+        if not state.of("confirm"):
+            yield from _explore(state)
+        result = yield from _confirm(state)
+        run.write_json(RESULT, result)
+    result = run.read_json(RESULT, Result)
+    yield Found(result=result)
+    write_page(run)
+    yield from _train(state, result)
+    write_page(run)
+
+
+# --- Stages ----------------------------------------------------------------------------------------------------------
+
+
+def _begin(
+    run: Run, spec: SearchSpec, deadline: Deadline, given: InMemory, wish: Wish
+) -> Generator[Event, None, _Search]:
+    records = read_records(run)
+    recipe = spec.recipe
+    if run.has(DATA):
+        yield Phased(name="reading", elapsed_s=deadline.elapsed_s())
+        dataset = yield from reopen_dataset(
+            run,
+            recipe.source,
+            recipe.dataset,
+            deadline,
+            seed=recipe.seed,
+            threads=recipe.training.threads,
+            given=given,
+        )
+        opened = opened_for(dataset, recipe.training, seed=recipe.seed)
+        yield Noted(text=f"going on after {len(records)} trainings")
+    else:
+        longest = Deadline(deadline.start_s, deadline.start_s + _FINAL_SHARE * deadline.total_s)
+        opened = yield from open_data(
+            recipe.source, recipe.dataset, recipe.training, longest, seed=recipe.seed, given=given
+        )
+        run.write(SPLIT, split_table(opened.dataset))
+        run.write_json(DATA, opened.dataset.summary)
+    order = chance.permutation(recipe.seed, "validation halves", 0, len(opened.validation))
+    half = (len(order) + 1) // 2
+    choosing = replace(opened, validation=opened.validation.only(np.sort(order[:half])))
+    confirming = replace(opened, validation=opened.validation.only(np.sort(order[half:])))
+    if not spec.dimensions:
+        moment = Deadline(deadline.start_s)
+        if deadline.is_set:
+            moment = Deadline(deadline.start_s, deadline.start_s + deadline.elapsed_s() + _MOMENT_S)
+        plan = plan_on(choosing, recipe, moment, module=given.module, finish_s=0.0).plan
+        spec = msgspec.structs.replace(
+            spec, dimensions=space_for(recipe, plan, opened.dataset.spec, timed=deadline.is_set)
+        )
+    run.write_json(SEARCH, spec)
+    before_s = max((done.elapsed_s for done in records), default=0.0)
+    shared = Shared.opened(spec.storage, spec.study, run.path) if spec.storage else None
+    return _Search(run, spec, deadline, given, wish, opened, choosing, confirming, records, before_s, shared)
+
+
+def _divide(state: _Search) -> Generator[SearchEvent, None, None]:
+    """Train by the usual settings for one time and for twice that, and divide the rest by what it brought."""
+    yield Phased(name="measuring what time brings", elapsed_s=state.deadline.elapsed_s())
+    whole = plan_on(state.opened, state.spec.recipe, state.deadline, module=state.given.module).plan
+    free_s = whole.end_s - state.deadline.elapsed_s() - _KEPT_S
+    if free_s < needed_s():
+        raise DeadlineError(
+            f"{spoken(max(0.0, free_s))} are left for searching and training, and a search needs {spoken(needed_s())}",
+            remedy=f"Give at least --by {int(state.deadline.total_s - free_s + 1.3 * needed_s())}s, or use train.",
+        )
+    first_s = first_trial_s(free_s)
+    for number in range(len(state.of("pace")), 2):
+        yield from _made(state, "pace", number, state.usual, seconds=(number + 1) * first_s, expected=2)
+    short, long = state.of("pace")
+    power = exponent(1 - short.score, 1 - long.score, len(state.choosing.validation))
+    behind_s = state.deadline.total_s - whole.end_s + _KEPT_S
+    division = divide(free_s, first_s, power, behind_s=behind_s)
+    state.spec = msgspec.structs.replace(state.spec, division=division)
+    state.run.write_json(SEARCH, state.spec)
+
+
+def _explore(state: _Search) -> Generator[SearchEvent, None, None]:
+    yield Phased(name="exploring", elapsed_s=state.deadline.elapsed_s())
+    spec, division = state.spec, state.spec.division
+    most = grid_points(spec.dimensions) if spec.method == "grid" else None
+    most = min(filter(None, (most, spec.trials)), default=None)
+    yield from _take_first(state)
+    final_s = _final_s(state)
+    while not state.wish.taken():
+        number = len(state.of("explore"))
+        if most is not None and number >= most:
+            break
+        if division is not None and state.deadline.remaining_s() < final_s + division.confirm_s + division.trial_s:
+            break
+        if state.shared is not None:
+            state.others = state.shared.exchange(state.of("explore"), spec.dimensions)
+        over = [*state.others, *state.of("explore")]
+        seed = spec.recipe.seed if state.shared is None else state.shared.seed(spec.recipe.seed)
+        settings = draw(spec.dimensions, spec.method, seed=seed, number=number, over=over)
+        yield from _made(
+            state,
+            "explore",
+            number,
+            settings,
+            seconds=None if division is None else division.trial_s,
+            expected=most or _expected(state, final_s),
+        )
+    if state.shared is not None:
+        state.others = state.shared.exchange(state.of("explore"), spec.dimensions)
+
+
+def _confirm(state: _Search) -> Generator[SearchEvent, None, Result]:
+    """Whether the best is better: with fresh seeds, on rows that chose nothing."""
+    yield Phased(name="confirming", elapsed_s=state.deadline.elapsed_s())
+    explored = [*state.others, *state.of("explore")]
+    found = candidate(state.dimensions, explored, deviation=state.deviation()) if _some(explored) else None
+    gain = no_gain()
+    if found is not None and found.settings != state.usual:
+        yield from _pairs(state, found)
+        rows = [done.rows for done in state.of("confirm")]
+        pairs = len(rows) // 2
+        whole = [pair for pair in range(pairs) if rows[2 * pair] and rows[2 * pair + 1]]
+        gain = msgspec.structs.replace(gain, verdict="noise")
+        if whole and len(whole) == pairs:
+            gain = compared([rows[2 * pair] for pair in whole], [rows[2 * pair + 1] for pair in whole])
+    settings = state.usual if found is None else found.settings
+    used = settings if gain.verdict in ("better", "likely") else state.usual
+    mattered = influences(state.dimensions, explored)
+    task = bind(state.opened.dataset.spec)
+    result = Result(
+        used=used,
+        found=settings,
+        trial=0 if found is None else found.number,
+        measure=task.score_name,
+        gain=gain,
+        influences=mattered,
+        said=(),
+    )
+    return msgspec.structs.replace(result, said=told(result, state.spec, state.of("explore")))
+
+
+def _train(state: _Search, result: Result) -> Generator[SearchEvent, None, None]:
+    """The final training: an ordinary run, with all the time that is left."""
+    best, deadline = Run(state.run.path / BEST), state.deadline
+    if deadline.is_set:
+        deadline = Deadline(deadline.start_s, deadline.end_s - _KEPT_S)
+    given = replace(state.given, opened=state.opened)
+    if best.has(PLAN):
+        events = resume(best, deadline, given=given)
+    else:
+        shutil.rmtree(best.path, ignore_errors=True)
+        create_run(best.path, data="", model="")
+        events = fit(laid_over(state.spec.recipe, result.used, state.usual), best, deadline, given=given)
+    dataset = state.opened.dataset
+    while True:
+        try:
+            event = next(events)
+        except StopIteration:
+            break
+        yield event
+        if state.wish.taken():
+            events.close()
+            yield Noted(text="stopped; judging what there is")
+            break
+    yield from finish(best, deadline, dataset=dataset, given=given)
+
+
+# --- Trainings -------------------------------------------------------------------------------------------------------
+
+
+def _made(
+    state: _Search,
+    stage: Stage,
+    number: int,
+    settings: dict[str, Setting],
+    *,
+    seconds: float | None,
+    expected: int,
+    seed: int | None = None,
+) -> Generator[SearchEvent, None, None]:
+    """One training, and its line in the journal."""
+    yield Began(stage=stage, number=number, expected=expected, settings=settings)
+    seed = state.spec.recipe.seed if seed is None else seed
+    course = None
+    if stage == "explore" and number > 0:
+        explored = [*state.others, *state.of("explore")]
+        course = course_of(state.dimensions, explored, tolerance=state.deviation())
+    tried = yield from try_settings(
+        state.confirming if stage == "confirm" else state.choosing,
+        state.recipe(settings, seed),
+        seconds=seconds,
+        module=state.given.module,
+        is_poor=course.is_poor if course is not None else None,
+        each_row=stage == "confirm",
+    )
+    done = _record(state, stage, number, settings, seed, tried)
+    best = max((other.score for other in state.of(stage) if other.state == "finished"), default=-float("inf"))
+    record(state.run, done)
+    state.records.append(done)
+    yield Ended(record=done, best=done.state == "finished" and done.score > best)
+
+
+def _record(state: _Search, stage: Stage, number: int, settings: dict[str, Setting], seed: int, tried: Tried) -> Record:
+    return Record(
+        stage=stage,
+        number=number,
+        settings=settings,
+        state="failed" if tried.reason else "pruned" if tried.stopped else "finished",
+        score=tried.score,
+        loss=tried.loss,
+        scores=tried.scores,
+        steps=tried.steps,
+        seconds=tried.seconds,
+        seed=seed,
+        network=tried.network,
+        elapsed_s=state.before_s + state.deadline.elapsed_s(),
+        reason=tried.reason,
+        rows=tried.rows,
+    )
+
+
+def _pairs(state: _Search, found: Record) -> Generator[SearchEvent, None, None]:
+    division = state.spec.division
+    seconds = None if division is None else LONGER * division.trial_s
+    for number in range(len(state.of("confirm")), 2 * CONFIRMED_PAIRS):
+        if state.wish.taken():
+            break
+        settings = found.settings if number % 2 else state.usual
+        seed = chance.key(state.spec.recipe.seed, "confirm", number // 2) % 2**31
+        yield from _made(state, "confirm", number, settings, seconds=seconds, expected=2 * CONFIRMED_PAIRS, seed=seed)
+
+
+def _take_first(state: _Search) -> Iterator[SearchEvent]:
+    """Trial 0 is the training of the usual settings that is as long as a trial: it has been made already."""
+    division = state.spec.division
+    if division is None or state.of("explore"):
+        return
+    short, long = state.of("pace")
+    nearest = long if division.trial_s > 1.5 * short.seconds and long.state == "finished" else short
+    done = msgspec.structs.replace(nearest, stage="explore", number=0)
+    record(state.run, done)
+    state.records.append(done)
+    yield Ended(record=done, best=done.state == "finished")
+
+
+def _final_s(state: _Search) -> float:
+    """Seconds to keep for the final training and what follows; less, in proportion, where a new deadline is nearer."""
+    division = state.spec.division
+    if division is None:
+        return 0.0
+    spent_s = sum(done.seconds for done in state.records if done.stage != "confirm")
+    wanted_s = max(0.0, division.explore_s - spent_s) + division.confirm_s + division.final_s
+    behind_s = division.behind_s
+    return behind_s + division.final_s * min(1.0, (state.deadline.remaining_s() - behind_s) / wanted_s)
+
+
+def _expected(state: _Search, final_s: float) -> int:
+    """Trials in all, if the rest take as long as those before."""
+    division, made = state.spec.division, state.of("explore")
+    if division is None or not made:
+        return 0
+    mean_s = sum(done.seconds for done in made) / len(made)
+    left_s = state.deadline.remaining_s() - final_s - division.confirm_s
+    return len(made) + max(1, int(left_s / max(mean_s, 1e-3)))
+
+
+def _some(records: Sequence[Record]) -> bool:
+    return any(done.state == "finished" for done in records)

@@ -1,0 +1,267 @@
+"""Parts of a search: spaces and grids, what is drawn, how time is divided, what a gain is."""
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from gnomon.chance import generator
+from gnomon.errors import RecipeError
+from gnomon.models import Cnn, Imported, Rnn
+from gnomon.plan import TrainingSpec
+from gnomon.recipe import Recipe
+from gnomon.sources import SourceSpec
+from gnomon.space import Dimension, Setting
+from gnomon.tasks import bind
+from gnomon.tuning.division import divide, exponent, first_trial_s, search_share
+from gnomon.tuning.draw import course_of, draw, grid_points
+from gnomon.tuning.gain import candidate, compared
+from gnomon.tuning.importance import influences
+from gnomon.tuning.python import checked
+from gnomon.tuning.records import Method, Record, SearchSpec
+from gnomon.tuning.settings import given_space, grid_space, laid_over, usual_settings
+from gnomon.tuning.trial import row_scores
+from gnomon.types import DataSpec
+
+RECIPE: Final = Recipe(source=SourceSpec(location="digits"))
+RATE: Final = Dimension(name="rate_factor", usual=1.0, low=0.1, high=10.0, log=True)
+DROPOUT: Final = Dimension(name="dropout", usual=0.0, low=0.0, high=0.5)
+WORD: Final = Dimension(name="optimizer", usual="adam", choices=("adam", "sgd", "muon"))
+SPACE: Final = (RATE, DROPOUT, WORD)
+
+
+def over(number: int, settings: dict[str, Setting], score: float, *, shares: Sequence[float] = (1.0,)) -> Record:
+    """A trial that is over."""
+    return Record(
+        stage="explore",
+        number=number,
+        settings=settings,
+        state="finished" if shares[-1] == 1.0 else "pruned",
+        score=score,
+        loss=1.0,
+        scores=tuple((share, score) for share in shares),
+        steps=10,
+        seconds=1.0,
+        seed=0,
+        network="cnn",
+        elapsed_s=float(number),
+    )
+
+
+def explored(count: int, method: Method = "random", *, noise: float = 0.0) -> list[Record]:
+    """Trials whose score hangs on the rate alone, the best at 1, and on chance."""
+    records: list[Record] = []
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        settings = draw(SPACE, method, seed=1, number=number, over=records)
+        score = 0.9 - 0.05 * math.log(float(settings["rate_factor"]) * 2) ** 2 + noise * float(rng.normal())
+        records.append(over(number, settings, score))
+    return records
+
+
+# --- Spaces ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_grid_is_read_with_the_types_of_its_fields() -> None:
+    grid = grid_space(["learning_rate=0.01,0.1", "batch=32,64", "optimizer=adam,muon", "widths=8-16,16-32"], RECIPE)
+    assert [item.choices for item in grid] == [(0.01, 0.1), (32, 64), ("adam", "muon"), ("8-16", "16-32")]
+    assert grid_points(grid) == 17, "and the usual settings, which are the plan's"
+    assert {item.usual for item in grid} == {"auto"}
+    drawn = draw(grid, "grid", seed=0, number=1, over=[])
+    assert laid_over(RECIPE, drawn, usual_settings(grid)).optimizer.learning_rate == drawn["learning_rate"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["lerning_rate=0.1"], "learning_rate"),
+        (["learning_rate"], "says no values"),
+        (["learning_rate=-1"], ">= 0|> 0"),
+        (["optimizer=adm"], "adm|Invalid enum"),
+        (["batch=many"], "int"),
+        (["widths=8_16"], "8_16"),
+    ],
+)
+def test_rubbish_in_a_grid_is_named(words: list[str], said: str) -> None:
+    with pytest.raises(RecipeError, match=said):
+        grid_space(words, RECIPE)
+
+
+def test_settings_are_laid_over_where_they_differ_from_the_usual() -> None:
+    usual = usual_settings(SPACE)
+    assert laid_over(RECIPE, usual, usual) == RECIPE
+    changed = laid_over(RECIPE, usual | {"rate_factor": 2.0, "optimizer": "sgd"}, usual)
+    assert changed.training.relative.learning_rate == 2.0
+    assert changed.optimizer.name == "sgd"
+    assert changed.training.dropout == RECIPE.training.dropout
+
+
+def test_fields_of_the_named_model_can_be_searched() -> None:
+    recipe = msgspec.structs.replace(RECIPE, model=Rnn())
+    (width,) = grid_space(["width=16,32"], recipe)
+    assert width.usual == Rnn().width
+    assert laid_over(recipe, {"width": 16}, {}).model == Rnn(width=16)
+    with pytest.raises(RecipeError, match="width"):
+        grid_space(["width=16"], RECIPE)
+
+
+def test_arguments_of_the_users_own_function_can_be_searched() -> None:
+    own = Imported(name="test_tuning:own_network")
+    recipe = msgspec.structs.replace(RECIPE, model=own)
+    (units,) = given_space({"units": (8, 64)}, recipe)
+    assert units.whole
+    laid = laid_over(recipe, {"units": 16}, {}).model
+    assert laid == Imported(name=own.name, arguments={"units": 16})
+    assert laid.build((1, 8, 8), 3)(torch.zeros(2, 1, 8, 8)).shape == (2, 3)
+
+
+def own_network(units: int, num_outputs: int) -> torch.nn.Module:
+    """What a user may write."""
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, units), torch.nn.Linear(units, num_outputs))
+
+
+def test_a_search_without_an_end_and_a_grid_of_ranges_are_refused() -> None:
+    with pytest.raises(RecipeError, match="how long"):
+        checked(SearchSpec(recipe=RECIPE))
+    with pytest.raises(RecipeError, match="range"):
+        checked(SearchSpec(recipe=RECIPE, method="grid", dimensions=(RATE,), total_s=60.0))
+
+
+# --- What is drawn ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["bayes", "random"])
+def test_a_trial_follows_from_the_seed_its_number_and_what_is_over(method: Method) -> None:
+    records = explored(12, method)
+    again = draw(SPACE, method, seed=1, number=12, over=records)
+    assert again == draw(SPACE, method, seed=1, number=12, over=list(records))
+    assert again != draw(SPACE, method, seed=2, number=12, over=records)
+    assert again != draw(SPACE, method, seed=1, number=13, over=records)
+
+
+def test_the_first_trial_has_the_usual_settings() -> None:
+    assert draw(SPACE, "bayes", seed=0, number=0, over=[]) == {"rate_factor": 1.0, "dropout": 0.0, "optimizer": "adam"}
+
+
+def test_a_grid_has_every_point_once_and_the_usual_ones_first() -> None:
+    grid = grid_space(["optimizer=adam,sgd,muon", "batch_factor=0.5,1"], RECIPE)
+    points = [draw(grid, "grid", seed=5, number=number, over=[]) for number in range(grid_points(grid))]
+    assert points[0] == usual_settings(grid)
+    assert len({tuple(point.items()) for point in points}) == len(points) == 7
+
+
+def test_the_bayesian_search_comes_nearer_than_the_random_one() -> None:
+    """On a smooth bowl without noise, from the tenth trial on: the mean distance of what is tried to the best."""
+    away = {}
+    for method in ("bayes", "random"):
+        rates = [float(done.settings["rate_factor"]) for done in explored(40, method)]
+        away[method] = np.mean(np.abs(np.log(np.array(rates[10:]) * 2)))
+    assert away["bayes"] < 0.6 * away["random"]
+
+
+def test_the_poor_half_is_stopped_unless_it_is_within_chance() -> None:
+    usual = usual_settings(SPACE)
+    records = [over(n, usual, score, shares=(0.25, 0.5, 0.75, 1.0)) for n, score in enumerate((0.8, 0.7, 0.6, 0.5))]
+    assert course_of(SPACE, records, tolerance=0.0).is_poor(1, 0.55)
+    assert not course_of(SPACE, records, tolerance=0.0).is_poor(1, 0.85)
+    assert not course_of(SPACE, records, tolerance=0.5).is_poor(1, 0.55)
+
+
+# --- Time ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_more_time_brings_the_less_is_searched() -> None:
+    shares = [search_share(power) for power in (0.0, 0.05, 0.1, 0.3)]
+    assert shares == sorted(shares, reverse=True)
+    assert shares[0] == pytest.approx(0.5)
+
+
+def test_the_exponent_is_measured_and_a_rough_measurement_counts_little() -> None:
+    assert exponent(0.4, 0.2, 10**6) == pytest.approx(1.0, abs=0.01)
+    assert exponent(0.4, 0.2, 10) == pytest.approx(0.12, abs=0.25)
+    assert exponent(0.2, 0.4, 10**6) == 0.0
+
+
+@pytest.mark.parametrize("free_s", [40.0, 280.0, 3500.0])
+@pytest.mark.parametrize("power", [0.0, 0.1, 0.4])
+def test_the_parts_make_up_the_whole(free_s: float, power: float) -> None:
+    parts = divide(free_s, first_trial_s(free_s), power, behind_s=5.0)
+    assert parts.explore_s + parts.confirm_s + parts.final_s == pytest.approx(free_s)
+    assert parts.final_s >= 0.45 * free_s
+    assert parts.explore_s >= 5 * parts.trial_s or parts.trial_s > first_trial_s(free_s)
+
+
+# --- Gain ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_interval_covers_the_true_gain_as_often_as_it_says() -> None:
+    """Rows and seeds both differ by chance; 400 comparisons whose true gain is 0.02."""
+    covered = 0
+    for trial in range(400):
+        rng = generator(7, "coverage", trial)
+        rows = rng.normal(0.02, 0.3, size=(1, 200))
+        usual = rng.normal(0, 0.2, size=(3, 200))
+        best = usual + rows + rng.normal(0, 0.02, size=(3, 1)) + rng.normal(0, 0.1, size=(3, 200))
+        gain = compared(usual.tolist(), best.tolist())
+        covered += gain.low <= 0.02 <= gain.high
+    assert covered >= 0.93 * 400
+
+
+def test_a_clear_gain_is_better_and_none_is_noise() -> None:
+    rng = np.random.default_rng(0)
+    usual = (rng.random((3, 300)) < 0.7).astype(float)
+    assert compared(usual.tolist(), np.maximum(usual, rng.random((3, 300)) < 0.5).tolist()).verdict == "better"
+    assert compared(usual.tolist(), usual.tolist()).verdict == "noise"
+
+
+def test_the_candidate_is_not_the_luckiest_but_the_one_whose_neighbours_are_good_too() -> None:
+    records = explored(30, noise=0.003)
+    lucky = over(30, {"rate_factor": 9.0, "dropout": 0.25, "optimizer": "adam"}, 0.91)
+    chosen = candidate(SPACE, [*records, lucky], deviation=0.05)
+    assert chosen.number != 30
+    assert abs(math.log(float(chosen.settings["rate_factor"]) * 2)) < 0.8
+    assert candidate(SPACE, [records[0], lucky], deviation=0.05).number == 30
+
+
+def test_what_mattered_is_the_rate() -> None:
+    found = influences(SPACE, explored(30))
+    assert found[0].name == "rate_factor"
+    assert found[0].share > 0.7
+    assert influences(SPACE, explored(4)) == ()
+
+
+@pytest.mark.parametrize("question", ["classify", "tag", "regress"])
+def test_the_rows_parts_make_up_the_score(question: str) -> None:
+    spec = DataSpec(
+        kind="series",
+        input_shape=(4, 2),
+        classes=("a", "b", "c"),
+        train_counts=(1, 1, 1),
+        question=question,  # type: ignore[arg-type]
+        mean=(0.0, 0.0, 0.0),
+        scale=(1.0, 1.0, 1.0),
+    )
+    task = bind(spec)
+    torch.manual_seed(0)
+    outputs = torch.randn(50, 3)
+    labels = {
+        "classify": torch.randint(0, 3, (50,)),
+        "tag": (torch.rand(50, 3) > 0.5).float(),
+        "regress": outputs + 0.5 * torch.randn(50, 3),
+    }[question]
+    score = task.judged(outputs, labels)[1]
+    assert row_scores(task, outputs, labels).mean() == pytest.approx(score, abs=0.1 if question == "tag" else 1e-6)
+
+
+def test_a_place_on_an_axis_is_from_0_to_1() -> None:
+    assert [RATE.place(value) for value in (0.1, 1.0, 10.0)] == pytest.approx([0.0, 0.5, 1.0])
+    assert [WORD.place(value) for value in WORD.choices] == [0.0, 0.5, 1.0]
+
+
+def test_a_model_of_a_size_of_its_own_has_no_ladder() -> None:
+    recipe = msgspec.structs.replace(RECIPE, model=Cnn(widths=(8,)), training=TrainingSpec(batch=8))
+    assert "rungs" in {item.name for item in grid_space(["rungs=-1,0"], recipe)}
