@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import time
+import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -58,6 +59,8 @@ def in_a_process(work: Callable[[], None]) -> int:
         try:
             work()
             code = 0
+        except Exception:
+            traceback.print_exc()
         finally:
             os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

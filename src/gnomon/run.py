@@ -320,7 +320,7 @@ def create_search(out: str | Path | None, *, data: str) -> Run:
             return Run(path)
         path = Path(out)
         path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()) and not Run(path).has(SEARCH):
+        if any(item.name[0] != "." for item in path.iterdir()) and not Run(path).has(SEARCH):
             raise RunError(f"{str(path)!r} is not empty, and no search", remedy="Give another --out.")
     except OSError as error:
         raise RunError(

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from ..deadline import Deadline, parse_deadline, process_start_s
 from ..errors import Interrupted
-from ..options import DATA_EPILOG, add_data_options, add_length, add_network_options, add_output, positive, recipe_of
+from ..options import (
+    DATA_EPILOG,
+    add_data_options,
+    add_length,
+    add_network_options,
+    add_output,
+    add_records,
+    positive,
+    recipe_of,
+)
 from .parsing import add_command
 
 if TYPE_CHECKING:
@@ -49,6 +58,7 @@ def add(commands: Commands) -> None:
     add_data_options(parser.add_argument_group("data"))
     add_network_options(parser.add_argument_group("network and training: what is given is not searched"))
     add_output(parser, out=True)
+    add_records(parser, training=False)
 
 
 def _add_search_options(group: Any) -> None:
@@ -130,7 +140,7 @@ def _work(made: Run, spec: SearchSpec, deadline: Deadline, chosen: argparse.Name
     wish, finished = Wish(), None
     with signals_noted(made) as signals, open_table(mode, spec.recipe.source.location, deadline) as show:
         signals.patient = True
-        for event in search(made, spec, deadline, wish=wish):
+        for event in search(made, spec, deadline, wish=wish, language=chosen.lang):
             show(event)
             finished = event if isinstance(event, Finished) else finished
             if signals.number:

@@ -21,6 +21,7 @@ from ..errors import DeadlineError
 from ..opening import NOTHING, InMemory, Opened, open_data, opened_for
 from ..recipe import Recipe, finish, fit, plan_on, resume
 from ..reopening import reopen_dataset
+from ..report import Language
 from ..run import BEST, DATA, PLAN, RESULT, SEARCH, SPLIT, Run, create_run
 from ..space import Dimension, Setting
 from ..tasks import bind
@@ -110,7 +111,13 @@ class _Search:
 
 
 def search(
-    run: Run, spec: SearchSpec, deadline: Deadline, *, given: InMemory = NOTHING, wish: Wish | None = None
+    run: Run,
+    spec: SearchSpec,
+    deadline: Deadline,
+    *,
+    given: InMemory = NOTHING,
+    wish: Wish | None = None,
+    language: Language = "en",
 ) -> Generator[SearchEvent, None, None]:
     """Search, and train with what was found; or go on with a search that was stopped.
 
@@ -120,18 +127,21 @@ def search(
         deadline: for all of it; not set where the recipe says how long a training is.
         given: rows or a network in memory.
         wish: to end a stage early.
+        language: of the final training's report.
 
     Raises:
         InputError: the data, a setting or the deadline can't be used.
     """
     with run.locked():
-        yield from _searched(run, spec, deadline, given, wish or Wish())
+        yield from _searched(run, spec, deadline, given, wish or Wish(), language)
 
 
 def _searched(
-    run: Run, spec: SearchSpec, deadline: Deadline, given: InMemory, wish: Wish
+    run: Run, spec: SearchSpec, deadline: Deadline, given: InMemory, wish: Wish, language: Language
 ) -> Generator[SearchEvent, None, None]:
     run.remove_leftovers()
+    if not run.has(SEARCH):
+        run.write_json(SEARCH, spec)
     state = yield from _begin(run, spec, deadline, given, wish)
     if not run.has(RESULT):
         if deadline.is_set and state.spec.division is None:
@@ -145,7 +155,7 @@ def _searched(
     result = run.read_json(RESULT, Result)
     yield Found(result=result)
     write_page(run)
-    yield from _train(state, result)
+    yield from _train(state, result, language)
     write_page(run)
 
 
@@ -276,7 +286,7 @@ def _confirm(state: _Search) -> Generator[SearchEvent, None, Result]:
     return msgspec.structs.replace(result, said=told(result, state.spec, state.of("explore")))
 
 
-def _train(state: _Search, result: Result) -> Generator[SearchEvent, None, None]:
+def _train(state: _Search, result: Result, language: Language) -> Generator[SearchEvent, None, None]:
     """The final training: an ordinary run, with all the time that is left."""
     best, deadline = Run(state.run.path / BEST), state.deadline
     if deadline.is_set:
@@ -299,7 +309,7 @@ def _train(state: _Search, result: Result) -> Generator[SearchEvent, None, None]
             events.close()
             yield Noted(text="stopped; judging what there is")
             break
-    yield from finish(best, deadline, dataset=dataset, given=given)
+    yield from finish(best, deadline, dataset=dataset, given=given, language=language)
 
 
 # --- Trainings -------------------------------------------------------------------------------------------------------
