@@ -36,11 +36,20 @@ def preview(encoder: Encoder, encoded: NDArray[Any]) -> Preview:
     """
     if isinstance(encoder, TextEncoder):
         return Preview(text=words_of(encoder, encoded))
+    return Preview(png=_written(_drawn(encoder, encoded), "PNG"))
+
+
+def small_picture(encoder: Encoder, encoded: NDArray[Any]) -> str:
+    """The same picture with a small loss, as WebP in base64: a third of a PNG's bytes; "" of a text."""
+    return "" if isinstance(encoder, TextEncoder) else _written(_drawn(encoder, encoded), "WEBP")
+
+
+def _drawn(encoder: Encoder, encoded: NDArray[Any]) -> Image.Image:
     kind = kind_of(encoder)
     if kind == "image":
-        return Preview(png=_png(_picture(encoded)))
+        return _picture(encoded)
     steps = encoded[~np.isnan(encoded).all(axis=1)].astype(np.float32)
-    return Preview(png=_png(_spectrogram(steps) if kind == "sound" else _chart(steps)))
+    return _spectrogram(steps) if kind == "sound" else _chart(steps)
 
 
 def words_of(encoder: TextEncoder, encoded: NDArray[Any]) -> str:
@@ -88,7 +97,7 @@ def _bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
     return scaled
 
 
-def _png(image: Image.Image) -> str:
+def _written(image: Image.Image, form: str) -> str:
     sink = io.BytesIO()
-    image.save(sink, "PNG")
+    image.save(sink, form, quality=90)
     return base64.b64encode(sink.getvalue()).decode()

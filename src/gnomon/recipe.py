@@ -15,6 +15,7 @@ import tomli_w
 import torch
 from torch import nn
 
+from .answer_speed import write_answer_speed
 from .batches import Rows
 from .checkpoints import Position, position_of
 from .dataset import Dataset, DatasetSpec, split_table
@@ -35,7 +36,8 @@ from .progress import times_back
 from .reopening import by_deadline, deadline_of_then, on_this_machine, reopen_dataset, what_differs, where_it_goes_on
 from .report import Language, write_model_card, write_report
 from .run import DATA, ENVIRONMENT, MODEL, NETWORK, PLAN, RECIPE, SPLIT, Run
-from .sources import SourceSpec
+from .sources import SourceSpec, open_source
+from .specimens import write_specimens
 from .tasks import Task
 from .training import build_model, train
 from .types import Event, Finished, Going, Noted, Phased, Planned, Reverted, Stopped, Validated, Value, plural
@@ -333,6 +335,8 @@ def _finish(
     judged = evaluate(run, dataset, model, seed=recipe.seed, validation=validation)
     header = msgspec.structs.replace(model.header, metrics=judged.metrics)
     run.write(MODEL, to_bytes(header, model.network.state_dict()))
+    write_answer_speed(run, dataset, model)
+    write_specimens(run, dataset, lambda: given.source or open_source(recipe.source))
     yield Phased(name="reporting", elapsed_s=deadline.elapsed_s())
     write_report(run.path, language=language)
     write_model_card(run.path, language=language)

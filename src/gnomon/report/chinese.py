@@ -186,9 +186,9 @@ _PAGE: Final = {
     "What there is to choose from if a {0} is said only above some probability: the nearer a line runs to the "
     "upper corner, "
     "the better.": "如果只在概率高于某个阈值时才给出某个{0}，可以有哪些取舍：线越靠近上角越好。",
-    "Parts of the judged {0}, the worst first; {1} of all is {2}. Marked are those that are worse than the rest "
+    "Parts of the judged {0}, the worst first. {1} of all: {2}. Marked are those that are worse than the rest "
     "beyond "
-    "chance.": "评测所用{0}的各个部分，最差的在前；全体的{1}为 {2}。着色的部分明显差于其余部分，不是偶然所致。",
+    "chance.": "评测所用{0}的各个部分，最差的在前。全体的{1}：{2}。着色的部分明显差于其余部分，不是偶然所致。",
     "Chance: how likely so great a difference is if the part is really no worse, corrected for how many parts "
     "were looked "
     "at.": "偶然概率：假如这部分其实并不更差，出现这么大差别的概率；已按所比较的部分数校正。",

@@ -14,7 +14,11 @@ from typing import Final
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _LARGEST: Final = 4096
 _TINY: Final = 100
-_SOUNDS: Final = ((b"OggS", "audio/ogg"), (b"fLaC", "audio/flac"), (b"RIFF", "audio/wav"))
+_SOUNDS: Final = (
+    *((b"OggS", "audio/ogg"), (b"fLaC", "audio/flac"), (b"RIFF", "audio/wav"), (b"ID3", "audio/mpeg")),
+    *((b"\xff" + bytes([second]), "audio/mpeg") for second in (0xE3, 0xE2, 0xF3, 0xF2, 0xFB, 0xFA)),
+)
+"""How files of sound begin; MP3 either with its titles or with a frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ def media(picture: str | None, sound: str | None, text: str | None, budget: Budg
 
     Args:
         picture: PNG or WebP in base64.
-        sound: Ogg, FLAC or WAV in base64.
+        sound: Ogg, MP3, FLAC or WAV in base64.
         text: as it is.
         budget: of which the room is taken.
     """

@@ -1,0 +1,47 @@
+"""How quickly a model answers on this machine: one row alone, and many together."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+from numpy.typing import NDArray
+
+from .dataset import Dataset
+from .modelfile import Model
+from .run import SPEED, Run
+from .types import Value
+
+_ROWS: Final = 256
+_TIMES: Final = 5
+_MOST_S: Final = 0.5
+
+
+class AnswerSpeed(Value, frozen=True):
+    """`evaluation/speed.json`: seconds for one row alone (the quickest of five), and rows a second of a block.
+
+    Both from encoded rows to answers, with all views that a prediction averages.
+    """
+
+    one_row_s: float
+    rows_per_s: float
+
+
+def write_answer_speed(run: Run, dataset: Dataset, model: Model) -> None:
+    """Measure it on test rows, and write it. Takes about half a second at most, or two passes."""
+    block = dataset.encoded.take(dataset.parts["test"][:_ROWS])
+    if not len(block):
+        return
+    speed = AnswerSpeed(one_row_s=_seconds(model, block[:1]), rows_per_s=len(block) / _seconds(model, block))
+    run.write_json(SPEED, speed)
+
+
+def _seconds(model: Model, block: NDArray[Any]) -> float:
+    """Of the quickest of some passes; the first one, which may set things up, does not count."""
+    model.outputs_of_encoded(block)
+    found: list[float] = []
+    while not found or (len(found) < _TIMES and sum(found) < _MOST_S / 2):
+        start_s = time.perf_counter()
+        model.outputs_of_encoded(block)
+        found.append(time.perf_counter() - start_s)
+    return max(min(found), 1e-9)

@@ -1,0 +1,141 @@
+"""A few rows for each cell of the confusion matrix, to be looked at and listened to in the report.
+
+Chosen from the run's own `predictions.parquet`: in each cell those of the greatest confidence. The cells share a
+bounded number of rows, so that neither the time nor the page grows with the data.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import pyarrow.parquet
+import soundfile
+from numpy.typing import NDArray
+
+from .dataset import Dataset
+from .encoders import SoundEncoder
+from .encoders.recordings import decode, resample, samples_of_array
+from .errors import GnomonError, RowError
+from .previews import preview, small_picture
+from .run import PREDICTIONS, SPECIMENS, Run
+from .sources import Source
+from .types import Raw, Value
+
+MOST_CLASSES: Final = 60
+"""With more classes no matrix is shown."""
+MOST_ROWS: Final = 600
+MOST_OF_A_CELL: Final = 12
+_LONGEST_S: Final = 10.0
+
+
+class Specimen(Value, frozen=True):
+    """A row of a cell: a `picture` in base64 (WebP), or a text; of a recording also the sound, in base64 (MP3)."""
+
+    key: str
+    confidence: float
+    picture: str = ""
+    text: str = ""
+    sound: str = ""
+
+
+class SpecimensOfCell(Value, frozen=True):
+    """Rows of class `true` that were called `predicted`, the surest first; both are positions among the classes."""
+
+    true: int
+    predicted: int
+    rows: tuple[Specimen, ...]
+
+
+def write_specimens(run: Run, dataset: Dataset, open_source: Callable[[], Source]) -> None:
+    """Write `evaluation/specimens.json`, of test rows; of anything but a classification with few classes, nothing.
+
+    Args:
+        run: that has been judged.
+        dataset: of the run.
+        open_source: opens the rows as they were given; asked for recordings alone.
+    """
+    if dataset.spec.question != "classify" or len(dataset.spec.classes) > MOST_CLASSES:
+        return
+    cells = _chosen(run, dataset)
+    sounds = _sounds([row for _, rows in cells for row, _ in rows], dataset, open_source)
+    run.write_json(
+        SPECIMENS,
+        [
+            SpecimensOfCell(
+                true=true,
+                predicted=predicted,
+                rows=tuple(_specimen(dataset, row, confidence, sounds.get(row, "")) for row, confidence in rows),
+            )
+            for (true, predicted), rows in cells
+        ],
+    )
+
+
+Cells = list[tuple[tuple[int, int], list[tuple[int, float]]]]
+"""(true, predicted) → (row, confidence), the surest first."""
+
+
+def _chosen(run: Run, dataset: Dataset) -> Cells:
+    table = pyarrow.parquet.read_table(
+        run.path / PREDICTIONS, columns=["row", "label", "predicted", "confidence"], filters=[("split", "==", "test")]
+    )
+    place = {name: index for index, name in enumerate(dataset.spec.classes)}
+    found: dict[tuple[int, int], list[tuple[int, float]]] = {}
+    columns = (table.column(name).to_pylist() for name in ("row", "label", "predicted", "confidence"))
+    for row, label, predicted, confidence in zip(*columns, strict=True):
+        if label in place and predicted in place:
+            found.setdefault((place[label], place[predicted]), []).append((row, confidence))
+    most = max(1, min(MOST_OF_A_CELL, MOST_ROWS // max(1, len(found))))
+    return [(cell, sorted(rows, key=lambda pair: (-pair[1], pair[0]))[:most]) for cell, rows in sorted(found.items())]
+
+
+def _specimen(dataset: Dataset, row: int, confidence: float, sound: str) -> Specimen:
+    encoded = dataset.encoded.take(np.array([row]))[0]
+    picture = small_picture(dataset.encoder, encoded)
+    text = "" if picture else preview(dataset.encoder, encoded).text
+    key = dataset.rows[row].key
+    return Specimen(key=key, confidence=round(confidence, 4), picture=picture, text=text, sound=sound)
+
+
+def _sounds(rows: list[int], dataset: Dataset, open_source: Callable[[], Source]) -> dict[int, str]:
+    """What is to be heard of recordings; nothing of those that can't be read again."""
+    encoder = dataset.encoder
+    if not isinstance(encoder, SoundEncoder):
+        return {}
+    try:
+        source = open_source()
+    except GnomonError:
+        return {}
+    found = {}
+    for row in sorted(rows):
+        try:
+            found[row] = playable(encoder, source.read(row))
+        except RowError:
+            continue
+    source.close()
+    return found
+
+
+def playable(encoder: SoundEncoder, raw: Raw) -> str:
+    """At most ten seconds of a recording, as the network hears it, as MP3 in base64.
+
+    Args:
+        encoder: that gives the rate.
+        raw: as the source has it.
+
+    Raises:
+        RowError: it can't be read.
+    """
+    if isinstance(raw, np.ndarray):
+        samples: NDArray[Any] = samples_of_array(raw)
+    else:
+        samples, rate = decode(raw, most_s=_LONGEST_S)
+        samples = resample(samples, rate, encoder.rate)
+    sink = io.BytesIO()
+    cut = np.clip(samples[: round(_LONGEST_S * encoder.rate)], -1, 1)
+    soundfile.write(sink, cut, encoder.rate, format="MP3")
+    return base64.b64encode(sink.getvalue()).decode()
