@@ -251,6 +251,10 @@ class Run:
 
     def remove_unplanned(self) -> None:
         """Take back a run that never came to a plan, so that its name is free and `latest` means the one before."""
+        with suppress(RunError), self.locked():  # another process may have begun here meanwhile
+            self._remove_unplanned()
+
+    def _remove_unplanned(self) -> None:
         if self.has(PLAN):
             return
         for name in (RECIPE, METRICS, ENVIRONMENT, lock.NAME):
@@ -426,6 +430,7 @@ def _check_free(path: Path) -> None:
     Raises:
         RunError: else; it says how to go on with a run that is there.
     """
+    remove_leftovers(path)
     names = {found.name for found in path.iterdir()}
     if not (names - {*_FOLDERS, lock.NAME} or any(any((path / name).iterdir()) for name in _FOLDERS if name in names)):
         return

@@ -79,7 +79,7 @@ def judge(suite: str, seed: int, attempts: Iterator[Tried], *, as_json: bool, ou
 
 
 def _summed_up(verdict: Verdict) -> str:
-    outcome = "held every time" if verdict.held else f"BROKEN {verdict.broken:,} times"
+    outcome = "held every time" if verdict.held else f"BROKEN {plural(verdict.broken, 'time')}"
     return (
         f"torture {verdict.suite}: {outcome}. {plural(verdict.faults, 'fault')} in "
         f"{plural(verdict.attempts, 'attempt')}, {spoken(verdict.seconds)}, seed {verdict.seed}."
