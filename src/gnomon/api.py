@@ -11,19 +11,21 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import msgspec
+import numpy as np
 from numpy.typing import ArrayLike
 from torch import nn
 
 from .deadline import parse_deadline
 from .display import choose_mode, open_display
 from .errors import RecipeError
+from .explain.values import Explanation, Method
 from .judgement import Evaluation
-from .modelfile import Model, load
+from .modelfile import Model, encode_row, load
 from .models import Imported, ModelSpec, model_named
 from .opening import InMemory
 from .optim import OptimizerName, OptimizerSpec
 from .plan import Plan, TrainingSpec
-from .recipe import Recipe, finish, fit
+from .recipe import Recipe, dataset_of, finish, fit
 from .run import MODEL, PLAN, REPORT, TEST, create_run, open_run
 from .sources import Source, SourceSpec
 from .sources.arrays import array_source
@@ -40,11 +42,15 @@ class TrainedRun:
     Args:
         path: the run directory.
         module: the network, where it is one of the caller's own that only Python can hand over.
+        source: the rows, where they are in memory; `xray` looks things up in them.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, module: nn.Module | None = None) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, module: nn.Module | None = None, source: Source | None = None
+    ) -> None:
         self._run = open_run(os.fspath(path))
         self._module = module
+        self._source = source
 
     @property
     def path(self) -> Path:
@@ -74,6 +80,50 @@ class TrainedRun:
     def predict(self, inputs: Sequence[Raw | Path] | Raw | Path, *, top: int = 1) -> list[Any]:
         """One answer a row; see `Model.predict`."""
         return self.model.predict(inputs, top=top)
+
+    def explain(
+        self,
+        inputs: Sequence[Raw | Path] | Raw | Path,
+        *,
+        outputs: Sequence[str] = (),
+        methods: Sequence[Method] = (),
+    ) -> list[tuple[Explanation, ...]]:
+        """What the answer to each row rests on, by each method.
+
+        Args:
+            inputs: as for `predict`.
+            outputs: names of the classes, labels or values to explain; by default those of the answer.
+            methods: `"integrated-gradients"`, `"occlusion"`, `"grad-cam"`, `"gradients"`; by default the two most
+                telling ones that the network allows.
+
+        Raises:
+            RowError: a row can't be read.
+            RecipeError: an output is not known, or the network has not what a method goes by.
+        """
+        from .explain.rows import explain_encoded
+
+        rows = [inputs] if isinstance(inputs, (bytes, str, Path, np.ndarray)) else inputs
+        encoded = [encode_row(self.model.header.encoder, row) for row in rows]
+        return [explain_encoded(self.model, row, outputs=outputs, methods=methods) for row in encoded]
+
+    def xray(self, inputs: Sequence[Raw | Path] | Raw | Path = (), *, rows: int = 6) -> Path:
+        """Write `xray.html` into the run: a page that follows inputs through the network. Returns its path.
+
+        Args:
+            inputs: as for `predict`; none: rows of the test part, told rightly, wrongly and with doubt.
+            rows: how many of the test part.
+
+        Raises:
+            RowError: a row can't be read.
+            RunError: the data have changed since the training, or the page can't be written.
+        """
+        from .explain.follow import follow_inputs, follow_test_rows
+        from .explain.xray import write_xray
+
+        given = [inputs] if isinstance(inputs, (bytes, str, Path, np.ndarray)) else list(inputs)
+        dataset = dataset_of(self._run, given=InMemory(source=self._source))
+        followed = follow_inputs(self.model, given) or follow_test_rows(dataset, self.model, rows)
+        return write_xray(self._run, dataset, self.model, followed)
 
     def __repr__(self) -> str:
         if not self._run.has(TEST):
@@ -142,7 +192,7 @@ def train(
                 break
         for event in finish(run, deadline, dataset=prepared.dataset, given=given):
             show(event)
-    return TrainedRun(run.path, module=given.module)
+    return TrainedRun(run.path, module=given.module, source=given.source)
 
 
 def asked_of(

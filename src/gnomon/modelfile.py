@@ -102,7 +102,7 @@ class Model:
         """`(N, K)` probabilities of the classes or labels, or values in their unit. Arguments as for `predict`."""
         rows = [inputs] if isinstance(inputs, (bytes, str, Path, np.ndarray)) else inputs
         with quiet_decoding():
-            encoded = [_encode(self.header.encoder, row) for row in rows]
+            encoded = [encode_row(self.header.encoder, row) for row in rows]
         if not encoded:
             return np.zeros((0, len(self.classes)), np.float32)
         return self.probabilities_of_encoded(np.stack(encoded))
@@ -329,7 +329,8 @@ def _read_tensors(path: Path, network: nn.Module) -> dict[str, Tensor]:
     return tensors
 
 
-def _encode(encoder: Encoder, row: Raw | Path) -> NDArray[Any]:
+def encode_row(encoder: Encoder, row: Raw | Path) -> NDArray[Any]:
+    """One row as `Model.predict` takes it, as the encoder stores it. Raises RowError, which names it."""
     is_text = isinstance(row, str) and kind_of(encoder) == "text"
     try:
         raw = Path(row).read_bytes() if isinstance(row, (str, Path)) and not is_text else row

@@ -19,7 +19,7 @@ from .answer_speed import write_answer_speed
 from .batches import Rows
 from .checkpoints import Position, position_of
 from .dataset import Dataset, DatasetSpec, split_table
-from .deadline import Deadline
+from .deadline import Deadline, process_start_s
 from .errors import RecipeError
 from .evaluate import evaluate
 from .final import final_model, task_of
@@ -311,6 +311,21 @@ def _differences(run: Run, plan: Plan, position: Position) -> Iterator[Event]:
     found = what_differs(run, plan, position)
     if found:
         yield Noted(text=f"from here on not bit for bit what it would have been; changed since: {'; '.join(found)}")
+
+
+def dataset_of(run: Run, *, given: InMemory = NOTHING) -> Dataset:
+    """The data set of a run, read again and encoded as then.
+
+    Raises:
+        RunError: the data have changed since; it says what has.
+    """
+    reading = _reopened(run, parse_recipe(run.read_text(RECIPE)), Deadline(process_start_s()), given)
+    while True:
+        try:
+            next(reading)
+        except StopIteration as stop:
+            dataset: Dataset = stop.value
+            return dataset
 
 
 def _reopened(run: Run, recipe: Recipe, deadline: Deadline, given: InMemory) -> Generator[Event, None, Dataset]:

@@ -249,6 +249,10 @@ class Run:
         for folder in (self.path, *(self.path / name for name in _FOLDERS)):
             remove_leftovers(folder)
 
+    def whole_checkpoints(self) -> list[Checkpoint]:
+        """All that match their manifests, the oldest first."""
+        return [Checkpoint(_order_of(folder)[1], folder) for folder in self._checkpoint_folders() if not _fault(folder)]
+
     def remove_unplanned(self) -> None:
         """Take back a run that never came to a plan, so that its name is free and `latest` means the one before."""
         with suppress(RunError), self.locked():  # another process may have begun here meanwhile

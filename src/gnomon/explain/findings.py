@@ -75,15 +75,15 @@ def _of_picture(values: NDArray[np.float64], name: str) -> Iterator[Said]:
     english, chinese = _THIRDS[place[0]][place[1]]
     area = _smallest_share(positive)
     yield Said(
-        f"what speaks for {name} lies around the {english}; half of it on {area:.0%} of the picture",
-        f"支持{name}的部分集中在{chinese}；其中一半只占图像的{area:.0%}",
+        f"what speaks for {name} lies around the {english}; half of it on {_percent(area)} of the picture",
+        f"支持{name}的部分集中在{chinese}；其中一半只占图像的{_percent(area)}",
     )
     edge = [max(1, round(_BORDER * side)) for side in values.shape]
     inner = float(positive[edge[0] : -edge[0] or None, edge[1] : -edge[1] or None].sum())
     if min(values.shape) > 4 and 1 - inner / total > _MOST_ON_BORDER:
         yield Said(
-            f"{1 - inner / total:.0%} of it lies along the border: is it the background that the network goes by?",
-            f"其中{1 - inner / total:.0%}位于边缘：网络依据的是背景吗？",
+            f"{_percent(1 - inner / total)} of it lies along the border: does the network go by the background?",
+            f"其中{_percent(1 - inner / total)}位于边缘：网络依据的是背景吗？",
         )
 
 
@@ -120,17 +120,21 @@ def _of_series(encoder: SeriesEncoder, values: NDArray[np.float64], name: str) -
         strongest = np.argsort(-shares, kind="stable")[:3]
         told = [(encoder.channels[index], shares[index]) for index in strongest if shares[index] >= 0.05]
         yield Said(
-            "by channels: " + ", ".join(f"{channel} {share:.0%}" for channel, share in told),
-            "按通道：" + "、".join(f"{channel} {share:.0%}" for channel, share in told),
+            "by channels: " + ", ".join(f"{channel} {_percent(share)}" for channel, share in told),
+            "按通道：" + "、".join(f"{channel} {_percent(share)}" for channel, share in told),
         )
 
 
 def _sum(attribution: Attribution) -> Iterator[Said]:
     if attribution.error is not None and attribution.error > _ERROR_TOLD:
         yield Said(
-            f"the contributions miss what they should add up to by {attribution.error:.0%}: take them as a hint alone",
-            f"各部分之和与应有的总和相差{attribution.error:.0%}：仅供参考",
+            f"the contributions miss their sum by {_percent(attribution.error)}: take them as a hint alone",
+            f"各部分之和与应有的总和相差{_percent(attribution.error)}：仅供参考",
         )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _smallest_share(positive: NDArray[np.float64]) -> float:

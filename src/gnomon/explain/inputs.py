@@ -108,9 +108,7 @@ def subject_of(model: Model, encoded: NDArray[Any]) -> Subject:
     counted = encoder.lengths(encoded[None])
     length = 0 if counted is None else max(1, int(counted[0]))
     stored = encoded[None] if counted is None else encoded[None, : padded_length(length, len(encoded))]
-    device, dtype = _where(model.network)
-    whole = encoder.inputs(torch.from_numpy(np.ascontiguousarray(stored)).to(device))
-    whole = whole if isinstance(encoder, TextEncoder) else whole.to(dtype)
+    whole = inputs_of(model, stored)
     views = _views(model, whole)
 
     def alone(rows: Tensor) -> Tensor:
@@ -144,6 +142,13 @@ def subject_of(model: Model, encoded: NDArray[Any]) -> Subject:
         )
     nothing = torch.zeros_like(whole)
     return Subject(*shared, nothing, (whole,), (nothing,), outputs, outputs, alone, views, (), 0)
+
+
+def inputs_of(model: Model, stored: NDArray[Any]) -> Tensor:
+    """Rows as stored → as the network takes them, where it is and in its format."""
+    device, dtype = _where(model.network)
+    inputs = model.header.encoder.inputs(torch.from_numpy(np.ascontiguousarray(stored)).to(device))
+    return inputs.to(dtype) if inputs.is_floating_point() else inputs
 
 
 @contextmanager

@@ -61,7 +61,7 @@ def told(subject: Subject, attribution: Attribution, tokens: Sequence[str] = ())
     """An attribution for people; arguments as for `explain_encoded`."""
     model, values = subject.model, attribution.values
     name = model.classes[attribution.output]
-    pieces = _pieces(subject, values, tokens)
+    pieces = token_pieces(subject, values, tokens)
     pictured = not pieces
     return Explanation(
         method=attribution.method,
@@ -118,7 +118,8 @@ def playable(encoder: SoundEncoder, raw: Raw) -> str:
     return base64.b64encode(sink.getvalue()).decode()
 
 
-def _pieces(subject: Subject, values: NDArray[np.float64], tokens: Sequence[str]) -> tuple[Piece, ...]:
+def token_pieces(subject: Subject, values: NDArray[np.float64], tokens: Sequence[str] = ()) -> tuple[Piece, ...]:
+    """Of a text its tokens and how much each counts; of other kinds none."""
     encoder = subject.model.header.encoder
     if not isinstance(encoder, TextEncoder):
         return ()

@@ -1,0 +1,108 @@
+"""Which rows an X-ray follows: a user's own, or test rows that were told rightly, wrongly, and with doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..dataset import Dataset
+from ..encoders import SoundEncoder, TextEncoder, kind_of
+from ..modelfile import Model, encode_row
+from ..tasks import Classify
+from ..types import NOUNS, Raw
+from .examples import chosen_rows
+from .files import given_rows
+from .rows import playable
+
+MOST_ROWS: Final = 12
+_LOOKED_AT: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A row that is to be followed.
+
+    Attributes:
+        key, label: of it; a label "" is not known.
+        encoded: as the encoder stores it.
+        truth: its label as the data set holds it; None where that is not known.
+        tokens: of a text, as it is written; empty: those of the vocabulary.
+        sound: of a recording, a WAV file in base64.
+    """
+
+    key: str
+    encoded: NDArray[Any]
+    label: str = ""
+    truth: Any = None
+    tokens: tuple[str, ...] = ()
+    sound: str = ""
+
+
+def follow_files(model: Model, files: Sequence[str], texts: Sequence[str] = ()) -> tuple[list[Followed], list[str]]:
+    """The rows of these files, at most twelve, and what is wrong with those that can't be followed.
+
+    Raises:
+        DataError: a path does not exist, or texts are given to a model of something else.
+    """
+    rows: list[Followed] = []
+    problems: list[str] = []
+    encoder = model.header.encoder
+    for name, raw, encoded in given_rows(model, files, texts):
+        if isinstance(encoded, str):
+            problems.append(f"{name}: {encoded}")
+        elif len(rows) < MOST_ROWS:
+            tokens = tuple(encoder.tokens(raw)) if isinstance(encoder, TextEncoder) else ()
+            sound = playable(encoder, raw) if isinstance(encoder, SoundEncoder) else ""
+            rows.append(Followed(name, encoded, tokens=tokens, sound=sound))
+    return rows, problems
+
+
+def follow_inputs(model: Model, inputs: Sequence[Raw | Path]) -> list[Followed]:
+    """Rows as `Model.predict` takes them, at most twelve. Raises RowError where one can't be read."""
+    return [_given(model, number, raw) for number, raw in enumerate(inputs[:MOST_ROWS], start=1)]
+
+
+def follow_test_rows(dataset: Dataset, model: Model, count: int) -> list[Followed]:
+    """A third told rightly, a third wrongly and surely, and of classes the most doubtful ones."""
+    count = min(count, MOST_ROWS)
+    doubtful = _doubtful(dataset, model)[: count // 3]
+    wrong = (count - len(doubtful)) // 2
+    chosen = chosen_rows(dataset, model, wrong=wrong, right=count)
+    mistakes, right = chosen[:-count] if len(chosen) > count else [], chosen[-count:]
+    ordered = list(dict.fromkeys((*right[: count - wrong - len(doubtful)], *mistakes, *doubtful, *right)))[:count]
+    return [_followed(dataset, row) for row in ordered]
+
+
+def _given(model: Model, number: int, raw: Raw | Path) -> Followed:
+    encoder = model.header.encoder
+    encoded = encode_row(encoder, raw)
+    name = f"{NOUNS[kind_of(encoder)][0]} {number}"
+    if isinstance(encoder, TextEncoder):
+        text = raw.read_bytes() if isinstance(raw, Path) else raw
+        return Followed(name, encoded, tokens=tuple(encoder.tokens(text)))
+    if isinstance(raw, (str, Path)):
+        name, raw = Path(raw).name, Path(raw).read_bytes()
+    return Followed(name, encoded, sound=playable(encoder, raw) if isinstance(encoder, SoundEncoder) else "")
+
+
+def _followed(dataset: Dataset, row: int) -> Followed:
+    encoded = dataset.encoded.take(np.array([row]))[0]
+    return Followed(dataset.rows[row].key, encoded, dataset.rows[row].label, dataset.labels[row])
+
+
+def _doubtful(dataset: Dataset, model: Model) -> list[int]:
+    """Test rows whose two likeliest classes are nearest to each other."""
+    if not isinstance(model.header.task, Classify):
+        return []
+    rows = dataset.parts["test"]
+    rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _LOOKED_AT)).astype(int))]
+    answers: NDArray[Any] = np.concatenate(
+        [model.probabilities_of_encoded(block) for _, block in dataset.encoded.blocks(rows)]
+    )
+    ordered = np.sort(answers, axis=1)
+    return [int(row) for row in rows[np.argsort(ordered[:, -1] - ordered[:, -2], kind="stable")]]
