@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..models import WideNetwork
 from .sheet import Look, Work
 from .trace import Operation, Step
 
@@ -60,7 +59,9 @@ def columns_of(steps: Sequence[Step]) -> list[Column]:
     """Of the first networks, where several answer together; weights of word groups have no place here."""
     found: list[Column] = []
     open_steps: list[Step] = []
-    kept = [step for step in steps if not isinstance(step.module, WideNetwork) and _is_shown(step)]
+    kept = [step for step in steps if _is_shown(step)]
+    if len(kept) > 1 and kept[-1].operation == "embedding":
+        kept.pop()  # weights of word groups, beside the network
     for step, following in zip(kept, [*kept[1:], None], strict=True):
         if step.operation not in ("norm", "sum", "activation"):
             found.append(_column((step,)))
@@ -90,8 +91,6 @@ def member_of(path: str) -> int:
 
 
 def _is_shown(step: Step) -> bool:
-    if step.operation == "embedding" and step.inputs.shape[1] * 2 <= step.output.shape[1]:
-        return False
     return member_of(step.path) < MOST_MEMBERS and 2 <= step.output.ndim <= 4 and step.output[0].numel() > 1
 
 

@@ -138,7 +138,7 @@ def _step(
         return None
     if operation == "pooling" and first.ndim < 3:
         return None
-    if operation == "reduction" and (first.ndim < 3 or output.ndim >= first.ndim):
+    if operation == "reduction" and not _is_over_places(args, kwargs, first, output):
         return None
     weight = bias = None
     options: dict[str, tuple[int, ...]] = {}
@@ -159,6 +159,13 @@ def _step(
     parameters = sum(tensor.numel() for tensor in learnt)
     # Cloned, since a later operation may write in place.
     return Step(path, operation, name, module, inputs, output.clone(), weight, bias, options, products, parameters)
+
+
+def _is_over_places(args: tuple[Any, ...], kwargs: dict[str, Any], inputs: Tensor, output: Tensor) -> bool:
+    """Whether a maximum or mean leaves rows and units apart: over other networks' answers it would not."""
+    over = kwargs.get("dim", args[1] if len(args) > 1 else ())
+    over = over if isinstance(over, (tuple, list)) else (over,)
+    return inputs.ndim >= 3 and output.ndim < inputs.ndim and 0 not in over and -inputs.ndim not in over
 
 
 def _is_sum(tensors: list[Tensor]) -> bool:

@@ -19,6 +19,7 @@ const grouped = (number) => number.toLocaleString("en");
 function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
+    if (name.startsWith("aria-")) { element.setAttribute(name, String(value)); continue; }
     if (value === undefined || value === null || value === false) continue;
     if (name === "on") for (const [event, does] of Object.entries(value)) element.addEventListener(event, does);
     else if (name === "vars") for (const [key, set] of Object.entries(value)) element.style.setProperty(key, set);
