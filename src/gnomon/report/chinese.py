@@ -151,7 +151,6 @@ _PAGE: Final = {
     "Small figures are 95 % intervals: with other {0} of the same kind, the number would most likely lie there.": (
         "小字是 95% 置信区间：换一批同类的{0}，数字很可能仍落在其中。"
     ),
-    "{0}: {1}.": "{0}：{1}。",
     "The rows come in {0} groups; the intervals take groups, not rows, as what chance deals in.": (
         "样本分属 {0} 个组；置信区间以组而不是样本为随机单位。"
     ),
@@ -173,11 +172,10 @@ _PAGE: Final = {
     "Shown are the worst {0} of {1}; all are in {2}.": "这里列出 {1} 个中最差的 {0} 个，全部在 {2} 中。",
     "Shown are {0} of {1}; all are in {2}.": "这里列出 {1} 个中的 {0} 个，全部在 {2} 中。",
     "Shown are the first 400; all are in {0}.": "这里列出前 400 个，全部在 {0} 中。",
-    "Left: of answers that it calls 80 % sure, 80 % should be right; then confidence means what it says. Right: "
-    "how often it "
-    "is right if it may leave the doubtful ones to a person.": (
-        "左图：在它自称有 80% 把握的答案里，应当有 80% 是对的，这样的把握才名副其实。"
-        "右图：如果把拿不准的交给人来看，它的正确率有多高。"
+    "Reliability: of answers that it calls 80 % sure, 80 % should be right; then confidence means what it says. "
+    "Leaving out what it doubts: how often it is right if a person may take the doubtful ones.": (
+        "可靠性：在它自称有 80% 把握的答案里，应当有 80% 是对的，这样的把握才名副其实。"
+        "略去没有把握的：如果把拿不准的交给人来看，它的正确率有多高。"
     ),
     "Confidence is off by {0} on the mean ({1}).": "把握与事实平均相差 {0}（{1}）。",
     "Before it was corrected by a temperature of {0}, found on the validation part, it was {1}.": (

@@ -106,7 +106,7 @@ def _learning_rate(steps: Sequence[Stepped]) -> Chart | None:
     curve = Curve(say("learning rate"), "train", [(event.step, event.learning_rate) for event in steps])
     highest = max((event.learning_rate for event in steps), default=0.0)
     summary = say("Learning rate over the steps of training; the highest is {0}.", number(highest))
-    return draw(say("Learning rate"), (curve,), summary=summary, x=_steps(), y=Axis(say("learning rate"), number))
+    return draw(say("Learning rate"), (curve,), summary=summary, x=_steps(), y=Axis(say("Learning rate"), number))
 
 
 def number(value: float) -> str:

@@ -27,6 +27,10 @@ SHARES: Final[dict[str, Said]] = {
     "top_3_accuracy": say("Right class among the first three"),
     "top_5_accuracy": say("Right class among the first five"),
     "calibration_error": say("Calibration error"),
+    "weighted_precision": say("Precision, classes weighed by their rows"),
+    "weighted_recall": say("Recall, classes weighed by their rows"),
+    "weighted_f1": say("F1, classes weighed by their rows"),
+    "coverage_90": say("Within the bounds of 90 %"),
     "r2": say("R², variance explained"),
 }
 """Metrics that are shares from 0 to 1; any other is shown as it stands."""
@@ -36,6 +40,9 @@ OTHERS: Final[dict[str, Said]] = {
     "rmse": say("Root mean squared error"),
     "mae": say("Mean absolute error"),
     "median_absolute_error": say("Median absolute error"),
+    "max_error": say("Greatest error"),
+    "cohen_kappa": say("Cohen’s kappa"),
+    "matthews": say("Matthews’ correlation"),
     "loss": say("Loss"),
 }
 MEANINGS: Final[dict[str, Said]] = {
@@ -60,20 +67,35 @@ MEANINGS: Final[dict[str, Said]] = {
     "rmse": say("root of the mean squared error, in the value’s unit; lower is better"),
     "mae": say("in the value’s unit; lower is better"),
     "median_absolute_error": say("half of all answers are off by less"),
+    "max_error": say("of the worst answer, in the value’s unit"),
+    "coverage_90": say("how often the truth lies within the bounds that are given for 90 % of cases"),
+    "cohen_kappa": say("agreement beyond what chance alone would give; 1 is perfect, 0 is chance"),
+    "matthews": say("correlation of answers and truth; 1 is perfect, 0 is chance"),
+    "subset_accuracy": say("share of rows of which no label is missing and none is too many"),
+    "top_3_accuracy": say("how often the truth is among the three likeliest classes"),
+    "top_5_accuracy": say("how often the truth is among the five likeliest classes"),
 }
+_MAIN: Final = frozenset(
+    {
+        *("accuracy", "balanced_accuracy", "macro_f1", "macro_roc_area", "log_loss", "calibration_error"),
+        *("hamming_loss", "subset_accuracy", "macro_average_precision", "mean_average_precision"),
+        *("r2", "mae", "rmse", "median_absolute_error", "coverage_90"),
+    }
+)
+"""Metrics that are shown at once; the others are folded away. The headline is always shown."""
 NOTHING: Final = Evaluation(rows=0, metrics={})
 
 
 @dataclass(frozen=True, slots=True)
 class MetricLine:
-    """A line of the metrics table; None where a part or baseline has no such number."""
+    """A line of the metrics table; None where a part has no such number. `main`: to be seen at once."""
 
     label: Said | Foreign
     meaning: Said | str
     share: bool
+    main: bool
     test: Measured | None
     validation: Measured | None
-    baselines: tuple[Measured | None, ...]
 
 
 def named(metric: str) -> Said | Foreign:
@@ -84,18 +106,19 @@ def named(metric: str) -> Said | Foreign:
 def metric_lines(test: Evaluation | None, validation: Evaluation | None) -> tuple[MetricLine, ...]:
     """The headline first, then shares, then the rest; those of single views behind the headline."""
     test, validation = test or NOTHING, validation or NOTHING
-    names = dict.fromkeys((test.headline, *SHARES, *OTHERS, *test.metrics, *validation.metrics))
-    present = [name for name in names if name in test.metrics or name in validation.metrics]
+    headline = test.headline if test.metrics else validation.headline
+    names = dict.fromkeys((headline, *SHARES, *OTHERS, *test.metrics, *validation.metrics))
     lines = [
         MetricLine(
             label=named(name),
             meaning=MEANINGS.get(name, ""),
             share=name in SHARES,
+            main=name in _MAIN or name == headline,
             test=test.metrics.get(name),
             validation=validation.metrics.get(name),
-            baselines=tuple(line.measured if name == test.headline else None for line in test.baselines.values()),
         )
-        for name in present
+        for name in names
+        if name in test.metrics or name in validation.metrics
     ]
     return (*lines[:1], *_without_views(test, validation), *lines[1:])
 
@@ -105,6 +128,5 @@ def _without_views(test: Evaluation, validation: Evaluation) -> tuple[MetricLine
     on_validation = validation.without_views.measured if validation.without_views else None
     if on_test is None and on_validation is None:
         return ()
-    nothing: tuple[Measured | None, ...] = (None,) * len(test.baselines)
     label, meaning = say("Accuracy, one view"), say("each picture looked at once only")
-    return (MetricLine(label, meaning, True, on_test, on_validation, nothing),)
+    return (MetricLine(label, meaning, True, True, on_test, on_validation),)

@@ -69,7 +69,6 @@ class Page:
     course: Course
     attention: tuple[Item, ...]
     metrics: tuple[MetricLine, ...]
-    baselines: tuple[str, ...]
     judged: Evaluation | None
     judged_part: Said
     of_values: bool
@@ -115,7 +114,6 @@ def build_page(run: RunFiles, language: Language) -> Page:
         course=training,
         attention=attention(run, finding, training),
         metrics=metric_lines(run.test, run.validation),
-        baselines=tuple(run.test.baselines) if run.test else (),
         judged=evaluation,
         judged_part=say("test part") if run.test else say("validation part"),
         of_values=shown.headline == "r2",
