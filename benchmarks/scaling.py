@@ -24,7 +24,9 @@ from typing import Any
 import msgspec
 import torch
 
+from gnomon import splits
 from gnomon.batches import Rows, in_order
+from gnomon.checkpoints import final_weights
 from gnomon.dataset import DatasetSpec
 from gnomon.deadline import Deadline
 from gnomon.final import task_of
@@ -38,7 +40,7 @@ from gnomon.sources import SourceSpec
 from gnomon.splits import SplitSpec
 from gnomon.tasks import Classify
 from gnomon.tasks.classify import outputs, with_views
-from gnomon.training import build_model, final_weights, train
+from gnomon.training import build_model, train
 
 VIEWS = ("none", "mirror", "mirror+shift")
 DEFAULT: dict[str, Any] = {
@@ -55,6 +57,7 @@ _opened: dict[str, Opened] = {}
 
 def opened(archive: str, device: str, judged: float) -> Opened:
     """The data, once in each process."""
+    splits.MOST_VALIDATION_ROWS = 10**6
     if archive not in _opened:
         events = open_data(
             SourceSpec(location=archive),
