@@ -162,7 +162,8 @@ def read_dataset(
         threads=threads or usable_cores(),
         geometry=geometry,
     )
-    began = told = time.monotonic()
+    told = time.monotonic()
+    started: tuple[float, int] | None = None
     while True:
         try:
             done = next(decoding)
@@ -173,17 +174,21 @@ def read_dataset(
         now = time.monotonic()
         if now - told > _SECONDS_BETWEEN_EVENTS:
             told = now
-            _check_decoding((now - began) * len(source.rows) / done, now - began, len(source.rows), deadline)
+            started = started or (now, done)  # what came before tells how long decoders take to start
+            pace = (done - started[1]) / max(1e-9, now - started[0])
+            left_s = (len(source.rows) - done) / max(1e-9, pace)
+            _check_decoding(left_s, watched_s=now - started[0], rows=len(source.rows), deadline=deadline)
             yield Decoded(done=done, rows=len(source.rows), elapsed_s=deadline.elapsed_s())
 
 
-def _check_decoding(expected_s: float, spent_s: float, rows: int, deadline: Deadline) -> None:
+def _check_decoding(left_s: float, *, watched_s: float, rows: int, deadline: Deadline) -> None:
     """Give up early where decoding would eat the deadline; but not before its pace is known, since it starts slowly."""
-    if spent_s < _DECODING_WATCHED * deadline.total_s:
+    if not deadline.is_set or watched_s < _DECODING_WATCHED * deadline.total_s:
         return
-    if deadline.is_set and deadline.elapsed_s() - spent_s + expected_s > _DECODING_SHARE * deadline.total_s:
+    expected_s = deadline.elapsed_s() + left_s
+    if expected_s > _DECODING_SHARE * deadline.total_s:
         raise DeadlineError(
-            f"decoding {plural(rows, 'row')} takes about {spoken(expected_s)} of {spoken(deadline.total_s)}",
+            f"decoding {plural(rows, 'row')} takes until {spoken(expected_s)} of {spoken(deadline.total_s)}",
             remedy=f"Give at least --by {int(2.5 * expected_s) + 10}s; a second run starts from the cache.",
         )
 

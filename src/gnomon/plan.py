@@ -14,15 +14,15 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from .augment import Augment, augment_for
-from .batches import shrunk_side
 from .deadline import Deadline, spoken
 from .errors import DeadlineError
 from .hardware import Format, Hardware
 from .ladder import Probe, Speed, batch_for, climb, describe_model, ladder, rung_beside
-from .models import SIZED_BY_PLAN, Cnn, Ensemble, Imported, LinearDeep, ModelSpec, Plain, WideDeep, fitted_to
+from .models import SIZED_BY_PLAN, Ensemble, Imported, LinearDeep, ModelSpec, Plain, WideDeep, fitted_to
 from .optim import OptimizerSpec
 from .progress import Change
 from .tasks import Views
+from .thrift import SKIP_BETWEEN, choose_thrift
 from .types import Count, DataSpec, Decision, Positive, Share, Value, plural
 
 DEFAULT_EPOCHS: Final = 20
@@ -32,15 +32,8 @@ RESERVE_FIXED_S: Final = 2.5
 RESERVE_SHARE: Final = 0.015
 """Share of the deadline kept for what nobody foresees."""
 
-SMALL_SCALE: Final = 0.75
-"""Of height and width, where pictures are shrunk."""
 DOUBTFUL_SHARE: Final = 0.2
 """Of the validation rows: those with less confidence than this quantile would be predicted from several views."""
-SKIP_BETWEEN: Final = (0.3, 0.85)
-"""Shares of the training between which a new pass leaves out the easy rows, if it does at all. A network that learns
-the dear ones alone to its end forgets what the others are like."""
-
-_SKIP_EASY, _SMALL_UNTIL, _SMALLEST_SHRUNK = 0.6, 0.6, 24
 _MOST_BATCH_PIXELS, _MOST_BATCH_STEPS = 2**21, 2**15
 _VALIDATION_SHARE = 0.02
 _PROBING_SHARE = 0.05
@@ -160,20 +153,6 @@ class _Length:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Thrift:
-    """What is saved on the way: easy rows, and the size of pictures."""
-
-    skip_easy: float
-    small_until: float
-    small_cost: float
-    decisions: tuple[Decision, ...]
-
-    @property
-    def mean_cost(self) -> float:
-        return 1 - self.small_until * (1 - self.small_cost)
-
-
 def make_plan(
     spec: DataSpec,
     hardware: Hardware,
@@ -212,7 +191,9 @@ def make_plan(
     batch = _batch_of(chosen, alone, training)
     views, views_decision = _choose_views(spec, training, symmetry, speed, num_validation + num_test, deadline)
     finish_s = _finish_s(speed, num_validation, num_test, views, deadline) if finish_s is None else finish_s
-    thrift = _choose_thrift(spec, deadline, training, chosen, speed)
+    left_s = deadline.remaining_s() - finish_s if deadline.is_set else None
+    asked = training.skip_easy, training.small_until
+    thrift = choose_thrift(spec, chosen, speed, batch=batch, left_s=left_s, skip_easy=asked[0], small_until=asked[1])
     length = _length(spec, deadline, training, speed, batch, finish_s, thrift.mean_cost)
     rate = training.relative.learning_rate
     completed = optimizer.completed(spec.kind, batch=batch, steps=length.steps, textbook=textbook, factor=rate)
@@ -367,37 +348,6 @@ def _choose_format(
     if ratio > 1.03:
         return speeds[short], short, f"measured {ratio:.2f} times as fast as float32; weights stay float32"
     return speeds["float32"], "float32", f"{short} measured no faster ({ratio:.2f} times)"
-
-
-def _choose_thrift(
-    spec: DataSpec, deadline: Deadline, training: TrainingSpec, model: ModelSpec, speed: Speed
-) -> _Thrift:
-    """By a deadline, rows and pixels are spent where they teach most; else every epoch is a whole one."""
-    auto = deadline.is_set and isinstance(model, Cnn)
-    skip = training.skip_easy if training.skip_easy is not None else _SKIP_EASY if auto else 0.0
-    usual = _SMALL_UNTIL if auto and min(spec.input_shape[1:]) >= _SMALLEST_SHRUNK else 0.0
-    small = (training.small_until if training.small_until is not None else usual) if isinstance(model, Cnn) else 0.0
-    area = math.prod(shrunk_side(side, SMALL_SCALE) / side for side in spec.input_shape[1:])
-    cost = 1.0
-    if small and deadline.is_set:
-        cost = (area * (speed.step_s - speed.optimizer_s) + speed.optimizer_s) / speed.step_s
-    reasons = ("asked for", "by a deadline: what is known already teaches little", "every epoch is whole")
-    chosen = [
-        (
-            f"skip the easiest {skip:.0%} between {SKIP_BETWEEN[0]:.0%} and {SKIP_BETWEEN[1]:.0%} of the steps"
-            if skip
-            else "all",
-            training.skip_easy,
-            skip,
-        ),
-        (f"3/4 of the sides in the first {small:.0%}" if small else "whole", training.small_until, small),
-    ]
-    names = ("rows", "pictures") if spec.kind == "image" else ("rows",)
-    decisions = tuple(
-        Decision(name=name, value=value, reason=reasons[0 if asked is not None else 1 if share else 2])
-        for name, (value, asked, share) in zip(names, chosen, strict=False)
-    )
-    return _Thrift(skip, small, cost, decisions)
 
 
 def _length(

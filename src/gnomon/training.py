@@ -28,11 +28,12 @@ from .ladder import products_of
 from .models import ModelSpec, channels_last, rows_to_start_from, start_from
 from .optim import Steps
 from .pace import Pace
-from .plan import SMALL_SCALE, Plan
+from .plan import Plan
 from .progress import Change, parts_of, rate_share, times_back, told_every
 from .run import Checkpoint
 from .state import NEVER_VALIDATED, State, begin, snapshot
 from .tasks import Task, bind
+from .thrift import SMALL_SCALE
 from .types import Batch, Event, Going, Replanned, Reverted, Saved, Stepped, Stopped, Validated
 
 _SECONDS_BETWEEN_EVENTS = 0.3
