@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from .encoders import Encoder, ImageEncoder, has_statistics, kind_of, padded_length, quiet_decoding
 from .errors import ModelFileError, RowError
+from .features import features_and_outputs
 from .models import Cnn, Imported, ModelSpec, channels_last
 from .models.bounds import empty_network
 from .tasks import Classify, Regress, Tag, Task
@@ -120,6 +121,18 @@ class Model:
             averaged[chosen] = self._averaged(inputs, alone, len(chosen))[: len(chosen)].cpu().numpy()
             single[chosen] = alone[: len(chosen)].cpu().numpy()
         return averaged, single
+
+    def features_of_encoded(self, encoded: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What the network has made of rows before it answers, `(N, F)`, and the outputs `(N, K)`, by a single view."""
+        features: NDArray[np.float32] = np.empty((len(encoded), 0), np.float32)
+        single = np.empty((len(encoded), len(self.classes)), np.float32)
+        for chosen, steps in _chunks(self.header.encoder, encoded):
+            inputs = self._inputs(encoded[chosen] if steps is None else encoded[chosen, :steps])
+            found, alone = features_and_outputs(self.network, inputs, num_outputs=len(self.classes))
+            if not features.shape[1]:
+                features = np.empty((len(encoded), found.shape[1]), np.float32)
+            features[chosen], single[chosen] = found[: len(chosen)].cpu().numpy(), alone[: len(chosen)].cpu().numpy()
+        return features, single
 
     def answers_of_outputs(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Outputs `(N, K)` → probabilities, or values in their unit."""

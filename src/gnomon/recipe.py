@@ -21,7 +21,7 @@ from .checkpoints import Position, position_of
 from .dataset import Dataset, DatasetSpec, split_table
 from .deadline import Deadline, process_start_s
 from .errors import RecipeError
-from .evaluate import evaluate
+from .evaluate import evaluate, search
 from .final import final_model, task_of
 from .forecast import Forecast, Trial, forecast, run_bytes
 from .hardware import describe_environment, kept_memory, measure_hardware
@@ -46,6 +46,7 @@ from .writing import require_room
 
 T = TypeVar("T")
 
+_REPORTING_S: Final = 1.5
 _TRIAL_SHARE: Final = 0.04
 
 
@@ -347,15 +348,23 @@ def _finish(
         measure_hardware(device=plan.device, threads=plan.threads)
     yield Phased(name="judging", elapsed_s=deadline.elapsed_s())
     model, validation = final_model(run, dataset, plan, module=given.module)
-    judged = evaluate(run, dataset, model, seed=recipe.seed, validation=validation)
-    header = msgspec.structs.replace(model.header, metrics=judged.metrics)
+    evaluation, judged = evaluate(run, dataset, model, seed=recipe.seed, validation=validation)
+    header = msgspec.structs.replace(model.header, metrics=evaluation.metrics)
     run.write(MODEL, to_bytes(header, model.network.state_dict()))
+    search(run, dataset, model, judged, seed=recipe.seed, seconds=_searching_s(deadline))
     write_answer_speed(run, dataset, model)
     write_specimens(run, dataset, lambda: given.source or open_source(recipe.source))
     yield Phased(name="reporting", elapsed_s=deadline.elapsed_s())
     write_report(run.path, language=language)
     write_model_card(run.path, language=language)
-    yield Finished(run=str(run.path), metrics=judged.metrics, planned_s=plan.planned_s, used_s=deadline.elapsed_s())
+    yield Finished(run=str(run.path), metrics=evaluation.metrics, planned_s=plan.planned_s, used_s=deadline.elapsed_s())
+
+
+def _searching_s(deadline: Deadline) -> float | None:
+    """Seconds for what can be left out: half of those that are left, the report's not counted."""
+    if not deadline.is_set:
+        return None
+    return max(0.0, min(deadline.remaining_s() / 2, deadline.remaining_s() - _REPORTING_S))
 
 
 def _recorded(run: Run, events: Generator[Event, None, T]) -> Generator[Event, None, T]:

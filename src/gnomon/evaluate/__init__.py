@@ -6,7 +6,9 @@ scores       scores of a part, with `rivals`: the baselines on the same rows
 predictions  a table of all that was said
 table        the same, read back
 mistakes     the worst wrong answers, with what they look like
-slices       how parts of the test rows fare
+slices       how parts of the test rows fare, by their `attributes`
+suspects     rows whose label is likely wrong
+duplicates   rows that are nearly the same, found by `alike`
 operating    thresholds for a wanted precision, recall or accuracy
 compare      two runs on the same rows
 elsewhere    new labelled data
@@ -15,29 +17,38 @@ told         a judgement as lines for people
 
 from __future__ import annotations
 
+import time
+
 from ..dataset import Dataset
 from ..judgement import Evaluation
 from ..modelfile import Model
-from ..run import MISTAKES, PREDICTIONS, SLICES, TEST, VALIDATION, Run
+from ..run import DUPLICATES, MISTAKES, PREDICTIONS, SLICES, SUSPECTS, TEST, VALIDATION, Run
 from ..types import Split
 from .answers import Judged, Outputs, judged_by, outputs_of
+from .duplicates import near_duplicates
 from .mistakes import mistakes
 from .predictions import predictions
 from .rivals import baselines_of, fit_baseline
 from .scores import HEADLINES, evaluation_of
 from .slices import slices_of
+from .suspects import suspects_of
 
-__all__ = ["HEADLINES", "Outputs", "evaluate", "outputs_of"]
+__all__ = ["HEADLINES", "Outputs", "evaluate", "outputs_of", "search"]
 
 
-def evaluate(run: Run, dataset: Dataset, model: Model, *, seed: int, validation: Outputs | None = None) -> Evaluation:
-    """Judge on validation and test, and write everything that a reader of the run needs. Returns the test part's.
+def evaluate(
+    run: Run, dataset: Dataset, model: Model, *, seed: int, validation: Outputs | None = None
+) -> tuple[Evaluation, dict[Split, Judged]]:
+    """Judge on validation and test, and write scores, predictions, mistakes and slices.
 
     Args:
         run: that is written to.
         dataset, model: as the run has them.
         seed: of the baselines.
         validation: the network's outputs for the validation part, where they are known.
+
+    Returns:
+        The test part's evaluation, and what was said of both parts.
     """
     linear = fit_baseline(dataset, seed)
     results: dict[Split, Evaluation] = {}
@@ -52,4 +63,21 @@ def evaluate(run: Run, dataset: Dataset, model: Model, *, seed: int, validation:
     run.write(PREDICTIONS, predictions(dataset, model, judged))
     run.write_json(MISTAKES, mistakes(dataset, model, judged["test"]))
     run.write_json(SLICES, slices_of(dataset, model, judged["test"]))
-    return results["test"]
+    return results["test"], judged
+
+
+def search(
+    run: Run, dataset: Dataset, model: Model, judged: dict[Split, Judged], *, seed: int, seconds: float | None
+) -> None:
+    """Look for wrong labels and near-duplicates in all parts, and write what is found.
+
+    Args:
+        run, dataset, model, judged: as for `evaluate`, and from it.
+        seed: of the choice of rows where time is short.
+        seconds: that may be spent; what is left out is said. None for as many as it takes.
+    """
+    began = time.monotonic()
+    half = None if seconds is None else seconds / 2
+    run.write_json(SUSPECTS, suspects_of(dataset, model, judged, seed=seed, seconds=half))
+    left = None if seconds is None else seconds - time.monotonic() + began
+    run.write_json(DUPLICATES, near_duplicates(dataset, seed=seed, seconds=left))

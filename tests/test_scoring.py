@@ -1,0 +1,294 @@
+"""Areas, curves, calibration, intervals of groups, and paired tests, against scikit-learn and SciPy."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.stats
+import sklearn.metrics
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from gnomon.evaluate.temperature import fitted_temperature
+from gnomon.scoring.calibration import brier_scores, calibration_error, reliability
+from gnomon.scoring.classes import STATISTICS, row_losses, score
+from gnomon.scoring.curves import average_precision, curves_of, roc_area
+from gnomon.scoring.intervals import Groups, groups_of, mean_of, share_of, wilson
+from gnomon.scoring.paired import difference_in_accuracy, difference_in_means
+from gnomon.scoring.values import r2_of, residuals_of, score_values
+from gnomon.tasks import Classify, Tag
+from gnomon.types import Metric
+
+
+def softmax(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+    shares = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    normed: NDArray[np.float64] = shares / shares.sum(axis=1, keepdims=True)
+    return normed
+
+
+@st.composite
+def rated(draw: st.DrawFn) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Scores with many ties, and which rows are true; maybe all, none, or one row."""
+    pairs = draw(st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=1, max_size=60))
+    scores, true = zip(*pairs, strict=True)
+    return np.array(scores) / 6, np.array(true)
+
+
+@settings(deadline=None, max_examples=150)
+@given(rated())
+def test_areas_are_those_of_scikit_learn(case: tuple[NDArray[np.float64], NDArray[np.bool_]]) -> None:
+    scores, true = case
+    area, precision = roc_area(scores, true), average_precision(scores, true)
+    assert (area is None) == (true.all() or not true.any())
+    assert (precision is None) == (not true.any())
+    if area is not None:
+        assert area.value == pytest.approx(sklearn.metrics.roc_auc_score(true, scores))
+        assert area.influence.mean() == pytest.approx(0, abs=1e-9)
+        metric = area.metric()
+        assert 0 <= metric.low <= metric.value <= metric.high <= 1
+    if precision is not None:
+        assert precision.value == pytest.approx(sklearn.metrics.average_precision_score(true, scores))
+        assert precision.influence.mean() == pytest.approx(0, abs=1e-9)
+
+
+@settings(deadline=None, max_examples=80)
+@given(rated())
+def test_curves_lie_on_those_of_scikit_learn(case: tuple[NDArray[np.float64], NDArray[np.bool_]]) -> None:
+    scores, true = case
+    if true.all() or not true.any():
+        return
+    found = curves_of("it", scores, true)
+    fallout, recall, _ = sklearn.metrics.roc_curve(true, scores, drop_intermediate=False)
+    assert set(found.roc) == {(round(x, 4), round(y, 4)) for x, y in zip(fallout, recall, strict=True)}
+    precision, reached, _ = sklearn.metrics.precision_recall_curve(true, scores)
+    wanted = {(round(x, 4), round(y, 4)) for x, y in zip(reached, precision, strict=True)}
+    assert set(found.precision_recall) <= wanted
+
+
+def test_the_area_is_as_uncertain_as_delong_says() -> None:
+    rng = np.random.default_rng(0)
+    true = rng.random(400) < 0.3
+    scores = rng.normal(size=400) + true
+    area = roc_area(scores, true)
+    assert area is not None
+    above = (scores[true][:, None] > scores[~true][None]).astype(float)
+    variance = above.mean(axis=1).var(ddof=1) / true.sum() + above.mean(axis=0).var(ddof=1) / (~true).sum()
+    error = math.sqrt(float(np.square(area.influence).sum())) / 400
+    assert error == pytest.approx(math.sqrt(variance), rel=0.01)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+def test_further_scores_are_those_of_scikit_learn(classes: int) -> None:
+    rng = np.random.default_rng(classes)
+    labels = rng.integers(0, classes, 90)
+    probabilities = softmax(rng.normal(size=(90, classes)) + 1.2 * np.eye(classes)[labels]).astype(np.float32)
+    metrics = {
+        name: metric.value
+        for name, metric in score(probabilities, labels, list(map(str, range(classes)))).metrics.items()
+    }
+    said, wide = probabilities.argmax(axis=1), probabilities.astype(np.float64)
+    sk = sklearn.metrics
+    wanted = {
+        "cohen_kappa": sk.cohen_kappa_score(labels, said),
+        "matthews": sk.matthews_corrcoef(labels, said),
+        "weighted_f1": sk.f1_score(labels, said, average="weighted"),
+        "weighted_precision": sk.precision_score(labels, said, average="weighted", zero_division=0),
+        "micro_f1": sk.f1_score(labels, said, average="micro"),
+        "brier": sk.brier_score_loss(labels, wide[:, 1] if classes == 2 else wide / wide.sum(axis=1, keepdims=True)),
+        "macro_average_precision": np.mean(
+            [sk.average_precision_score(labels == place, wide[:, place]) for place in range(classes)]
+        ),
+        "macro_roc_area": np.mean([sk.roc_auc_score(labels == place, wide[:, place]) for place in range(classes)]),
+    }
+    if classes > 5:
+        wanted["top_3_accuracy"] = sk.top_k_accuracy_score(labels, wide, k=3, labels=range(classes))
+    for name, value in wanted.items():
+        assert metrics[name] == pytest.approx(value, abs=1e-6), name
+
+
+def test_reliability_has_equal_bins_and_scikit_learns_shares() -> None:
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(0.3, 1, 600)
+    right = rng.random(600) < confidence**2
+    bins = reliability(confidence, right)
+    assert [found.rows for found in bins] == [40] * 15
+    from sklearn.calibration import calibration_curve
+
+    shares, means = calibration_curve(right, confidence, n_bins=15, strategy="quantile")
+    assert [found.accuracy.value for found in bins] == pytest.approx(shares.tolist(), abs=0.03)
+    assert [found.confidence for found in bins] == pytest.approx(means.tolist(), abs=0.01)
+    gap = sum(found.rows * abs(found.confidence - found.accuracy.value) for found in bins) / 600
+    assert calibration_error(confidence, right).value == pytest.approx(gap)
+
+
+def test_one_row_has_a_calibration_error() -> None:
+    found = calibration_error(np.array([0.75]), np.array([True]))
+    assert found.value == 0.25
+    assert 0 <= found.low <= found.value <= found.high
+
+
+def test_brier_scores_of_the_sure_and_right_are_zero() -> None:
+    assert brier_scores(np.eye(3), np.array([0, 1, 2])).tolist() == [0, 0, 0]
+    assert brier_scores(np.array([[0.0, 1.0]]), np.array([0])).tolist() == [1]
+
+
+# --- Temperature -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sharpness", [0.2, 1.0, 6.0])
+def test_the_temperature_is_that_of_least_loss(sharpness: float) -> None:
+    rng = np.random.default_rng(1)
+    true = rng.normal(size=(3000, 4)) * 2
+    labels = np.array([rng.choice(4, p=row) for row in softmax(true)])
+    outputs = (sharpness * true).astype(np.float32)
+    task = Classify(classes=("a", "b", "c", "d"))
+    found = fitted_temperature(task, outputs, labels)
+
+    def loss(temperature: float) -> float:
+        return float(row_losses(softmax(outputs.astype(np.float64) / temperature).astype(np.float32), labels).mean())
+
+    wanted = scipy.optimize.minimize_scalar(loss, bounds=(0.05, 20), method="bounded", options={"xatol": 1e-6}).x
+    assert found == pytest.approx(wanted, rel=5e-3)
+    assert found == pytest.approx(sharpness, rel=0.1)
+
+
+def test_the_temperature_of_labels_is_that_of_least_loss() -> None:
+    rng = np.random.default_rng(2)
+    true = rng.normal(size=(2000, 3)) * 2
+    labels = (rng.random((2000, 3)) < 1 / (1 + np.exp(-true))).astype(np.float32)
+    found = fitted_temperature(Tag(classes=("a", "b", "c")), (3 * true).astype(np.float32), labels)
+    assert found == pytest.approx(3, rel=0.1)
+
+
+def test_a_temperature_changes_no_answer_and_stays_finite_where_all_is_right() -> None:
+    rng = np.random.default_rng(3)
+    outputs = rng.normal(size=(200, 5)).astype(np.float32)
+    labels = outputs.argmax(axis=1)
+    temperature = fitted_temperature(Classify(classes=tuple("abcde")), outputs, labels)
+    assert 0.02 <= temperature < 1
+    confidence = softmax(outputs.astype(np.float64) / temperature).max(axis=1)
+    assert 0.9 < confidence.mean() < 1 - 0.5 / 202
+    assert np.array_equal((outputs / temperature).argmax(axis=1), labels)
+
+
+def test_of_few_rows_no_temperature_is_concluded() -> None:
+    assert fitted_temperature(Classify(classes=("a", "b")), np.eye(2, dtype=np.float32), np.array([0, 1])) == 1
+
+
+# --- Groups ----------------------------------------------------------------------------------------------------------
+
+
+def test_groups_are_numbered_and_rows_without_one_stand_alone() -> None:
+    found = groups_of(["b", "a", None, "b", None])
+    assert found is not None
+    assert found[0] == found[3]
+    assert len(set(found.tolist())) == 4
+    assert groups_of([None, None]) is None
+    assert groups_of(["a", "b"]) is None
+
+
+def grouped_hits(rng: np.random.Generator, groups: int) -> tuple[NDArray[np.bool_], Groups]:
+    """Rows of a group are alike: each group has its own share of hits, 0.8 on the mean."""
+    numbers = np.repeat(np.arange(groups), 12)
+    return rng.random(len(numbers)) < rng.beta(4, 1, groups)[numbers], numbers
+
+
+@pytest.mark.parametrize("groups", [8, 40])
+def test_intervals_of_groups_cover_the_truth_and_those_of_rows_do_not(groups: int) -> None:
+    rng = np.random.default_rng(0)
+    inside = {"groups": 0, "rows": 0, "means": 0}
+    for _ in range(500):
+        hits, numbers = grouped_hits(rng, groups)
+        found: dict[str, Metric] = {
+            "groups": share_of(hits, numbers),
+            "rows": wilson(float(hits.sum()), len(hits)),
+            "means": mean_of(hits.astype(np.float64), numbers),
+        }
+        for name, metric in found.items():
+            inside[name] += metric.low <= 0.8 <= metric.high
+    assert 0.92 <= inside["groups"] / 500 <= 0.985
+    assert 0.90 <= inside["means"] / 500 <= 0.985
+    assert inside["rows"] / 500 < 0.85
+
+
+def test_scores_of_groups_have_wider_intervals() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 300)
+    groups = np.repeat(np.arange(10), 30)
+    lost = groups < 3
+    said = np.where(lost, (labels + 1) % 3, labels)
+    probabilities = (0.05 + 0.85 * np.eye(3)[said]).astype(np.float32)
+    alone, together = (score(probabilities, labels, ["a", "b", "c"], groups=each) for each in (None, groups))
+    for name in ("accuracy", "log_loss", "brier", "macro_roc_area", *STATISTICS):
+        narrow, wide = alone.metrics[name], together.metrics[name]
+        assert narrow.value == wide.value
+        assert wide.high - wide.low > 1.5 * (narrow.high - narrow.low), name
+
+
+# --- Values ----------------------------------------------------------------------------------------------------------
+
+
+def test_r2_is_covered() -> None:
+    rng = np.random.default_rng(0)
+    truth, inside = 1 - 0.25 / 1.25, 0
+    for _ in range(400):
+        signal = rng.normal(size=150)
+        metric = r2_of(signal, signal + 0.5 * rng.normal(size=150))
+        inside += metric.low <= truth <= metric.high
+    assert 0.92 <= inside / 400 <= 0.98
+
+
+def test_bounds_are_covered_and_residuals_counted() -> None:
+    true = np.linspace(0, 1, 200)[:, None]
+    said = (true + np.where(np.arange(200) % 10 == 0, 0.5, 0.1)[:, None]).astype(np.float32)
+    metrics = score_values(said, true, ("value",), margin=(0.2,))
+    assert metrics["coverage_90"].value == pytest.approx(0.9)
+    assert metrics["median_absolute_error"].low <= 0.1 <= metrics["median_absolute_error"].high + 1e-6
+    residuals = residuals_of(said[:, 0].astype(np.float64), true[:, 0])
+    assert sum(residuals.counts) == 200
+    assert len(residuals.edges) == len(residuals.counts) + 1
+    assert max(error for _, error in residuals.against) == pytest.approx(0.5, abs=1e-6)
+
+
+# --- Two models ------------------------------------------------------------------------------------------------------
+
+
+def test_mcnemar_is_the_binomial_test_less_half_of_the_case_itself() -> None:
+    first = np.array([True] * 60 + [False] * 25 + [True] * 9 + [False] * 6)
+    second = np.array([True] * 60 + [True] * 25 + [False] * 9 + [False] * 6)
+    found = difference_in_accuracy(first, second)
+    exact = scipy.stats.binomtest(9, 34).pvalue
+    assert found.p == pytest.approx(exact - scipy.stats.binom.pmf(9, 34, 0.5))
+    assert found.metric.value == pytest.approx(0.16)
+    assert found.is_told
+
+
+def test_means_are_compared_by_the_paired_t_test() -> None:
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(2, 40))
+    found = difference_in_means(second - first)
+    wanted = scipy.stats.ttest_rel(second, first)
+    assert found.p == pytest.approx(wanted.pvalue)
+    assert (found.metric.low, found.metric.high) == pytest.approx(tuple(wanted.confidence_interval(0.95)))
+
+
+def test_the_same_answers_are_no_difference() -> None:
+    right = np.array([True, False] * 20)
+    assert not difference_in_accuracy(right, right).is_told
+    assert difference_in_accuracy(right, right).p == 1
+    assert difference_in_means(np.zeros(9)).p == 1
+
+
+def test_equal_models_are_seldom_told_apart() -> None:
+    """Of 200 pairs that err equally often, and partly on the same rows, a difference is called in at most 6 %."""
+    rng = np.random.default_rng(0)
+    called = 0
+    for _ in range(200):
+        hard = rng.random(400)
+        first, second = (rng.random(400) < np.where(hard < 0.3, 0.6, 0.97) for _ in range(2))
+        called += difference_in_accuracy(first, second).is_told
+    assert called <= 12
