@@ -216,7 +216,7 @@ def _thinned(curve: Curve, most: int) -> Curve:
 def _x_scale(axis: Axis, values: Sequence[float]) -> tuple[list[float], Point]:
     """Steps begin at 0 and end where the data ends."""
     if axis.span:
-        return even_ticks(*axis.span, most=5), axis.span
+        return _within(axis.span), axis.span
     end = max(values) or 1.0
     ticks = even_ticks(0.0, end, most=5, whole=axis.whole)
     return [tick for tick in ticks if tick <= end], (0.0, end)
@@ -224,11 +224,17 @@ def _x_scale(axis: Axis, values: Sequence[float]) -> tuple[list[float], Point]:
 
 def _y_scale(axis: Axis, values: Sequence[float]) -> tuple[list[float], Point]:
     if axis.span:
-        return even_ticks(*axis.span, most=5), axis.span
+        return _within(axis.span), axis.span
     low, high = max(-_CLIPPED, min(values)), min(_CLIPPED, max(values))
     ticks = even_ticks(0.0 if 0 <= low < 0.5 * high else low, high, most=6, whole=axis.whole)
     ticks = [tick for tick in ticks if tick <= axis.ceiling + 1e-9]
     return ticks, (ticks[0], ticks[-1])
+
+
+def _within(span: Point) -> list[float]:
+    """Even ticks between fixed ends."""
+    margin = 1e-9 * (span[1] - span[0])
+    return [tick for tick in even_ticks(*span, most=5) if span[0] - margin <= tick <= span[1] + margin]
 
 
 def _share(value: float, span: Point) -> float:

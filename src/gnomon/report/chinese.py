@@ -55,7 +55,7 @@ _VERDICT: Final = {
     ),
     "What does it confuse most?": "它最容易混淆什么？",
     "Nothing: it made no mistake.": "没有：它一个错也没犯。",
-    "{0} with {1}: of {2} of {0}, it called {3} {1}.": "把{0}认成{1}：{0}的 {2}中，有 {3} 个被说成{1}。",
+    "{0} with {1}: of {2} of {0}, it called {3} {1}.": "把 {0} 认成 {1}：{0} 的 {2}中，有 {3} 个被说成 {1}。",
     "Can I rely on it?": "可以信赖它吗？",
     "No: the simpler rule is right more often.": "不可以：更简单的办法对得更多。",
     "Not yet: it is not shown to be better than a simpler rule.": "暂时不行：还没有证明它强过更简单的办法。",
@@ -101,7 +101,7 @@ _ATTENTION: Final = {
         "有 {0}副本分处不同的部分，因此一部分评测考的是学过的内容。"
     ),
     "In {0} the labels differ, so that one of them must be wrong.": "有 {0}的标签彼此不同，其中必有一个是错的。",
-    "{0} {1}": "{0}{1}",
+    "{0} {1}": "{0} {1}",
     "{0} in {1} of copies": "{0}属于 {1}重复内容",
     "All copies of one stand in the same part and bear one label.": "同一内容的副本都在同一部分，标签也一致。",
     "Accuracy is ruled by the large ones: look at balanced accuracy and at each class.": (
@@ -190,8 +190,8 @@ _PAGE: Final = {
     "Chance: how likely so great a difference is if the part is really no worse, corrected for how many parts "
     "were looked "
     "at.": "偶然概率：假如这部分其实并不更差，出现这么大差别的概率；已按所比较的部分数校正。",
-    "Of {0} of {1} it said {2}, and something else {3}.": "{1}的 {0}中，它的回答是：{2}，其他 {3}。",
-    "Of {0} of {1} it said {2}.": "{1}的 {0}中，它的回答是：{2}。",
+    "Of {0} of {1} it said {2}, and something else {3}.": "{1} 的 {0}中，它的回答是：{2}，其他 {3}。",
+    "Of {0} of {1} it said {2}.": "{1} 的 {0}中，它的回答是：{2}。",
     "It made no mistake on the {0}.": "它在{0}上一个错也没犯。",
     "All classes, {0}": "全部类别，{0}",
     "Each row holds the {0} of one class, each column what was said of them.": (

@@ -67,6 +67,7 @@ def _steps() -> Axis:
 def _loss(steps: Sequence[Stepped], judged: Sequence[Validated]) -> Chart | None:
     train = Curve(say("training"), "train", [(event.step, event.loss) for event in steps])
     validation = Curve(say("validation"), "validation", [(event.step, event.loss) for event in judged], marked=True)
+    unit = say("Loss") if judged and judged[-1].measure in ("r2", "R²") else say("loss, nats")
     falls = [
         say("{0} from {1} to {2}", curve.name, number(curve.points[0][1]), number(curve.points[-1][1]))
         for curve in (train, validation)
@@ -75,7 +76,7 @@ def _loss(steps: Sequence[Stepped], judged: Sequence[Validated]) -> Chart | None
     summary = say("Loss over the steps of training: {0}.", falls[0]) if falls else say("no figures")
     if len(falls) > 1:
         summary = say("Loss over the steps of training: {0}; {1}.", *falls)
-    return draw(say("Loss"), (train, validation), summary=summary, x=_steps(), y=Axis(say("loss, nats"), number))
+    return draw(say("Loss"), (train, validation), summary=summary, x=_steps(), y=Axis(unit, number))
 
 
 def _score(judged: Sequence[Validated], best: Validated | None) -> Chart | None:

@@ -27,7 +27,13 @@ def percent(share: float | None, digits: int = 1) -> str:
         return f"<{SPACE}{smallest:.{digits}f}{SPACE}%"
     if 1 - smallest / 200 < share < 1:
         return f">{SPACE}{100 - smallest:.{digits}f}{SPACE}%"
-    return f"{100 * share:.{digits}f}{SPACE}%"
+    return f"{signed(100 * share, digits)}{SPACE}%"
+
+
+def signed(number: float, digits: int) -> str:
+    """With a minus sign that is one, and none before zero."""
+    text = f"{number:.{digits}f}"
+    return text.removeprefix("-") if not text.strip("-0.") else text.replace("-", "−")
 
 
 def spread(measured: Measured, *, share: bool = True) -> str:
@@ -35,15 +41,20 @@ def spread(measured: Measured, *, share: bool = True) -> str:
     if measured.low is None or measured.high is None or not known(measured.low + measured.high):
         return ""
     if share:
-        return f"{100 * measured.low:.1f}–{100 * measured.high:.1f}"
-    return f"{measured.low:.3f}–{measured.high:.3f}"
+        return _between(signed(100 * measured.low, 1), signed(100 * measured.high, 1))
+    return _between(signed(measured.low, 3), signed(measured.high, 3))
+
+
+def _between(low: str, high: str) -> str:
+    """`86.2–87.5`; with a sign in it `−0.2 … 0.2`, since a dash would be taken for another."""
+    return f"{low} … {high}" if "−" in low + high else f"{low}–{high}"
 
 
 def value(measured: Measured, *, share: bool = True) -> str:
     """The value alone: `87.0 %`, or `0.412` where it is no share."""
     if measured.value is None or not math.isfinite(measured.value):
         return NONE
-    return percent(measured.value) if share else f"{measured.value:.3f}"
+    return percent(measured.value) if share else signed(measured.value, 3)
 
 
 def difference(measured: Measured, *, share: bool = True) -> str:

@@ -14,6 +14,7 @@ from typing import Final
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _LARGEST: Final = 4096
 _TINY: Final = 100
+_STRIP: Final = 2.0
 _SOUNDS: Final = (
     *((b"OggS", "audio/ogg"), (b"fLaC", "audio/flac"), (b"RIFF", "audio/wav"), (b"ID3", "audio/mpeg")),
     *((b"\xff" + bytes([second]), "audio/mpeg") for second in (0xE3, 0xE2, 0xF3, 0xF2, 0xFB, 0xFA)),
@@ -38,6 +39,11 @@ class Media:
     tiny: bool = False
     sound: str = ""
     text: str = ""
+
+    @property
+    def wide(self) -> bool:
+        """Whether the picture is a strip, such as a spectrogram."""
+        return self.height > 0 and self.width / self.height > _STRIP
 
 
 class Budget:
