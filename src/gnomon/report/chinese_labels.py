@@ -118,7 +118,7 @@ _COST: Final = {
     "of {0} planned": "计划为 {0}",
     "Energy": "能耗",
     "Time": "用时",
-    "of it {0}": "其中：{0}",
+    "of which {0}": "其中：{0}",
     "Parameters": "参数",
     "Model file": "模型文件",
     "Speed of training": "训练速度",

@@ -36,7 +36,7 @@ def costs(run: RunFiles) -> tuple[CostLine, ...]:
         of = say("of {0} planned", spoken(planned_s)) if planned_s else ""
         found.append(CostLine(say("Time"), spoken(used_s), of))
         found += [
-            CostLine(say("of it {0}", translated(name)), spoken(seconds)) for name, seconds in _phases(run, used_s)
+            CostLine(say("of which {0}", translated(name)), spoken(seconds)) for name, seconds in _phases(run, used_s)
         ]
         found += _energy(run, used_s)
     if run.network:

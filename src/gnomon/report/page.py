@@ -24,6 +24,7 @@ from .words import Both, Foreign, Language, Rows, Said, say, translated
 
 MOST_CLASSES: Final = 300
 MOST_SLICES: Final = 12
+FEWEST_SLICES: Final = 4
 AXES: Final[dict[str, Said]] = {
     "text": say("tokens × vocabulary"),
     "sound": say("steps × bands, and one"),
@@ -157,13 +158,14 @@ def _worst_first(classes: Sequence[ClassScore]) -> tuple[ClassScore, ...]:
 
 
 def _slices(run: RunFiles) -> tuple[Slice, ...]:
-    """Those that are worse beyond chance first, then the others from the lowest score up."""
+    """Those that are worse beyond chance first, then others that are worse, from the lowest up; a few in any case."""
     if run.slices is None:
         return ()
     marked = [run.slices.slices[index] for index in run.slices.worst if 0 <= index < len(run.slices.slices)]
     others = [each for each in run.slices.slices if each not in marked]
     others.sort(key=lambda each: each.difference.value or 0.0)
-    return tuple([*marked, *others][:MOST_SLICES])
+    worse = sum((each.difference.value or 0.0) < 0 for each in others)
+    return tuple([*marked, *others[: max(worse, FEWEST_SLICES - len(marked))]][:MOST_SLICES])
 
 
 def _parts(run: RunFiles) -> tuple[PartLine, ...]:

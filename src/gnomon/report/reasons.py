@@ -45,6 +45,8 @@ _NAMES: Final = {
     "Torch": "PyTorch",
     "Platform": "系统",
     "Processor": "处理器",
+    "Instructions": "指令集",
+    "Numpy": "NumPy",
     "Device": "设备",
     "Threads": "线程",
     "Seed": "种子",
