@@ -122,7 +122,7 @@ class TrainedRun:
 
         given = [inputs] if isinstance(inputs, (bytes, str, Path, np.ndarray)) else list(inputs)
         dataset = dataset_of(self._run, given=InMemory(source=self._source))
-        followed = follow_inputs(self.model, given) or follow_test_rows(dataset, self.model, rows)
+        followed = follow_inputs(self.model, given) or follow_test_rows(self._run, dataset, self.model, rows)
         return write_xray(self._run, dataset, self.model, followed)
 
     def __repr__(self) -> str:

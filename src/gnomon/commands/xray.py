@@ -50,6 +50,6 @@ def run(chosen: argparse.Namespace) -> int:
     if problems and not rows:
         return 2
     dataset = dataset_of(directory)
-    page = write_xray(directory, dataset, model, rows or follow_test_rows(dataset, model, chosen.rows))
+    page = write_xray(directory, dataset, model, rows or follow_test_rows(directory, dataset, model, chosen.rows))
     sys.stdout.write(f"page: {page} ({page.stat().st_size / 1e6:.1f} MB); open it in a browser\n")
     return 2 if problems else 0

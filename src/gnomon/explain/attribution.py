@@ -37,7 +37,8 @@ from ..types import NOUNS
 from .inputs import Subject, differentiable
 from .values import Method
 
-_FEWEST_STEPS, _MOST_STEPS = 16, 512
+MOST_POINTS: Final = 512
+_FEWEST_POINTS: Final = 16
 _WANTED_ERROR: Final = 0.01
 _WINDOWS: Final = 8
 """Windows along a side of a picture, if they did not overlap; they do by half."""
@@ -80,8 +81,14 @@ def methods_for(subject: Subject) -> tuple[Method, ...]:
     return tuple(methods)
 
 
-def attribute(subject: Subject, output: int, method: Method) -> Attribution:
+def attribute(subject: Subject, output: int, method: Method, *, most_points: int = MOST_POINTS) -> Attribution:
     """How much each place counts for this output.
+
+    Args:
+        subject: the row.
+        output: its number.
+        method: by which.
+        most_points: of integrated gradients, at which gradients are taken, if fewer don't add up within 1 %.
 
     Raises:
         RecipeError: the network has not what the method goes by.
@@ -101,7 +108,7 @@ def attribute(subject: Subject, output: int, method: Method) -> Attribution:
     error = None
     with differentiable():
         if method == "integrated-gradients":
-            values, error = _integrated(subject, output, score - without)
+            values, error = _integrated(subject, output, score - without, most_points)
         elif method == "gradients":
             values = _gradients(subject, output)
         elif method == "occlusion":
@@ -125,10 +132,10 @@ def _gradients(subject: Subject, output: int) -> Tensor:
     return _by_place(subject, found)
 
 
-def _integrated(subject: Subject, output: int, difference: float) -> tuple[Tensor, float]:
+def _integrated(subject: Subject, output: int, difference: float, most_points: int) -> tuple[Tensor, float]:
     """By Gauss–Legendre quadrature, of ever more points until the sum is what it must be."""
     method = IntegratedGradients(_scored(subject, output))
-    points = _FEWEST_STEPS
+    points = _FEWEST_POINTS
     while True:
         found = method.attribute(
             _leaves(subject.parts),
@@ -138,7 +145,7 @@ def _integrated(subject: Subject, output: int, difference: float) -> tuple[Tenso
         )
         values = _by_place(subject, tuple(part.detach().nan_to_num() for part in found))
         error = abs(float(values.double().sum()) - difference) / max(abs(difference), _TINY)
-        if error <= _WANTED_ERROR or points >= _MOST_STEPS:
+        if error <= _WANTED_ERROR or points >= most_points:
             return values, error
         points *= 2
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import zip_longest
 from typing import Any, Final
 
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from ..dataset import Dataset
 from ..deadline import Deadline
 from ..encoders import Encoder, SoundEncoder, TextEncoder
+from ..errors import RunError
+from ..evaluate.table import read_predictions
 from ..modelfile import Model
 from ..previews import preview
 from ..run import EXAMPLES, Run
@@ -21,7 +24,9 @@ from .values import Example, Examples, Said
 
 MOST_SECONDS: Final = 9.0
 WRONG, RIGHT = 4, 4
-_LOOKED_AT: Final = 512
+_ASKED: Final = 256
+_MOST_POINTS: Final = 64
+"""Of integrated gradients: time is short here."""
 _MARGIN: Final = 1.5
 """So many times the dearest example so far must fit what is left."""
 
@@ -39,7 +44,10 @@ def explain_examples(run: Run, dataset: Dataset, model: Model, deadline: Deadlin
     """
     began = time.monotonic()
     room_s = min(MOST_SECONDS, deadline.total_s - deadline.elapsed_s()) if deadline.is_set else MOST_SECONDS
-    chosen = chosen_rows(dataset, model) if room_s > 0 else []
+    chosen: list[int] = []
+    if room_s > 0:
+        wrong, right = chosen_rows(dataset, model, said_of_test(run, dataset, model))
+        chosen = [row for pair in zip_longest(wrong, right) for row in pair if row is not None]
     examples: list[Example] = []
     dearest_s = 0.0
     for row in chosen:
@@ -48,9 +56,9 @@ def explain_examples(run: Run, dataset: Dataset, model: Model, deadline: Deadlin
             break
         examples.append(_example(dataset, model, row))
         dearest_s = max(dearest_s, time.monotonic() - started)
-    left = len(chosen) - len(examples)
+    examples.sort(key=lambda example: example.right is True)
     note = None
-    if left or not chosen:
+    if len(examples) < len(chosen) or not chosen:
         note = Said(
             f"the time allowed the explanation of {counted(len(examples), dataset.spec.kind)}; "
             f"gnomon explain {run.path.name} explains any",
@@ -61,19 +69,42 @@ def explain_examples(run: Run, dataset: Dataset, model: Model, deadline: Deadlin
     return made
 
 
-def chosen_rows(dataset: Dataset, model: Model, *, wrong: int = WRONG, right: int = RIGHT) -> list[int]:
-    """Test rows worth looking at: the worst mistakes, one of each kind first, then right answers of different classes.
-
-    Of a large test part, 512 rows evenly over it are looked at.
-    """
+def said_of_test(run: Run, dataset: Dataset, model: Model) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Test rows and the answers to them `(N, K)`: all of them as the run was judged, or else some, asked anew."""
     rows = dataset.parts["test"]
-    rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _LOOKED_AT)).astype(int))]
-    answers = np.concatenate([model.probabilities_of_encoded(block) for _, block in dataset.encoded.blocks(rows)])
+    try:
+        known = read_predictions(run, "test")
+    except RunError:  # not judged yet
+        known = None
+    if known is not None and known.keys == tuple(dataset.rows[row].key for row in rows):
+        return rows, known.answers
+    rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _ASKED)).astype(int))]
+    return rows, np.concatenate([model.probabilities_of_encoded(part) for _, part in dataset.encoded.blocks(rows)])
+
+
+def chosen_rows(
+    dataset: Dataset,
+    model: Model,
+    said: tuple[NDArray[np.int64], NDArray[Any]],
+    *,
+    wrong: int = WRONG,
+    right: int = RIGHT,
+) -> tuple[list[int], list[int]]:
+    """Rows worth looking at: the worst mistakes, one of each kind first; and sure right answers of different classes.
+
+    Args:
+        said: rows and answers, as of `said_of_test`.
+        wrong, right: how many, at most.
+    """
+    rows, answers = said
     badness, groups = _badness(model, answers, dataset.labels[rows])
     worst = _varied(np.argsort(-badness, kind="stable")[: int((badness > 0).sum())], groups, wrong)
     confident = answers.max(axis=1) if not isinstance(model.header.task, Regress) else -badness
     best = [place for place in np.argsort(-confident, kind="stable") if badness[place] <= 0 or place not in worst]
-    return [int(rows[place]) for place in (*worst, *_varied(np.array(best, dtype=int), groups, right))]
+    if not isinstance(model.header.task, Regress):
+        best = [place for place in best if badness[place] <= 0]
+    good = _varied(np.array(best, dtype=int), groups, right)
+    return [int(rows[place]) for place in worst], [int(rows[place]) for place in good]
 
 
 def _badness(model: Model, answers: NDArray[Any], labels: NDArray[Any]) -> tuple[NDArray[np.float64], list[Any]]:
@@ -116,7 +147,10 @@ def _example(dataset: Dataset, model: Model, row: int) -> Example:
         confidence=confidence,
         right=right,
         explanations=explain_encoded(
-            model, encoded, methods=() if isinstance(encoder, TextEncoder) else ("integrated-gradients",)
+            model,
+            encoded,
+            methods=() if isinstance(encoder, TextEncoder) else ("integrated-gradients",),
+            most_points=_MOST_POINTS,
         ),
         picture=seen.png,
         text=seen.text,

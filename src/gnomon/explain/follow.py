@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from ..dataset import Dataset
 from ..encoders import SoundEncoder, TextEncoder, kind_of
 from ..modelfile import Model, encode_row
+from ..run import Run
 from ..tasks import Classify
 from ..types import NOUNS, Raw
-from .examples import chosen_rows
+from .examples import chosen_rows, said_of_test
 from .files import given_rows
 from .rows import playable
 
 MOST_ROWS: Final = 12
-_LOOKED_AT: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +67,14 @@ def follow_inputs(model: Model, inputs: Sequence[Raw | Path]) -> list[Followed]:
     return [_given(model, number, raw) for number, raw in enumerate(inputs[:MOST_ROWS], start=1)]
 
 
-def follow_test_rows(dataset: Dataset, model: Model, count: int) -> list[Followed]:
-    """A third told rightly, a third wrongly and surely, and of classes the most doubtful ones."""
+def follow_test_rows(run: Run, dataset: Dataset, model: Model, count: int) -> list[Followed]:
+    """A third told rightly, a third wrongly and surely, and of classes the most doubtful ones; at most twelve."""
     count = min(count, MOST_ROWS)
-    doubtful = _doubtful(dataset, model)[: count // 3]
-    wrong = (count - len(doubtful)) // 2
-    chosen = chosen_rows(dataset, model, wrong=wrong, right=count)
-    mistakes, right = chosen[:-count] if len(chosen) > count else [], chosen[-count:]
-    ordered = list(dict.fromkeys((*right[: count - wrong - len(doubtful)], *mistakes, *doubtful, *right)))[:count]
+    said = said_of_test(run, dataset, model)
+    doubtful = _doubtful(model, said)[: count // 3]
+    mistakes, right = chosen_rows(dataset, model, said, wrong=(count - len(doubtful)) // 2, right=count)
+    first = count - len(mistakes) - len(doubtful)
+    ordered = list(dict.fromkeys((*right[:first], *mistakes, *doubtful, *right)))[:count]
     return [_followed(dataset, row) for row in ordered]
 
 
@@ -95,14 +95,10 @@ def _followed(dataset: Dataset, row: int) -> Followed:
     return Followed(dataset.rows[row].key, encoded, dataset.rows[row].label, dataset.labels[row])
 
 
-def _doubtful(dataset: Dataset, model: Model) -> list[int]:
-    """Test rows whose two likeliest classes are nearest to each other."""
+def _doubtful(model: Model, said: tuple[NDArray[np.int64], NDArray[Any]]) -> list[int]:
+    """Rows whose two likeliest classes are nearest to each other."""
     if not isinstance(model.header.task, Classify):
         return []
-    rows = dataset.parts["test"]
-    rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _LOOKED_AT)).astype(int))]
-    answers: NDArray[Any] = np.concatenate(
-        [model.probabilities_of_encoded(block) for _, block in dataset.encoded.blocks(rows)]
-    )
+    rows, answers = said
     ordered = np.sort(answers, axis=1)
     return [int(row) for row in rows[np.argsort(ordered[:, -1] - ordered[:, -2], kind="stable")]]

@@ -17,7 +17,7 @@ from ..errors import RecipeError, RowError, nearest
 from ..modelfile import Model
 from ..tasks import Classify, Regress, Tag
 from ..types import Raw
-from .attribution import Attribution, attribute, methods_for
+from .attribution import MOST_POINTS, Attribution, attribute, methods_for
 from .findings import findings
 from .inputs import Subject, subject_of
 from .pictures import heat, overlaid, relative
@@ -34,6 +34,7 @@ def explain_encoded(
     outputs: Sequence[str] = (),
     methods: Sequence[Method] = (),
     tokens: Sequence[str] = (),
+    most_points: int = MOST_POINTS,
 ) -> tuple[Explanation, ...]:
     """What each method says of one row.
 
@@ -43,6 +44,7 @@ def explain_encoded(
         outputs: names of classes, labels or values; by default those of the answer.
         methods: by default the most telling ones that the network allows.
         tokens: of a text, as it is written; by default those of the vocabulary.
+        most_points: as for `attribute`.
 
     Raises:
         RecipeError: an output is not known, or the network has not what a method goes by.
@@ -51,7 +53,7 @@ def explain_encoded(
     chosen = [output_named(model, name) for name in outputs] or answered_outputs(subject)
     able = methods_for(subject)
     return tuple(
-        told(subject, attribute(subject, output, method), tokens)
+        told(subject, attribute(subject, output, method, most_points=most_points), tokens)
         for output in chosen
         for method in methods or tuple(method for method in able if method != "gradients")[:2]
     )
