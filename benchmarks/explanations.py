@@ -4,9 +4,10 @@
 
 Of each run, test rows evenly over its test part are explained by every method that its network allows; of each row the
 answered class. `random` is the mean of five random orders. Beside each method stands by how much it is better than
-random and than plain gradients, row by row, with a 95 % interval (normal, of the paired differences). Better is a smaller
-area of deletion and a greater one of insertion. `shuffled` is the mean of Spearman's |ρ| with the attributions of the
-same network with each of its tensors shuffled; `error` the share by which integrated gradients miss their sum.
+random and than plain gradients, row by row, with a 95 % interval (normal, of the paired differences). Better is a
+smaller area of deletion and a greater one of insertion. `shuffled` is the mean of Spearman's correlation, its sign left
+out, with the attributions of the same network with each of its tensors shuffled; `error` the share by which integrated
+gradients miss their sum.
 """
 
 import argparse

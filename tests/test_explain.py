@@ -240,3 +240,17 @@ def test_plain_network_has_a_last_convolution() -> None:
     found = attribute(subject_of(model_of(encoder, Plain(), network), row), 0, "grad-cam")
     assert found.values.shape == (20, 20)
     assert found.values.min() >= 0
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_gpu_explains_alike(name: str) -> None:
+    """Recurrent layers too, which cuDNN can't go through backward in evaluation mode."""
+    model = _model(name)
+    on_gpu = Model(model.header, copy.deepcopy(model.network).cuda())
+    for subject, label, _ in _subjects(name):
+        there = subject_of(on_gpu, subject.encoded)
+        for method in methods_for(subject):
+            expected = attribute(subject, label, method).values
+            found = attribute(there, label, method).values
+            np.testing.assert_allclose(found, expected, rtol=0.02, atol=0.01 * np.abs(expected).max())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -67,7 +68,7 @@ def explain_raw(
     seen = preview(encoder, encoded)
     tokens = encoder.tokens(raw) if isinstance(encoder, TextEncoder) else ()
     return Example(
-        key=name,
+        key=os.path.basename(name),
         label="",
         predicted=said,
         confidence=confidence,

@@ -28,6 +28,13 @@ _THIRDS: Final = (
 )
 
 
+def _subject(attribution: Attribution, name: str) -> Said:
+    """What the places are said to do; plain gradients know no for and against."""
+    if attribution.method == "gradients":
+        return Said(f"what {name} is sensitive to", f"{name}所敏感的部分")
+    return Said(f"what speaks for {name}", f"支持{name}的部分")
+
+
 def findings(model: Model, attribution: Attribution, pieces: Sequence[Piece], name: str) -> tuple[Said, ...]:
     """The most important first.
 
@@ -44,11 +51,11 @@ def findings(model: Model, attribution: Attribution, pieces: Sequence[Piece], na
     if pieces:
         said += _of_text(pieces, name)
     elif isinstance(encoder, SoundEncoder):
-        said += _of_sound(encoder, attribution.values, name)
+        said += _of_sound(encoder, attribution.values, _subject(attribution, name))
     elif isinstance(encoder, SeriesEncoder):
-        said += _of_series(encoder, attribution.values, name)
+        said += _of_series(encoder, attribution.values, _subject(attribution, name))
     else:
-        said += _of_picture(attribution.values, name)
+        said += _of_picture(attribution.values, _subject(attribution, name))
     return (*said, *_sum(attribution))
 
 
@@ -57,12 +64,13 @@ def _of_text(pieces: Sequence[Piece], name: str) -> Iterator[Said]:
         strong = sorted(
             (piece for piece in pieces if sign * piece.weight >= _NAMED_SHARE), key=lambda p: -abs(p.weight)
         )
-        words = list(dict.fromkeys(piece.text for piece in strong))[:_FEW]
+        words = list(dict.fromkeys(piece.text for piece in strong))
+        words = ([word for word in words if any(map(str.isalnum, word))] or words)[:_FEW]
         if words:
             yield Said(f"what speaks {english}: {', '.join(words)}", f"{chinese}的是：{'、'.join(words)}")
 
 
-def _of_picture(values: NDArray[np.float64], name: str) -> Iterator[Said]:
+def _of_picture(values: NDArray[np.float64], what: Said) -> Iterator[Said]:
     positive = np.maximum(values, 0)
     total = float(positive.sum())
     if total <= 0:
@@ -75,8 +83,8 @@ def _of_picture(values: NDArray[np.float64], name: str) -> Iterator[Said]:
     english, chinese = _THIRDS[place[0]][place[1]]
     area = _smallest_share(positive)
     yield Said(
-        f"what speaks for {name} lies around the {english}; half of it on {_percent(area)} of the picture",
-        f"支持{name}的部分集中在{chinese}；其中一半只占图像的{_percent(area)}",
+        f"{what.en} lies around the {english}; half of it on {_percent(area)} of the picture",
+        f"{what.zh}集中在{chinese}；其中一半只占图像的{_percent(area)}",
     )
     edge = [max(1, round(_BORDER * side)) for side in values.shape]
     inner = float(positive[edge[0] : -edge[0] or None, edge[1] : -edge[1] or None].sum())
@@ -87,7 +95,7 @@ def _of_picture(values: NDArray[np.float64], name: str) -> Iterator[Said]:
         )
 
 
-def _of_sound(encoder: SoundEncoder, values: NDArray[np.float64], name: str) -> Iterator[Said]:
+def _of_sound(encoder: SoundEncoder, values: NDArray[np.float64], what: Said) -> Iterator[Said]:
     positive = np.maximum(values, 0)
     if positive.sum() <= 0:
         return
@@ -96,8 +104,8 @@ def _of_sound(encoder: SoundEncoder, values: NDArray[np.float64], name: str) -> 
     step_s = encoder.hop / encoder.rate
     peaks = mel_matrix(encoder.rate, encoder.window, encoder.bands).argmax(axis=1) * encoder.rate / encoder.window
     yield Said(
-        f"half of what speaks for {name} lies between {first * step_s:.2f} s and {(last + 1) * step_s:.2f} s",
-        f"支持{name}的部分有一半在{first * step_s:.2f}秒到{(last + 1) * step_s:.2f}秒之间",
+        f"half of {what.en} lies between {first * step_s:.2f} s and {(last + 1) * step_s:.2f} s",
+        f"{what.zh}有一半在{first * step_s:.2f}秒到{(last + 1) * step_s:.2f}秒之间",
     )
     yield Said(
         f"half of it lies between {peaks[low]:,.0f} Hz and {peaks[high]:,.0f} Hz",
@@ -105,15 +113,14 @@ def _of_sound(encoder: SoundEncoder, values: NDArray[np.float64], name: str) -> 
     )
 
 
-def _of_series(encoder: SeriesEncoder, values: NDArray[np.float64], name: str) -> Iterator[Said]:
+def _of_series(encoder: SeriesEncoder, values: NDArray[np.float64], what: Said) -> Iterator[Said]:
     positive = np.maximum(values, 0)
     if positive.sum() <= 0:
         return
     first, last = _span(positive.sum(axis=1))
     yield Said(
-        f"half of what speaks for {name} lies in the steps {first * encoder.factor + 1:,} to "
-        f"{(last + 1) * encoder.factor:,}",
-        f"支持{name}的部分有一半在第{first * encoder.factor + 1:,}到{(last + 1) * encoder.factor:,}步",
+        f"half of {what.en} lies in the steps {first * encoder.factor + 1:,} to {(last + 1) * encoder.factor:,}",
+        f"{what.zh}有一半在第{first * encoder.factor + 1:,}到{(last + 1) * encoder.factor:,}步",
     )
     if len(encoder.channels) > 1:
         shares = positive.sum(axis=0) / positive.sum()

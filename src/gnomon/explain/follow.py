@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,7 @@ def follow_files(model: Model, files: Sequence[str], texts: Sequence[str] = ()) 
         elif len(rows) < MOST_ROWS:
             tokens = tuple(encoder.tokens(raw)) if isinstance(encoder, TextEncoder) else ()
             sound = playable(encoder, raw) if isinstance(encoder, SoundEncoder) else ""
-            rows.append(Followed(name, encoded, tokens=tokens, sound=sound))
+            rows.append(Followed(os.path.basename(name), encoded, tokens=tokens, sound=sound))
     return rows, problems
 
 

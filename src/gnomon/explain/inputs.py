@@ -147,7 +147,7 @@ def subject_of(model: Model, encoded: NDArray[Any]) -> Subject:
 def inputs_of(model: Model, stored: NDArray[Any]) -> Tensor:
     """Rows as stored → as the network takes them, where it is and in its format."""
     device, dtype = _where(model.network)
-    inputs = model.header.encoder.inputs(torch.from_numpy(np.ascontiguousarray(stored)).to(device))
+    inputs = model.header.encoder.inputs(torch.from_numpy(np.array(stored)).to(device))
     return inputs.to(dtype) if inputs.is_floating_point() else inputs
 
 

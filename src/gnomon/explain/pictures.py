@@ -60,6 +60,12 @@ def overlaid(kind: Kind, encoded: NDArray[Any], values: NDArray[np.float64]) -> 
     return _png(Image.alpha_composite(pale, colours).convert("RGB"))
 
 
+def strips(encoded: NDArray[Any], length: int) -> str:
+    """A series of `length` steps, each channel in a strip of its own, as `overlaid` shows it but without colours."""
+    blank = Image.new("RGBA", _size("series", (length, encoded.shape[1])), (255, 255, 255, 255))
+    return _png(_with_lines(blank, encoded[:length].astype(np.float64)))
+
+
 def _size(kind: Kind, shape: tuple[int, ...]) -> tuple[int, int]:
     """Width and height of the picture; of a small one a multiple of its own."""
     if kind == "sound":

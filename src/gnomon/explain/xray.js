@@ -191,7 +191,7 @@ function chooseRow(place) {
 
 // --- The flow of layers ----------------------------------------------------------------------------------------------
 
-const title = (layer) => layer.work === "recurrent" || !layer.detail ? (layer.work === "recurrent" ? `${layer.detail}` : say(layer.work)) : `${say(layer.work)} ${layer.detail}`;
+const title = (layer) => layer.work === "reduction" ? say(`reduction_${layer.detail}`) : layer.work === "recurrent" || !layer.detail ? (layer.work === "recurrent" ? `${layer.detail}` : say(layer.work)) : `${say(layer.work)} ${layer.detail}`;
 const shapeOf = (layer) => layer.look === "vector" ? `${layer.shape[0]}` : layer.look === "strips" ? `${layer.shape[0]} × ${layer.shape[2]}` : layer.shape.join(" × ");
 const isLast = (number) => number === sheet.layers.length - 1 || sheet.layers[number + 1].member !== sheet.layers[number].member;
 const namesOutputs = (number) => isLast(number) && sheet.layers[number].look === "vector" && sheet.layers[number].shape[0] === sheet.outputs.length;
@@ -598,6 +598,7 @@ function drawAll() {
   drawTable();
 }
 for (const button of document.querySelectorAll("button[data-lang]")) button.addEventListener("click", () => { state.lang = button.dataset.lang; drawAll(); });
+document.documentElement.dataset.kind = sheet.kind;
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
 drawAll();
 document.documentElement.dataset.ready = "yes";

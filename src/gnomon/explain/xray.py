@@ -27,7 +27,7 @@ from .findings import findings
 from .follow import Followed
 from .inputs import Subject, inputs_of, subject_of
 from .packing import Packed, Packer
-from .pictures import heat
+from .pictures import heat, strips
 from .rows import answered_outputs, token_pieces
 from .sheet import Layer, PageRow, Sheet, States
 from .trace import trace
@@ -239,7 +239,9 @@ def _page_row(
         states=tuple(_states(packer, bank, subject, columns)),
         on_the_way=_on_the_way(packer, subject),
         truth=int(row.truth) if row.truth is not None and np.ndim(row.truth) == 0 else -1,
-        picture=preview(model.header.encoder, row.encoded).png,
+        picture=strips(row.encoded, subject.length)
+        if subject.kind == "series"
+        else preview(model.header.encoder, row.encoded).png,
         heat="" if pieces else heat(subject.kind, found.values),
         tokens=pieces,
         sound=row.sound,
