@@ -19,7 +19,7 @@ PACKAGE: Final = SOURCE / "gnomon"
 
 PREDICT: Final = (
     *("errors", "types", "version", "deadline", "chance", "space"),
-    *("sources", "encoders", "models", "tasks", "features", "tensorfile", "modelfile", "predict"),
+    *("sources", "encoders", "models", "tasks", "features", "familiarity", "tensorfile", "modelfile", "predict"),
 )
 TRAIN: Final = (
     *(

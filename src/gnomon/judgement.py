@@ -112,7 +112,7 @@ class Unlike(Value, frozen=True):
     """Rows unlike the training data, by their distance from it in the network's own features.
 
     Attributes:
-        threshold: the distance above which `predict` warns; 99 % of the validation rows lie below.
+        threshold: the distance above which `predict` warns, in multiples of what 99 % of the validation rows lie below.
         share: of these rows that lie above it; much more than 1 % says that the part differs from the training data.
     """
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 
 from .encoders import Encoder, ImageEncoder, has_statistics, kind_of, padded_length, quiet_decoding
 from .errors import ModelFileError, RowError
+from .familiarity import Familiar, Familiarity
 from .features import features_and_outputs
 from .models import Cnn, Imported, ModelSpec, channels_last
 from .models.bounds import empty_network
@@ -54,6 +56,7 @@ class Header(Value, frozen=True):
         num_outputs: outputs of the network; equals the number of the task's classes.
         metrics: of the test part, as measured when the file was made.
         made: who made it: version of Gnomon, date, data; for people.
+        familiar: of the training rows that are remembered, so that others can be told; None where there are none.
         sha256: in a file, over this header with 64 zeros in its place and over the tensors; empty in memory.
     """
 
@@ -62,6 +65,7 @@ class Header(Value, frozen=True):
     task: Task
     metrics: dict[str, Metric] = msgspec.field(default_factory=dict)
     made: dict[str, str] = msgspec.field(default_factory=dict)
+    familiar: Familiar | None = None
     format: Literal["gnomon-model"] = FORMAT
     version: Literal[3] = VERSION
     sha256: str = ""
@@ -72,12 +76,28 @@ class Header(Value, frozen=True):
         return self.encoder.input_shape
 
 
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What a network makes of rows.
+
+    Attributes:
+        averaged: `(N, K)`, outputs that a prediction rests on.
+        single: `(N, K)`, outputs of each row's single view.
+        features: `(N, F)`, what it has made of that view just before it answers.
+    """
+
+    averaged: NDArray[np.float32]
+    single: NDArray[np.float32]
+    features: NDArray[np.float32]
+
+
 class Model:
     """A trained network with its preprocessing and its classes. Made by `load`."""
 
-    def __init__(self, header: Header, network: nn.Module) -> None:
+    def __init__(self, header: Header, network: nn.Module, memory: dict[str, Tensor] | None = None) -> None:
         self.header = header
         self.network = network
+        self._memory = memory or {}
         self._tried: dict[tuple[int, int], bool] = {}
 
     @property
@@ -114,30 +134,47 @@ class Model:
 
     def outputs_of_encoded(self, encoded: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Outputs `(N, K)` that a prediction rests on, and those of each row's single view, which cost nothing more."""
-        averaged, single = (np.empty((len(encoded), len(self.classes)), np.float32) for _ in range(2))
-        for chosen, steps in _chunks(self.header.encoder, encoded):
-            inputs = self._inputs(encoded[chosen] if steps is None else encoded[chosen, :steps])
-            alone = outputs(self.network, inputs)
-            averaged[chosen] = self._averaged(inputs, alone, len(chosen))[: len(chosen)].cpu().numpy()
-            single[chosen] = alone[: len(chosen)].cpu().numpy()
-        return averaged, single
+        passed = self.passed(encoded)
+        return passed.averaged, passed.single
 
-    def features_of_encoded(self, encoded: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """What the network has made of rows before it answers, `(N, F)`, and the outputs `(N, K)`, by a single view."""
+    def passed(self, encoded: NDArray[Any]) -> Passed:
+        """Rows as the encoder stores them, `(N, *shape)`, through the network."""
+        averaged, single = (np.empty((len(encoded), len(self.classes)), np.float32) for _ in range(2))
         features: NDArray[np.float32] = np.empty((len(encoded), 0), np.float32)
-        single = np.empty((len(encoded), len(self.classes)), np.float32)
         for chosen, steps in _chunks(self.header.encoder, encoded):
             inputs = self._inputs(encoded[chosen] if steps is None else encoded[chosen, :steps])
             found, alone = features_and_outputs(self.network, inputs, num_outputs=len(self.classes))
             if not features.shape[1]:
                 features = np.empty((len(encoded), found.shape[1]), np.float32)
-            features[chosen], single[chosen] = found[: len(chosen)].cpu().numpy(), alone[: len(chosen)].cpu().numpy()
-        return features, single
+            features[chosen] = found[: len(chosen)].cpu().numpy()
+            averaged[chosen] = self._averaged(inputs, alone, len(chosen))[: len(chosen)].cpu().numpy()
+            single[chosen] = alone[: len(chosen)].cpu().numpy()
+        return Passed(averaged, single, features)
 
     def answers_of_outputs(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Outputs `(N, K)` → probabilities, or values in their unit."""
         answers: NDArray[np.float32] = self.header.task.activated(torch.from_numpy(outputs)).numpy()
         return answers
+
+    def unlikeness(self, encoded: NDArray[Any], features: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """How unlike the training data rows are, `(N,)`: above 1 an answer deserves no trust. None where it is unknown.
+
+        Args:
+            encoded: `(N, *shape)`, as the encoder stores them.
+            features: of them, as `passed` gives them.
+        """
+        if self.header.familiar is None:
+            return None
+        return Familiarity(self.header.familiar, self._memory).distances(self.header.encoder, encoded, features)
+
+    def remembering(self, memory: Familiarity) -> Model:
+        """The same model with what it remembers of its training rows."""
+        header = msgspec.structs.replace(self.header, familiar=memory.spec)
+        return Model(header, self.network, memory.tensors)
+
+    def to_bytes(self) -> bytes:
+        """The bytes of a model file that holds all of it."""
+        return to_bytes(self.header, self.network.state_dict() | self._memory)
 
     def _inputs(self, encoded: NDArray[Any]) -> Tensor:
         """As the network takes them, and filled up to the next size of `CHUNKS` by repeating the first."""
@@ -227,12 +264,13 @@ def load(path: str | Path, *, module: nn.Module | None = None) -> Model:
     text = _described(path)
     header = _header_of(text, path)
     network = module if module is not None else _empty_network(header, path)
-    tensors = _read_tensors(path, network)
+    tensors = _read_tensors(path, network, header.familiar)
     _check_seal(text, tensors, path)
+    memory = {name: tensors.pop(name) for name in (header.familiar.shapes if header.familiar else ())}
     network.load_state_dict(tensors, assign=True)
     for parameter in network.parameters():
         parameter.requires_grad_(False)
-    return Model(msgspec.structs.replace(header, sha256=""), channels_last(network).eval())
+    return Model(msgspec.structs.replace(header, sha256=""), channels_last(network).eval(), memory)
 
 
 def _described(path: Path) -> str:
@@ -321,8 +359,10 @@ def _empty_network(header: Header, path: Path) -> nn.Module:
         raise _damaged(path, str(error)) from None
 
 
-def _read_tensors(path: Path, network: nn.Module) -> dict[str, Tensor]:
+def _read_tensors(path: Path, network: nn.Module, familiar: Familiar | None) -> dict[str, Tensor]:
     wanted = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in network.state_dict().items()}
+    if familiar is not None:
+        wanted |= {name: (shape, familiar.types[name]) for name, shape in familiar.shapes.items()}
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             names = set(file.keys())

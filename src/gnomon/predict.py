@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .encoders import kind_of, quiet_decoding
-from .errors import DataError, ModelFileError, RowError
+from .errors import DataError, ModelFileError, RecipeError, RowError
 from .modelfile import Model, load
 from .sources.archives import archive_kind, open_files
 from .sources.files import Files, read_path, size_problem
@@ -26,7 +26,7 @@ from .sources.forms import EXTENSIONS, extension_of
 from .sources.questions import number_of
 from .sources.ts import EXTENSION as TS
 from .sources.ts import TsSeries, read_ts
-from .tasks import Answered, Task
+from .tasks import Answer, Answered, Classify, Task
 from .types import NOUNS, Kind, plural
 
 MODEL_FILE: Final = "model.safetensors"
@@ -40,11 +40,17 @@ Content: TypeAlias = bytes | str | NDArray[Any]
 class Writes(Protocol):
     """Puts one answer, or the reason why there is none, on the terminal."""
 
-    def __call__(self, name: str, answer: Answered | str) -> None: ...
+    def __call__(self, name: str, answer: Answered | str, *, unlike: bool = False) -> None: ...
 
 
 def print_predictions(
-    model: str, files: Sequence[str], *, texts: Sequence[str] = (), top: int = 1, as_csv: bool = False
+    model: str,
+    files: Sequence[str],
+    *,
+    texts: Sequence[str] = (),
+    top: int = 1,
+    as_csv: bool = False,
+    abstain_below: float = 0.0,
 ) -> int:
     """Predict each row and print a line for it. Returns the exit code: 2 where one could not be read.
 
@@ -55,6 +61,7 @@ def print_predictions(
         texts: given in place.
         top: classes or labels a line.
         as_csv: a table with a head.
+        abstain_below: a confidence; classes of which the network is less sure are not named.
     """
     path = Path(model)
     if path.is_dir() and not (path / MODEL_FILE).is_file():
@@ -63,13 +70,23 @@ def print_predictions(
             remedy=f"If it is a run that was stopped, write one: gnomon report {model}",
         )
     loaded = load(path / MODEL_FILE if path.is_dir() else path)
-    write = _csv_writer(loaded.header.task, top) if as_csv else _line_writer()
-    failed = total = 0
-    for names, answers in predict_files(loaded, files, texts=texts, top=top):
-        for name, answer in zip(names, answers, strict=True):
-            write(name, answer)
+    if abstain_below and not isinstance(loaded.header.task, Classify):
+        raise RecipeError(
+            f"{model!r} names no single class for a row, and so no confidence to abstain below",
+            remedy="Leave --abstain-below and --at out.",
+        )
+    write = _csv_writer(loaded.header.task, top, abstain_below) if as_csv else _line_writer(abstain_below)
+    failed = total = unlike = 0
+    for names, answers, distances in predicted_files(loaded, files, texts=texts, top=top):
+        for name, answer, distance in zip(names, answers, distances, strict=True):
+            write(name, answer, unlike=distance > 1)
             failed += isinstance(answer, str)
+            unlike += distance > 1
             total += 1
+    if unlike:
+        sys.stderr.write(
+            f"gnomon: {unlike:,} of {plural(total, 'row')} unlike the training data: mistrust their answers\n"
+        )
     if failed:
         sys.stderr.write(f"gnomon: {failed:,} of {plural(total, 'file')} could not be read\n")
     return 2 if failed else 0
@@ -83,6 +100,13 @@ def predict_files(
     Raises:
         DataError: a path does not exist, or texts are given to a model of something else.
     """
+    return ((names, answers) for names, answers, _ in predicted_files(model, files, texts=texts, top=top))
+
+
+def predicted_files(
+    model: Model, files: Sequence[str], *, texts: Sequence[str] = (), top: int = 1
+) -> Iterator[tuple[list[str], list[Answered | str], list[float]]]:
+    """As `predict_files`, and how unlike the training data each row is: above 1 its answer deserves no trust."""
     kind = kind_of(model.header.encoder)
     if kind != "text" and (texts or "-" in files):
         raise DataError(
@@ -100,18 +124,26 @@ def predict_files(
                 encoded.append(error.reason)
             names.append(name)
             if len(names) == _BLOCK_ROWS:
-                yield names, _answers(model, encoded, top)
+                yield names, *_answers(model, encoded, top)
                 names, encoded = [], []
         if names:
-            yield names, _answers(model, encoded, top)
+            yield names, *_answers(model, encoded, top)
 
 
-def _answers(model: Model, encoded: Sequence[NDArray[np.generic] | str], top: int) -> list[Answered | str]:
+def _answers(
+    model: Model, encoded: Sequence[NDArray[np.generic] | str], top: int
+) -> tuple[list[Answered | str], list[float]]:
+    """What is said of each row, and how unlike the training data it is; 0 where that is unknown."""
     arrays = [row for row in encoded if not isinstance(row, str)]
-    found: Iterator[Answered] = iter(())
-    if arrays:
-        found = iter([*model.header.task.answers(model.probabilities_of_encoded(np.stack(arrays)), top=top)])
-    return [row if isinstance(row, str) else next(found) for row in encoded]
+    if not arrays:
+        return [row for row in encoded if isinstance(row, str)], [0.0] * len(encoded)
+    stored = np.stack(arrays)
+    passed = model.passed(stored)
+    found: Iterator[Answered] = iter([*model.header.task.answers(model.answers_of_outputs(passed.averaged), top=top)])
+    distances = model.unlikeness(stored, passed.features)
+    far = iter([0.0] * len(stored) if distances is None else distances.tolist())
+    answers = [row if isinstance(row, str) else next(found) for row in encoded]
+    return answers, [0.0 if isinstance(row, str) else next(far) for row in encoded]
 
 
 def contents(files: Sequence[str], kind: Kind) -> Iterator[tuple[str, Content]]:
@@ -190,29 +222,37 @@ def _read_inside(inside: Files, name: str) -> bytes | str:
         return error.reason
 
 
-def _line_writer() -> Writes:
-    def write(name: str, answer: Answered | str) -> None:
+def _line_writer(abstain_below: float) -> Writes:
+    def write(name: str, answer: Answered | str, *, unlike: bool = False) -> None:
         if isinstance(answer, str):
             sys.stderr.write(f"{_inert(name)}: {answer}\n")
             return
-        sys.stdout.write(f"{_inert(name)}: {_inert(answer.told())}\n")
+        unsure = "unsure: " if _is_unsure(answer, abstain_below) else ""
+        warned = " (unlike the training data)" if unlike else ""
+        sys.stdout.write(f"{_inert(name)}: {unsure}{_inert(answer.told())}{warned}\n")
 
     return write
 
 
-def _csv_writer(task: Task, top: int) -> Writes:
+def _csv_writer(task: Task, top: int, abstain_below: float) -> Writes:
     table = csv.writer(sys.stdout, lineterminator="\n")
     head = task.columns(top)
     table.writerow(["file", *map(_cell, head), "problem"])
 
-    def write(name: str, answer: Answered | str) -> None:
+    def write(name: str, answer: Answered | str, *, unlike: bool = False) -> None:
         if isinstance(answer, str):
             table.writerow([_cell(name), *[""] * len(head), answer])
             return
+        problems = ["unsure"] if _is_unsure(answer, abstain_below) else []
+        problems += ["unlike the training data"] if unlike else []
         cells = [cell if number_of(cell) is not None else _cell(cell) for cell in answer.cells()]
-        table.writerow([_cell(name), *cells, *[""] * (len(head) - len(cells)), ""])
+        table.writerow([_cell(name), *cells, *[""] * (len(head) - len(cells)), "; ".join(problems)])
 
     return write
+
+
+def _is_unsure(answer: Answered, abstain_below: float) -> bool:
+    return isinstance(answer, Answer) and answer.confidence < abstain_below
 
 
 def _inert(text: str) -> str:

@@ -22,11 +22,11 @@ from .dataset import Dataset, DatasetSpec, split_table
 from .deadline import Deadline, process_start_s
 from .errors import RecipeError
 from .evaluate import evaluate, search
+from .evaluate.remembering import with_memory
 from .final import final_model, task_of
 from .forecast import Forecast, Trial, forecast, run_bytes
 from .hardware import describe_environment, kept_memory, measure_hardware
 from .ladder import ladder
-from .modelfile import to_bytes
 from .models import ModelSpec, describe_network
 from .opening import NOTHING, InMemory, Opened, open_data, open_parts, probe_of
 from .optim import OptimizerSpec
@@ -348,9 +348,10 @@ def _finish(
         measure_hardware(device=plan.device, threads=plan.threads)
     yield Phased(name="judging", elapsed_s=deadline.elapsed_s())
     model, validation = final_model(run, dataset, plan, module=given.module)
+    model = with_memory(dataset, model, seed=recipe.seed)
     evaluation, judged = evaluate(run, dataset, model, seed=recipe.seed, validation=validation)
-    header = msgspec.structs.replace(model.header, metrics=evaluation.metrics)
-    run.write(MODEL, to_bytes(header, model.network.state_dict()))
+    model.header = msgspec.structs.replace(model.header, metrics=evaluation.metrics)
+    run.write(MODEL, model.to_bytes())
     search(run, dataset, model, judged, seed=recipe.seed, seconds=_searching_s(deadline))
     write_answer_speed(run, dataset, model)
     write_specimens(run, dataset, lambda: given.source or open_source(recipe.source))

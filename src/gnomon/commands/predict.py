@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from ..errors import RecipeError
-from ..options import positive
+from ..options import positive, share
 from .parsing import add_command
 
 if TYPE_CHECKING:
@@ -28,6 +28,12 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--text", dest="texts", nargs="+", default=(), metavar="TEXT", help="texts given here")
     parser.add_argument("--top", type=positive, default=1, metavar="N", help="name the N most probable classes [1]")
+    parser.add_argument(
+        "--abstain-below", type=share, default=0.0, metavar="CONFIDENCE", help="call answers of less confidence unsure"
+    )
+    parser.add_argument(
+        "--at", metavar="accuracy=A", help="the same by the confidence that made so many answers right in validation"
+    )
     parser.add_argument("--csv", action="store_true", help="as a table: file, label, confidence")
 
 
@@ -37,4 +43,18 @@ def run(chosen: argparse.Namespace) -> int:
 
     if not chosen.files and not chosen.texts:
         raise RecipeError("there is nothing to predict", remedy="gnomon predict MODEL FILES, or --text TEXT.")
-    return print_predictions(chosen.model, chosen.files, texts=chosen.texts, top=chosen.top, as_csv=chosen.csv)
+    return print_predictions(
+        chosen.model,
+        chosen.files,
+        texts=chosen.texts,
+        top=chosen.top,
+        as_csv=chosen.csv,
+        abstain_below=_confidence(chosen.model, chosen.at) if chosen.at else chosen.abstain_below,
+    )
+
+
+def _confidence(model: str, at: str) -> float:
+    from ..evaluate.operating import confidence_for, wanted_of
+    from ..run import open_run
+
+    return confidence_for(open_run(model), wanted_of(at))

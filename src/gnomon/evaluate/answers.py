@@ -20,10 +20,12 @@ class Outputs:
     Attributes:
         averaged: what a prediction rests on.
         single: by one view of each row.
+        unlikeness: to the training data, `(N,)`, where the model knows.
     """
 
     averaged: NDArray[np.float32]
     single: NDArray[np.float32]
+    unlikeness: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,15 @@ class Judged:
 def outputs_of(dataset: Dataset, model: Model, rows: NDArray[np.int64]) -> Outputs:
     """These rows, ascending, through the network."""
     averaged, single = (np.empty((len(rows), len(model.classes)), np.float32) for _ in range(2))
+    unlikeness = None if model.header.familiar is None else np.empty(len(rows), np.float32)
     start = 0
     for chosen, block in dataset.encoded.blocks(rows):
-        place = slice(start, start + len(chosen))
-        averaged[place], single[place] = model.outputs_of_encoded(block)
+        place, passed = slice(start, start + len(chosen)), model.passed(block)
+        averaged[place], single[place] = passed.averaged, passed.single
+        if unlikeness is not None:
+            unlikeness[place] = model.unlikeness(block, passed.features)
         start += len(chosen)
-    return Outputs(averaged, single)
+    return Outputs(averaged, single, unlikeness)
 
 
 def judged_by(dataset: Dataset, model: Model, rows: NDArray[np.int64], outputs: Outputs) -> Judged:

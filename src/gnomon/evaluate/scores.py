@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..judgement import Baseline, Calibration, Evaluation, Kept
+from ..judgement import Baseline, Calibration, Evaluation, Kept, Unlike
 from ..modelfile import Model
 from ..scoring.calibration import calibration_of
 from ..scoring.classes import row_losses, score
@@ -35,6 +35,9 @@ def evaluation_of(model: Model, judged: Judged, baselines: dict[str, Baseline]) 
         metrics={},
         headline=HEADLINES[question_of(task)],
         baselines=baselines,
+        unlike=None
+        if judged.outputs.unlikeness is None
+        else Unlike(threshold=1.0, share=share_of(judged.outputs.unlikeness > 1, judged.groups)),
         groups=0 if judged.groups is None else int(judged.groups.max()) + 1,
     )
     if isinstance(task, Classify):

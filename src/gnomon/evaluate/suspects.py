@@ -139,8 +139,8 @@ def _inside(dataset: Dataset, model: Model, known: Array, *, seed: int, seconds:
     if not len(rows):
         empty = np.empty((0, len(model.classes)))
         return _Doubted("train", rows, rows, empty, np.empty(0)), skipped
-    found = [model.features_of_encoded(block) for _, block in dataset.encoded.blocks(rows)]
-    features, outputs = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    found = [model.passed(block) for _, block in dataset.encoded.blocks(rows)]
+    features, outputs = (np.concatenate([getattr(each, part) for each in found]) for part in ("features", "single"))
     labels = dataset.labels[rows]
     probabilities = model.answers_of_outputs(outputs).astype(np.float64)
     if features.shape[1] != outputs.shape[1]:
@@ -160,7 +160,7 @@ def _affordable(
     order = rows[chance.permutation(seed, "suspects", 0, len(rows))]
     began = time.monotonic()
     for _, block in dataset.encoded.blocks(np.sort(order[:_TRIAL_ROWS])):
-        model.features_of_encoded(block)
+        model.passed(block)
     taken = time.monotonic() - began
     count = int(_TRIAL_ROWS * _SHARE_OF_LINEAR * (seconds - taken) / max(taken, 1e-6))
     if count >= len(rows):

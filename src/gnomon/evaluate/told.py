@@ -50,6 +50,10 @@ def told_evaluation(evaluation: Evaluation, slices: Slices | None = None) -> str
     lines += [
         f"  {f'{name} baseline':<20} {share(each.score)}   {each.what}" for name, each in evaluation.baselines.items()
     ]
+    if evaluation.unlike is not None:
+        lines.append(
+            f"  {'unlike training':<20} {share(evaluation.unlike.share)}   of the rows; 1 % are so in any case"
+        )
     lines += _calibrated(evaluation) + _classes(evaluation.classes) + _kept(evaluation)
     if slices is not None and slices.worst:
         lines += ["", f"Worse than the rest ({slices.measure.replace('_', ' ')}):"]

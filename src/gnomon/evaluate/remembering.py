@@ -1,0 +1,62 @@
+"""The training rows that a model file remembers, and from what distance on others are unlike them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import chance
+from ..dataset import Dataset
+from ..familiarity import MOST_ROWS, Familiarity, remembered, statistics_of
+from ..modelfile import Model
+
+BELOW: Final = 0.99
+"""Share of the validation rows that count as like the training data."""
+
+_MOST_VALIDATION: Final = 1000
+_LEAST: Final = 1e-6
+
+
+def with_memory(dataset: Dataset, model: Model, *, seed: int) -> Model:
+    """The model with what it needs to tell rows that are unlike its training data.
+
+    Args:
+        dataset: of the training.
+        model: trained.
+        seed: of the choice of rows.
+    """
+    known, features = _looked_at(dataset, model, _some(dataset, "train", MOST_ROWS, seed))
+    own = features if features.shape[1] != len(model.classes) else None
+    memory = remembered(known, own, generator=np.random.default_rng(0))
+    encoder = dataset.encoder
+    remote: list[float] = []
+    odd: list[float] = []
+    for _, block in dataset.encoded.blocks(_some(dataset, "validation", _MOST_VALIDATION, seed)):
+        far, strange = memory.both(encoder, block, model.passed(block).features)
+        remote += [] if far is None else far.tolist()
+        odd += strange.tolist()
+    share = 1 - (1 - BELOW) / (2 if remote else 1)
+    spec = msgspec.structs.replace(
+        memory.spec,
+        far=max(_LEAST, float(np.quantile(remote, share))) if remote else 1.0,
+        odd=max(_LEAST, float(np.quantile(odd, share))),
+    )
+    return model.remembering(Familiarity(spec, memory.tensors))
+
+
+def _some(dataset: Dataset, part: Any, most: int, seed: int) -> NDArray[np.int64]:
+    rows = dataset.parts[part]
+    return np.sort(rows[chance.permutation(seed, "familiar", 0, len(rows))[:most]])
+
+
+def _looked_at(
+    dataset: Dataset, model: Model, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    statistics, features = [], []
+    for _, block in dataset.encoded.blocks(rows):
+        statistics.append(statistics_of(dataset.encoder, block))
+        features.append(model.passed(block).features)
+    return np.concatenate(statistics), np.concatenate(features)
