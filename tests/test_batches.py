@@ -23,7 +23,7 @@ from gnomon.types import Batch
 
 CPU: Final = torch.device("cpu")
 NONE: Final = ImageAugment()
-ALL: Final = ImageAugment(flip=True, shift=2, cutout=3, mixup=0.4)
+ALL: Final = ImageAugment(flip=True, shift=2, cutout=3, mixup=0.4, cutmix=0.5)
 
 
 @pytest.fixture(autouse=True)
@@ -295,6 +295,25 @@ def test_the_mixing_share_has_the_beta_distribution() -> None:
         return both
 
     assert scipy.stats.kstest(shares, folded).pvalue > 1e-3
+
+
+def test_cutmix_lays_a_rectangle_over_and_counts_targets_by_area() -> None:
+    inputs, rows = pictures(100), list(range(100))
+    made, targets = augmented(ImageAugment(cutmix=1.0), inputs, rows, [3] * 100)
+    areas = []
+    for place in range(100):
+        before = (place - 1) % 100
+        own, other = ((made[place] == source.numpy()).all(axis=0) for source in (inputs[place], inputs[before]))
+        assert (own | other).all(), "every pixel is of one of two pictures"
+        down, right = np.nonzero(~own)
+        if len(down):
+            box = other[down.min() : down.max() + 1, right.min() : right.max() + 1]
+            assert box.all(), "what is laid over is a rectangle"
+        areas.append((~own).mean())
+        assert targets[place, before] == pytest.approx(areas[-1], abs=1e-6)
+        assert targets[place].sum() == pytest.approx(1)
+    assert 0.2 < np.mean(areas) < 0.5, "some of the rectangle falls outside"
+    assert np.max(areas) > 0.7
 
 
 def test_a_whole_batch_with_everything(rows: Rows) -> None:

@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from gnomon.models import Cnn, Plain, channels_last
-from gnomon.optim import MovingAverage, OptimizerName, OptimizerSpec, build_optimizer, orthogonalise
+from gnomon.optim import (
+    MovingAverage,
+    OptimizerName,
+    OptimizerSpec,
+    average_of,
+    build_optimizer,
+    climbed,
+    orthogonalise,
+)
 from gnomon.progress import Change, progress
 
 Array: TypeAlias = NDArray[np.float64]
@@ -19,7 +27,10 @@ Rule: TypeAlias = Callable[[Array, Sequence[Array], Sequence[float], float], Arr
 """(first weights, gradients, learning rates, weight decay) → last weights."""
 
 RATES: Final = (0.1, 0.05, 0.2)
-NAMES: Final[tuple[OptimizerName, ...]] = ("gradient-descent", "sgd", "adam", "adamw", "muon")
+NAMES: Final[tuple[OptimizerName, ...]] = (
+    *("gradient-descent", "sgd", "adam", "adamw", "muon"),
+    *("schedule-free-sgd", "schedule-free-adamw"),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +101,26 @@ def adam(*, decoupled: bool) -> Rule:
     return rule
 
 
+def schedule_free(*, adaptive: bool) -> Rule:
+    """Defazio et al. 2024, algorithm 1: z descends, x is the mean of z, and gradients are those at y between them."""
+
+    def rule(weight: Array, slopes: Sequence[Array], rates: Sequence[float], decay: float) -> Array:
+        z, x, y = weight, weight, weight
+        second, weights = np.zeros_like(weight), 0.0
+        for step, (slope, rate) in enumerate(zip(slopes, rates, strict=True), start=1):
+            if adaptive:
+                second = 0.999 * second + 0.001 * slope**2
+                rate = rate * math.sqrt(1 - 0.999**step)
+                slope = slope / (np.sqrt(second) + 1e-8)
+            z = z - rate * slope - rate * decay * y
+            weights += rate**2
+            x = (1 - rate**2 / weights) * x + rate**2 / weights * z
+            y = 0.1 * z + 0.9 * x
+        return y
+
+    return rule
+
+
 def newton_schulz(matrix: Array, steps: int = 3) -> Array:
     """U p(p(p(Σ))) Vᵀ, by the singular values: p(s) = 3.4445 s − 4.775 s³ + 2.0315 s⁵."""
     left, strengths, right = np.linalg.svd(matrix, full_matrices=False)
@@ -118,8 +149,10 @@ def muon(weight: Array, slopes: Sequence[Array], rates: Sequence[float], _decay:
         ("sgd", nesterov(0.7)),
         ("adam", adam(decoupled=False)),
         ("adamw", adam(decoupled=True)),
+        ("schedule-free-sgd", schedule_free(adaptive=False)),
+        ("schedule-free-adamw", schedule_free(adaptive=True)),
     ],
-    ids=["gradient-descent", "sgd", "adam", "adamw"],
+    ids=["gradient-descent", "sgd", "adam", "adamw", "schedule-free-sgd", "schedule-free-adamw"],
 )
 def test_three_steps_are_the_formulas(name: OptimizerName, rule: Rule, decay: float) -> None:
     """Biases and norms without decay."""
@@ -174,6 +207,36 @@ def test_a_saved_state_goes_on_alike(name: OptimizerName) -> None:
         assert torch.equal(wanted, found)
 
 
+# --- Sharpness -------------------------------------------------------------------------------------------------------
+
+
+def test_the_gradient_is_taken_at_the_worst_place_nearby() -> None:
+    """On L = Σ a w⁴ / 4, whose slope is a w³: that at w + r g/‖g‖; weights and means of norms are as before."""
+    network = nn.Sequential(nn.Linear(3, 2, bias=False), nn.BatchNorm1d(2)).double()
+    linear, norm = network[0], network[1]
+    assert isinstance(linear, nn.Linear)
+    assert isinstance(norm, nn.BatchNorm1d)
+    assert norm.running_mean is not None
+    a = torch.tensor([[1.0, 2.0, 3.0], [0.5, 1.5, 2.5]]).double()
+
+    def slope(weights: Array) -> Array:
+        return a.numpy() * weights**3
+
+    before = linear.weight.detach().numpy().copy()
+    (a * linear.weight**4 / 4).sum().backward()  # type: ignore[no-untyped-call]
+    with climbed(network, 0.3):
+        moved = linear.weight.detach().numpy().copy()
+        network(torch.randn(5, 3).double())
+        (a * linear.weight**4 / 4).sum().backward()  # type: ignore[no-untyped-call]
+    wanted = before + 0.3 * slope(before) / np.linalg.norm(slope(before))
+    np.testing.assert_allclose(moved, wanted, atol=1e-12)
+    assert linear.weight.grad is not None
+    np.testing.assert_allclose(linear.weight.grad.numpy(), slope(wanted), atol=1e-12)
+    assert np.array_equal(linear.weight.detach().numpy(), before)
+    assert torch.equal(norm.running_mean, torch.zeros(2).double())
+    assert norm.momentum == 0.1
+
+
 # --- Orthogonalisation -----------------------------------------------------------------------------------------------
 
 
@@ -212,7 +275,7 @@ def test_the_moving_average() -> None:
     wanted = {name: value.double().numpy().copy() for name, value in copied.state_dict().items()}
     for step in range(3):
         network.train()(torch.randn(8, 1, 8, 8) * (step + 1))
-        average.update(network)
+        average.update(network, step + 1)
         for name, value in network.state_dict().items():
             now = value.double().numpy()
             wanted[name] = 0.75 * wanted[name] + 0.25 * now if value.is_floating_point() else now
@@ -220,6 +283,44 @@ def test_the_moving_average() -> None:
         np.testing.assert_allclose(value.double().numpy(), wanted[name], atol=1e-6, err_msg=name)
     assert average.module.state_dict()["stages.0.norms.0.num_batches_tracked"] == 3
     assert not any(parameter.requires_grad for parameter in average.module.parameters())
+
+
+def test_slow_weights_meet_the_quick_ones_at_every_fifth_step() -> None:
+    network = nn.Linear(2, 1, bias=False)
+    slow = network.weight.detach().clone()
+    average = average_of(
+        network, OptimizerSpec(average="lookahead"), build_optimizer(network, OptimizerSpec()), decay=0
+    )
+    assert average is not None
+    for step in range(1, 11):
+        with torch.no_grad():
+            network.weight += step
+        quick = network.weight.detach().clone()
+        average.update(network, step)
+        if step % 5 == 0:
+            slow = (slow + quick) / 2
+            assert torch.allclose(network.weight, slow)
+        else:
+            assert torch.equal(network.weight, quick)
+        assert torch.allclose(next(average.module.parameters()), slow)
+
+
+def test_what_a_schedule_free_method_keeps_is_its_mean() -> None:
+    network, spec = nn.Linear(3, 2).double(), OptimizerSpec(name="schedule-free-sgd")
+    optimizer = build_optimizer(network, spec)
+    average = average_of(network, spec, optimizer, decay=0.9)
+    assert average is not None
+    z, weights = network.weight.detach().clone(), 0.0
+    mean = z.clone()
+    for number, rate in enumerate(RATES, start=1):
+        for parameter in network.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        optimizer.step(rate)
+        average.update(network, number)
+        z, weights = z - rate, weights + rate**2
+        mean = mean + rate**2 / weights * (z - mean)
+    np.testing.assert_allclose(next(average.module.parameters()), mean, atol=1e-12)
+    assert not torch.allclose(network.weight, mean)
 
 
 def test_schedules() -> None:

@@ -52,6 +52,21 @@ KINDS: Final[dict[str, tuple[ModelSpec, OptimizerSpec, TrainingSpec]]] = {
         TrainingSpec(augment="shift=2"),
     ),
     "cnn, sgd": (SMALL, OptimizerSpec(name="sgd", average="none", schedule="cosine", warmup=0.2), TrainingSpec()),
+    "cnn, schedule-free, cutmix": (
+        SMALL,
+        OptimizerSpec(name="schedule-free-sgd"),
+        TrainingSpec(augment="flip,cutmix"),
+    ),
+    "plain, schedule-free": (
+        Plain(widths=(4, 4, 8), dense=16),
+        OptimizerSpec(name="schedule-free-adamw", weight_decay=0.1),
+        TrainingSpec(augment="none"),
+    ),
+    "cnn, sharpness, lookahead": (
+        SMALL,
+        OptimizerSpec(name="sgd", average="lookahead", sharpness=0.05),
+        TrainingSpec(augment="none"),
+    ),
     "cnn, adamw, gusty": (
         SMALL,
         OptimizerSpec(name="adamw", learning_rate=0.3, average="none", schedule="constant"),

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 import msgspec
 
 from .hardware import Format
 from .models import Cnn, Crnn, Ensemble, LinearDeep, ModelSpec, Rnn, TextCnn, WideDeep
+from .optim import OptimizerSpec
 from .types import DataSpec
 
 _WIDTHS: Final = (
@@ -194,6 +195,16 @@ def rung_beside(spec: DataSpec, model: ModelSpec, rungs: int) -> ModelSpec:
     """The network so many rungs above this one; the last one where the ladder ends."""
     models = [rung.model for rung in ladder(spec)]
     return models[max(0, min(len(models) - 1, models.index(model) + rungs))]
+
+
+def with_passes(probe: Probe, optimizer: OptimizerSpec) -> Probe:
+    """The probe for a method that takes the gradient twice a step: all but the optimizer's part counts twice."""
+
+    def twice(model: ModelSpec, batch: int, number_format: Format) -> Speed:
+        speed = probe(model, batch, number_format)
+        return replace(speed, step_s=2 * speed.step_s - speed.optimizer_s)
+
+    return twice if optimizer.sharpness else probe
 
 
 def describe_model(model: ModelSpec) -> str:

@@ -60,7 +60,7 @@ def recipe_of(chosen: argparse.Namespace) -> Recipe:
 
 
 _SOURCE_OPTIONS = ("input", "target", "group", "test_files", "kind", "task", "separator", "series_id", "time")
-_OPTIMIZER_OPTIONS = ("learning_rate", "weight_decay", "momentum", "schedule", "warmup", "average")
+_OPTIMIZER_OPTIONS = ("learning_rate", "weight_decay", "momentum", "schedule", "warmup", "average", "sharpness")
 _TRAINING_OPTIONS = (
     *("epochs", "steps", "batch", "format", "augment", "dropout", "label_smoothing", "balance", "views"),
     *("skip_easy", "small_until"),
@@ -132,7 +132,7 @@ def add_network_options(group: Any) -> None:
     group.add_argument("--widths", type=widths, metavar="A-B-C", help="cnn: filters of each stage, such as 32-64-128")
     group.add_argument(
         "--optimizer",
-        choices=("gradient-descent", "sgd", "adam", "adamw", "muon"),
+        choices=("gradient-descent", "sgd", "adam", "adamw", "muon", "schedule-free-sgd", "schedule-free-adamw"),
         help="[muon; for texts and series adam]",
     )
     group.add_argument("--learning-rate", type=positive_float, metavar="RATE", help="the highest of the schedule")
@@ -140,7 +140,10 @@ def add_network_options(group: Any) -> None:
     group.add_argument("--weight-decay", type=not_negative, help="not on norms and biases [0]")
     group.add_argument("--schedule", choices=("constant", "linear", "cosine"), help="[linear; plain: constant]")
     group.add_argument("--warmup", type=share, metavar="SHARE", help="share of the steps in which the rate rises [0]")
-    group.add_argument("--average", choices=("none", "ema"), help="of the weights [ema; plain: none]")
+    group.add_argument("--average", choices=("none", "ema", "lookahead"), help="of the weights [ema; plain: none]")
+    group.add_argument(
+        "--sharpness", type=not_negative, metavar="RADIUS", help="sharpness-aware: gradients from so far up, 0.05 [0]"
+    )
     group.add_argument("--batch", type=positive, help="rows of a step")
     group.add_argument("--augment", metavar="NAMES", help="none, or names with strengths: shift=3,cutout [by the data]")
     group.add_argument("--dropout", type=share, help="[0]")

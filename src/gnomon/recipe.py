@@ -26,7 +26,7 @@ from .evaluate.remembering import with_memory
 from .final import final_model, task_of
 from .forecast import Forecast, Trial, forecast, run_bytes
 from .hardware import describe_environment, kept_memory, measure_hardware
-from .ladder import ladder
+from .ladder import ladder, with_passes
 from .models import ModelSpec, describe_network
 from .opening import NOTHING, InMemory, Opened, open_data, open_parts, probe_of
 from .optim import OptimizerSpec
@@ -168,7 +168,7 @@ def plan_on(
             model=recipe.model,
             optimizer=recipe.optimizer,
             training=recipe.training,
-            probe=probe_of(opened, module),
+            probe=with_passes(probe_of(opened, module), recipe.optimizer),
             symmetry=opened.symmetry,
             num_validation=len(opened.validation),
             num_test=len(dataset.parts["test"]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, field
 
 import torch
@@ -12,7 +11,7 @@ from .batches import Passes, Rows
 from .checkpoints import Position, Snapshot
 from .deadline import Deadline
 from .hardware import Format, surroundings
-from .optim import MovingAverage, Optimizer, build_optimizer
+from .optim import Averages, Optimizer, average_of, build_optimizer
 from .plan import Plan
 from .progress import Change, progress, rate_share
 from .version import VERSION
@@ -41,7 +40,7 @@ class State:
 
     model: nn.Module
     optimizer: Optimizer
-    average: MovingAverage | None
+    average: Averages | None
     history: list[Change]
     passes: Passes
     best_weights: dict[str, Tensor]
@@ -85,9 +84,7 @@ class State:
         """To the best network, with the optimizer as new."""
         self.history = [before for before in self.history if before.step <= self.best_step] + [change]
         self.model.load_state_dict(self.best_weights)
-        if self.average is not None:
-            self.average.module.load_state_dict(self.best_weights)
-        self.optimizer = build_optimizer(self.model, plan.optimizer, products=number_type_of(plan.format))
+        self.optimizer, self.average = _optimizer_and_average(self.model, plan)
         self.passes.load_state(_cloned(self.best_passes))
         self.step = self.told_step = self.validated_step = self.best_step
         self.losses.clear()
@@ -95,10 +92,7 @@ class State:
 
 def begin(model: nn.Module, plan: Plan, rows: Rows, saved: Snapshot | None) -> State:
     """A training before its first step, or as it was saved."""
-    average = None
-    if plan.optimizer.average == "ema":
-        average = MovingAverage(copy.deepcopy(model), decay=1 - 1 / (1 + _AVERAGED_SHARE * plan.steps))
-    optimizer = build_optimizer(model, plan.optimizer, products=number_type_of(plan.format))
+    optimizer, average = _optimizer_and_average(model, plan)
     passes = Passes(len(rows), seed=plan.seed, skip=plan.skip_easy, between=plan.skip_between, lengths=rows.lengths)
     state = State(
         model, optimizer, average, list(plan.history), passes, _cloned(model.state_dict()), _cloned(passes.state())
@@ -144,6 +138,12 @@ def snapshot(state: State, plan: Plan, deadline: Deadline, *, instead: dict[str,
 def number_type_of(number_format: Format) -> torch.dtype:
     """What an optimizer may multiply in, where the network does so in this format."""
     return torch.bfloat16 if number_format == "bfloat16" else torch.float32
+
+
+def _optimizer_and_average(model: nn.Module, plan: Plan) -> tuple[Optimizer, Averages | None]:
+    optimizer = build_optimizer(model, plan.optimizer, products=number_type_of(plan.format))
+    decay = 1 - 1 / (1 + _AVERAGED_SHARE * plan.steps)
+    return optimizer, average_of(model, plan.optimizer, optimizer, decay=decay)
 
 
 def _restore(state: State, saved: Snapshot) -> None:

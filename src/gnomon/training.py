@@ -26,7 +26,7 @@ from .errors import RecipeError
 from .hardware import Format, is_out_of_memory, kept_memory
 from .ladder import products_of
 from .models import ModelSpec, channels_last, rows_to_start_from, start_from
-from .optim import Steps
+from .optim import Steps, climbed
 from .pace import Pace
 from .plan import Plan
 from .progress import Change, parts_of, rate_share, times_back, told_every
@@ -227,10 +227,10 @@ def _one_step(state: State, work: _Work, pace: Pace) -> Change | None:
     losses, parts = _in_parts(state, work, batch, before)
     state.optimizer.step(state.rate(plan))
     state.passes.learnt(positions, losses)
-    if state.average is not None:
-        state.average.update(state.model)
     state.losses.append(losses.mean())
     state.step += 1
+    if state.average is not None:
+        state.average.update(state.model, state.step)
     pace.stepped_once(plan.step_cost(done))
     if parts == before:
         return None
@@ -241,9 +241,8 @@ def _one_step(state: State, work: _Work, pace: Pace) -> Change | None:
 def _in_parts(state: State, work: _Work, batch: Batch, parts: int) -> tuple[Tensor, int]:
     """The gradients of a batch, in more parts where memory does not hold so few."""
     while True:
-        torch.manual_seed(chance.key(work.plan.seed, "step", state.step))
         try:
-            return gradients(state.model, work.task, batch, number_format=work.plan.format, parts=parts), parts
+            return _slopes(state, work, batch, parts), parts
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -256,6 +255,18 @@ def _in_parts(state: State, work: _Work, batch: Batch, parts: int) -> tuple[Tens
         state.model.zero_grad(set_to_none=True)
         if batch.inputs.is_cuda:
             torch.cuda.empty_cache()
+
+
+def _slopes(state: State, work: _Work, batch: Batch, parts: int) -> Tensor:
+    """The gradients where the weights are; or, sharpness-aware, at the worst place nearby. Returns the rows' losses."""
+    plan, seed = work.plan, chance.key(work.plan.seed, "step", state.step)
+    torch.manual_seed(seed)
+    losses = gradients(state.model, work.task, batch, number_format=plan.format, parts=parts)
+    if plan.optimizer.sharpness:
+        with climbed(state.model, plan.optimizer.sharpness):
+            torch.manual_seed(seed)
+            gradients(state.model, work.task, batch, number_format=plan.format, parts=parts)
+    return losses
 
 
 def _tell(state: State, work: _Work, pace: Pace) -> Stepped:

@@ -33,12 +33,15 @@ class ImageAugment(Value, tag="image", tag_field="augment", frozen=True):
         shift: largest shift in pixels, in both directions; the border is repeated.
         cutout: side of a square that is set to the mean colour, in pixels; 0 for none (arXiv 1708.04552).
         mixup: parameter of the Beta distribution of the mixing share; 0 for none (arXiv 1710.09412).
+        cutmix: parameter of that of the share that stays where a rectangle of another picture is laid over; 0 for none
+            (arXiv 1905.04899).
     """
 
     flip: bool = False
     shift: int = 0
     cutout: int = 0
     mixup: float = 0.0
+    cutmix: float = 0.0
 
     def apply(
         self, inputs: Tensor, targets: Tensor, *, seed: int, epochs: NDArray[np.int64], rows: NDArray[np.int64]
@@ -52,12 +55,7 @@ class ImageAugment(Value, tag="image", tag_field="augment", frozen=True):
             epochs: `(N,)`, how often the row has been seen before: a batch may reach over the end of an epoch.
             rows: `(N,)`, which rows of the data these are.
         """
-        drawn = torch.from_numpy(
-            np.concatenate([_draws(seed, epoch, rows[epochs == epoch]) for epoch in np.unique(epochs)])
-        )
-        order = np.concatenate([np.flatnonzero(epochs == epoch) for epoch in np.unique(epochs)])
-        chances = torch.empty_like(drawn)
-        chances[torch.from_numpy(order)] = drawn
+        chances = _drawn(seed, "augment", epochs, rows, draws=5)
         if self.flip:
             odd = torch.from_numpy(_first_half(seed, rows) ^ (epochs % 2 == 1)).to(inputs.device)
             inputs = torch.where(odd[:, None, None, None], inputs.flip(3), inputs)
@@ -67,11 +65,13 @@ class ImageAugment(Value, tag="image", tag_field="augment", frozen=True):
             inputs = _cut_out(inputs, chances[:, 2:4], self.cutout)
         if self.mixup:
             inputs, targets = _mixed(inputs, targets, chances[:, 4], self.mixup)
+        if self.cutmix:
+            inputs, targets = _laid_over(inputs, targets, _drawn(seed, "cutmix", epochs, rows, draws=3), self.cutmix)
         return inputs.contiguous(memory_format=torch.channels_last), targets
 
 
 def parse_augment(text: str, shape: tuple[int, ...]) -> ImageAugment:
-    """What `--augment` says: `none`, or names out of flip, shift, cutout, mixup, separated by commas.
+    """What `--augment` says: `none`, or names out of flip, shift, cutout, mixup, cutmix, separated by commas.
 
     Args:
         text: each name may have a strength, `shift=3`, `cutout=8`, `mixup=0.4`.
@@ -87,6 +87,7 @@ def parse_augment(text: str, shape: tuple[int, ...]) -> ImageAugment:
         shift=round(strengths.get("shift", 0)),
         cutout=round(strengths.get("cutout", 0)),
         mixup=strengths.get("mixup", 0.0),
+        cutmix=strengths.get("cutmix", 0.0),
     )
 
 
@@ -130,19 +131,26 @@ def mirror_symmetry(features: Tensor, labels: NDArray[np.int64]) -> tuple[float,
 
 
 def _usual(shape: tuple[int, ...]) -> dict[str, float]:
-    """Usual strengths: a shift of 1/16 of the shorter side, a cut-out of 3/8 of it, and 0.2 for mixup."""
+    """Usual strengths: a shift of 1/16 of the shorter side, a cut-out of 3/8 of it, 0.2 for mixup and 1 for cutmix."""
     side = min(shape[1:])
     return {
         "flip": 1,
         "shift": max(1, round(side / 16)) if side >= 6 else 0,
         "cutout": round(side * 3 / 8) if side >= 16 else 0,
         "mixup": 0.2,
+        "cutmix": 1.0,
     }
 
 
-def _draws(seed: int, epoch: int, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """`(N, 5)`: shift down and right, cut-out down and right, mixing share."""
-    return chance.uniform(seed, "augment", int(epoch), rows, 5)
+def _drawn(seed: int, purpose: str, epochs: NDArray[np.int64], rows: NDArray[np.int64], *, draws: int) -> Tensor:
+    """`(N, draws)`: of "augment" shift down and right, cut-out down and right, mixing share; of "cutmix" the middle of
+    the rectangle, down and right, and the share that stays.
+    """
+    chances = torch.empty(len(rows), draws)
+    for epoch in np.unique(epochs):
+        of = epochs == epoch
+        chances[torch.from_numpy(of)] = torch.from_numpy(chance.uniform(seed, purpose, int(epoch), rows[of], draws))
+    return chances
 
 
 def _first_half(seed: int, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -180,6 +188,25 @@ def _cut_out(inputs: Tensor, chances: Tensor, side: int) -> Tensor:
         masks.append((distance >= -(side // 2)) & (distance < math.ceil(side / 2)))
     inside = (masks[0][:, None, :, None] & masks[1][:, None, None, :]).to(inputs.device)
     return inputs.masked_fill(inside, 0.0)
+
+
+def _laid_over(inputs: Tensor, targets: Tensor, chances: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+    """On each row a rectangle of the one before it, of the picture's proportions; near the border only a part of it is
+    inside. Each target counts by the area that is left of it.
+    """
+    from scipy.special import betaincinv  # slow to import, and rarely needed
+
+    side = np.sqrt(1 - betaincinv(alpha, alpha, chances[:, 2].double().numpy()))
+    masks = []
+    for axis, size in enumerate(inputs.shape[2:]):
+        centre = (chances[:, axis : axis + 1].double() * size).floor()
+        half = torch.from_numpy(side)[:, None] * size / 2
+        distance = torch.arange(size)[None] - centre
+        masks.append((distance >= -half) & (distance < half))
+    inside = masks[0][:, None, :, None] & masks[1][:, None, None, :]
+    kept = (1 - inside.double().mean(dim=(1, 2, 3)))[:, None].to(targets)
+    mixed = torch.where(inside.to(inputs.device), inputs.roll(1, 0), inputs)
+    return mixed, targets * kept + targets.roll(1, 0) * (1 - kept)
 
 
 def _mixed(inputs: Tensor, targets: Tensor, chances: Tensor, alpha: float) -> tuple[Tensor, Tensor]:

@@ -27,7 +27,10 @@ Space: TypeAlias = Mapping[str, tuple[float, float] | Sequence[Setting] | Dimens
 _RELATIVE: Final = {"rate_factor": "learning_rate", "batch_factor": "batch", "rungs": "rungs"}
 _OPTIMIZER: Final = {
     "optimizer": "name",
-    **{name: name for name in ("learning_rate", "weight_decay", "momentum", "schedule", "warmup", "average")},
+    **{
+        name: name
+        for name in ("learning_rate", "weight_decay", "momentum", "schedule", "warmup", "average", "sharpness")
+    },
 }
 _TRAINING: Final = (
     *("batch", "format", "augment", "dropout", "label_smoothing", "balance", "skip_easy", "small_until"),
