@@ -5,7 +5,7 @@
 NAME: cifar10 (5,000 pictures), reviews, spoken. Compute is counted in gradients of whole batches: a sharpness-aware
 step is two of them, one with pictures of 3/4 of their sides about 0.56; each strategy gets as many steps as make up the
 same sum. All start from the usual recipe and differ from it in one thing. The score is that of the test part, by single
-views, after the last step; nothing is chosen by it but, of several --rates (times the method's usual one), the best mean,
+views, after the last step; nothing is chosen by it but the best of several --rates (times the usual one) by its mean,
 which is told.
 """
 

@@ -256,18 +256,25 @@ class Run:
     def remove_unplanned(self) -> None:
         """Take back a run that never came to a plan, so that its name is free and `latest` means the one before."""
         with suppress(RunError), self.locked():  # another process may have begun here meanwhile
-            self._remove_unplanned()
+            if not self.has(PLAN):
+                self._take_back(RECIPE, METRICS, ENVIRONMENT)
 
-    def _remove_unplanned(self) -> None:
-        if self.has(PLAN):
-            return
-        for name in (RECIPE, METRICS, ENVIRONMENT, lock.NAME):
+    def remove_unsearched(self) -> None:
+        """Take back a search that never came to a trial, likewise."""
+        with suppress(RunError), self.locked():
+            if not self.has(TRIALS):
+                self._take_back(SEARCH, DATA, SPLIT)
+
+    def _take_back(self, *names: str) -> None:
+        for name in (*names, lock.NAME):
             (self.path / name).unlink(missing_ok=True)
         link = self.path.parent / _LATEST
-        was_latest = link.is_symlink() and str(link.readlink()) == self.path.name
+        was_latest = link.is_symlink() and str(link.readlink()) in (self.path.name, f"{self.path.name}/{BEST}")
         with suppress(OSError):  # what others put there stays, and so do the folders around it
-            for folder in (*(self.path / name for name in _FOLDERS), self.path):
-                folder.rmdir()
+            for folder in (self.path / name for name in _FOLDERS):
+                if folder.exists():
+                    folder.rmdir()
+            self.path.rmdir()
             if was_latest:
                 link.unlink()
                 before = sorted(path.parent for path in link.parent.glob(f"*/{PLAN}"))

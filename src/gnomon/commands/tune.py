@@ -86,12 +86,13 @@ def run(chosen: argparse.Namespace) -> int:
     recipe = recipe_of(chosen)
     from ..tuning.python import checked
     from ..tuning.records import SearchSpec, read_search
-    from ..tuning.settings import grid_space
+    from ..tuning.settings import grid_space, with_arguments
 
+    dimensions = grid_space(chosen.grid, recipe) if chosen.grid else ()
     spec = SearchSpec(
-        recipe=recipe,
+        recipe=with_arguments(recipe, dimensions),
         method=chosen.method or ("grid" if chosen.grid else "bayes"),
-        dimensions=grid_space(chosen.grid, recipe) if chosen.grid else (),
+        dimensions=dimensions,
         trials=chosen.trials,
         total_s=deadline.total_s if deadline.is_set else 0.0,
         storage=chosen.storage or "",

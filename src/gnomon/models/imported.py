@@ -48,13 +48,19 @@ class Imported(Value, tag="imported", tag_field="model", frozen=True):
             )
         return module
 
-    def parameters(self) -> frozenset[str]:
-        """Names of what the user's class or function takes.
+    def parameters(self) -> dict[str, Any]:
+        """Names of what the user's class or function takes, each with its default, or `inspect.Parameter.empty`.
 
         Raises:
             RecipeError: the name can't be imported.
         """
-        return _parameters(_find(self.name))
+        import inspect
+
+        try:
+            known = inspect.signature(_find(self.name)).parameters
+        except (TypeError, ValueError):
+            return {}
+        return {name: parameter.default for name, parameter in known.items()}
 
 
 def _find(name: str) -> Any:

@@ -23,7 +23,7 @@ from ..space import Setting
 from ..types import Kind
 from .records import Gain, Method, Record, Result, SearchSpec, read_records, read_search
 from .search import search
-from .settings import Space, given_space
+from .settings import Space, given_space, with_arguments
 from .table import open_table
 
 Model = str | ModelSpec | nn.Module | Callable[..., nn.Module] | None
@@ -117,11 +117,13 @@ def tune(
     deadline = parse_deadline(by, start_s=time.monotonic())
     named = _named(model)
     made, given = asked_of(data, kind=kind, epochs=epochs, model=named, seed=seed, recipe=recipe)
+    dimensions = given_space(space, made) if space else ()
+    made = with_arguments(made, dimensions)
     run = create_search(None if out is None else Path(out), data=made.source.location)
     spec = SearchSpec(
         recipe=made,
         method=method,
-        dimensions=given_space(space, made) if space else (),
+        dimensions=dimensions,
         trials=trials,
         total_s=deadline.total_s if deadline.is_set else 0.0,
     )

@@ -17,7 +17,7 @@ import numpy as np
 from .. import chance
 from ..dataset import split_table
 from ..deadline import Deadline, spoken
-from ..errors import DeadlineError
+from ..errors import DeadlineError, InputError
 from ..opening import NOTHING, InMemory, Opened, open_data, opened_for
 from ..recipe import Recipe, finish, fit, plan_on, resume
 from ..reopening import reopen_dataset
@@ -132,8 +132,12 @@ def search(
     Raises:
         InputError: the data, a setting or the deadline can't be used.
     """
-    with run.locked():
-        yield from _searched(run, spec, deadline, given, wish or Wish(), language)
+    try:
+        with run.locked():
+            yield from _searched(run, spec, deadline, given, wish or Wish(), language)
+    except InputError:
+        run.remove_unsearched()
+        raise
 
 
 def _searched(
@@ -339,6 +343,7 @@ def _made(
         module=state.given.module,
         is_poor=course.is_poor if course is not None else None,
         each_row=stage == "confirm",
+        must_work=stage != "confirm" and settings == state.usual,
     )
     done = _record(state, stage, number, settings, seed, tried)
     best = max((other.score for other in state.of(stage) if other.state == "finished"), default=-float("inf"))

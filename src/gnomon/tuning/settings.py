@@ -7,6 +7,7 @@ they differ from what the plan would choose for that length hardly does.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, get_type_hints
@@ -93,6 +94,16 @@ def given_space(space: Space, recipe: Recipe) -> tuple[Dimension, ...]:
         RecipeError: an unknown name, or values that can't be used.
     """
     return tuple(_dimension(name, said, recipe) for name, said in space.items())
+
+
+def with_arguments(recipe: Recipe, dimensions: Sequence[Dimension]) -> Recipe:
+    """The recipe with what the user's own function must be given and has no default for: the usual values."""
+    model = recipe.model
+    if not isinstance(model, Imported):
+        return recipe
+    taken = model.parameters()
+    missing = {item.name: item.usual for item in dimensions if taken.get(item.name, None) is inspect.Parameter.empty}
+    return msgspec.structs.replace(recipe, model=msgspec.structs.replace(model, arguments=missing | model.arguments))
 
 
 def grid_space(words: Iterable[str], recipe: Recipe) -> tuple[Dimension, ...]:
@@ -190,22 +201,28 @@ def _dimension(name: str, said: tuple[float, float] | Sequence[Setting] | Dimens
         if not low < high:
             raise RecipeError(f"{name!r} has no range from {low:g} to {high:g}", remedy="Give (lowest, highest).")
         log = low > 0 and high / low >= _LOG_FROM
-        return Dimension(name=name, usual=_usual(name, recipe), low=low, high=high, log=log, whole=whole)
+        middle = math.sqrt(low * high) if log else (low + high) / 2
+        usual = _usual(name, recipe, instead=round(middle) if whole else middle)
+        return Dimension(name=name, usual=usual, low=low, high=high, log=log, whole=whole)
     if not values:
         raise RecipeError(f"{name!r} has no values", remedy="Give some: a list, or (lowest, highest).")
     for value in values:
         check_recipe(_with(recipe, name, value))
-    return Dimension(name=name, usual=_usual(name, recipe), choices=tuple(dict.fromkeys(values)))
+    usual = _usual(name, recipe, instead=values[0])
+    return Dimension(name=name, usual=usual, choices=tuple(dict.fromkeys(values)))
 
 
-def _usual(name: str, recipe: Recipe) -> Setting:
-    """What the recipe has under a name."""
+def _usual(name: str, recipe: Recipe, *, instead: Setting) -> Setting:
+    """What the recipe has under a name; `instead` of what the user's own function must be given."""
     places: tuple[tuple[Mapping[str, str], Any], ...] = (
         (_RELATIVE, recipe.training.relative),
         (_OPTIMIZER, recipe.optimizer),
         ({item: item for item in _TRAINING}, recipe.training),
     )
     model = recipe.model
+    if isinstance(model, Imported) and name in _arguments(model):
+        default = model.arguments.get(name, model.parameters()[name])
+        return default if isinstance(default, bool | int | float | str) else instead
     if model is not None and not isinstance(model, Imported) and hasattr(model, name) and name != "widths":
         value: Any = getattr(model, name)
         return value if isinstance(value, bool | int | float | str) else AUTO

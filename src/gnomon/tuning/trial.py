@@ -80,6 +80,7 @@ def try_settings(
     module: nn.Module | None = None,
     is_poor: Callable[[int, float], bool] | None = None,
     each_row: bool = False,
+    must_work: bool = False,
 ) -> Generator[Event, None, Tried]:
     """Train by a recipe for so many seconds, or as long as it says; validate after every quarter.
 
@@ -90,6 +91,10 @@ def try_settings(
         module: an untrained network, instead of one that the recipe's model builds.
         is_poor: after so many quarters with such a score, whether to stop.
         each_row: whether to tell each row's part in the score.
+        must_work: whether settings that can't be used are an error, not a failed trial.
+
+    Raises:
+        InputError: of such settings.
     """
     began = time.monotonic()
     kept = Kept()
@@ -100,6 +105,8 @@ def try_settings(
         events = train(model, prepared.task, opened.rows, opened.validation, plan, kept, deadline=deadline)
         validations, stopped, reason = yield from _watched(events, is_poor)
     except (RecipeError, DeadlineError) as error:
+        if must_work:
+            raise
         return _failed(error.problems[0], time.monotonic() - began)
     if not validations:
         return _failed(reason, time.monotonic() - began)
