@@ -23,19 +23,16 @@ def html(value: object) -> Markup:
     texts = {language: _html(value, language) for language in LANGUAGES}
     if texts["en"] == texts["zh"]:
         return texts["en"]
-    return Markup("").join(
-        Markup('<span class="{}" lang="{}">{}</span>').format(language, TAGS[language], text)
-        for language, text in texts.items()
-    )
+    return Markup("".join(f'<span class="{each}" lang="{TAGS[each]}">{text}</span>' for each, text in texts.items()))
 
 
 def attribute(name: str, value: object, language: Language) -> Markup:
     """An attribute in the page's language, and beside it that of each language, for the script to change to."""
     texts = {each: plain(value, each) for each in LANGUAGES}
-    own = Markup(' {}="{}"').format(name, texts[language])
-    if texts["en"] == texts["zh"]:
-        return own
-    return own + Markup("").join(Markup(' data-{}-{}="{}"').format(each, name, text) for each, text in texts.items())
+    own = f' {name}="{escape(texts[language])}"'
+    if texts["en"] != texts["zh"]:
+        own += "".join(f' data-{each}-{name}="{escape(text)}"' for each, text in texts.items())
+    return Markup(own)
 
 
 def drawn(value: object) -> Markup:
@@ -43,10 +40,7 @@ def drawn(value: object) -> Markup:
     texts = {language: escape(plain(value, language)) for language in LANGUAGES}
     if texts["en"] == texts["zh"]:
         return texts["en"]
-    return Markup("").join(
-        Markup('<tspan class="{}" lang="{}">{}</tspan>').format(language, TAGS[language], text)
-        for language, text in texts.items()
-    )
+    return Markup("".join(f'<tspan class="{each}" lang="{TAGS[each]}">{text}</tspan>' for each, text in texts.items()))
 
 
 def plain(value: object, language: Language) -> str:
@@ -67,13 +61,13 @@ def _html(value: object, language: Language) -> Markup:
             text = _spelled(value, language, lambda part: _html(part, language), lambda text: str(escape(text)))
             return Markup(text)
         case Name():
-            title = Markup(' title="{}"').format(visible(value.text)) if len(value.text) > value.most else ""
+            title = f' title="{escape(visible(value.text))}"' if len(value.text) > value.most else ""
             look = "name wrong-word" if value.wrong else "name"
-            return Markup('<bdi class="{}"{}>{}</bdi>').format(look, title, visible(shortened(value.text, value.most)))
+            return Markup(f'<bdi class="{look}"{title}>{escape(visible(shortened(value.text, value.most)))}</bdi>')
         case Code():
-            return Markup("<code>{}</code>").format(visible(value.text))
+            return Markup(f"<code>{escape(visible(value.text))}</code>")
         case Foreign():
-            return Markup('<span lang="en">{}</span>').format(visible(value.text))
+            return Markup(f'<span lang="en">{escape(visible(value.text))}</span>')
         case _:
             return escape(visible(str(value)))
 
