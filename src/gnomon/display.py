@@ -181,7 +181,7 @@ def _line(event: Event) -> str:
 
 def _gone_back(event: Reverted) -> str:
     return (
-        f"the loss was no longer a number after step {event.from_step:,}: back to step {event.step:,}, "
+        f"the loss was no longer a number in step {event.from_step:,}: back to step {event.step:,}, "
         f"with {event.rate_share:.2g} of the learning rate"
     )
 

@@ -20,7 +20,7 @@ class Change(Value, frozen=True):
         reason: for people.
         rate_share: what the learning rate is multiplied with from here on; below 1 where the training went back to its
             best network, since it no longer gave numbers.
-        failed_step: after which it no longer did.
+        failed_step: in which it no longer did.
         parts: into which a batch is cut from here on, since it does not fit into memory whole.
     """
 

@@ -299,10 +299,10 @@ def _go_back(state: State, work: _Work) -> Reverted:
         RecipeError: it was done as often as it may be, and there is no network that was ever validated.
     """
     steps, times = state.steps(work.plan), times_back(state.history)
-    failed = state.told_step + torch.stack(state.losses).isfinite().tolist().index(False)
+    failed = state.told_step + 1 + torch.stack(state.losses).isfinite().tolist().index(False)
     if state.best_score == NEVER_VALIDATED and times == _MOST_TIMES_BACK:
         raise RecipeError(
-            f"the loss is no longer a number after step {failed:,}, not even with "
+            f"the loss is no longer a number in step {failed:,}, not even with "
             f"{rate_share(state.history):.2g} of the learning rate",
             remedy="Give a smaller --learning-rate, and look at the data for values that are far too large.",
         )

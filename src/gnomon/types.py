@@ -204,7 +204,7 @@ class Reverted(Value, tag="revert", tag_field="event", frozen=True):
 
     Attributes:
         step: that it went back to.
-        from_step: after which the loss was no longer a number.
+        from_step: in which the loss was no longer a number.
         rate_share: what is left of the learning rate.
     """
 

@@ -96,6 +96,18 @@ def _signals(folder: Path, chosen: argparse.Namespace) -> Iterator[Tried]:
     yield from signals(folder, count=chosen.signals, seed=chosen.seed)
 
 
+def _add_disk(suites: Commands) -> None:
+    parser = _add_suite(suites, "disk", _disk, help="refuse what is written: is what was saved still there?")
+    parser.add_argument("--sizes", type=_count, default=30, metavar="N", help="of a small disk that fills up [30]")
+    parser.add_argument("--trainings", type=_count, default=20, metavar="N", help="with calls that are refused [20]")
+
+
+def _disk(folder: Path, chosen: argparse.Namespace) -> Iterator[Tried]:
+    from ..torture.disk import disk
+
+    yield from disk(folder, sizes=chosen.sizes, trainings=chosen.trainings, seed=chosen.seed)
+
+
 def _count(text: str) -> int:
     """A whole number, 0 or more."""
     if not text.isdecimal():
@@ -103,4 +115,4 @@ def _count(text: str) -> int:
     return int(text)
 
 
-_SUITES: tuple[Callable[[Commands], None], ...] = (_add_resume, _add_signals)
+_SUITES: tuple[Callable[[Commands], None], ...] = (_add_resume, _add_signals, _add_disk)

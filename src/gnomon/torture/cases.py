@@ -22,7 +22,7 @@ _WORDS: Final = (
     ("bad", "poor", "dull", "cold", "broken", "grim"),
     ("film", "story", "actor", "music", "scene", "plot", "the", "a", "was", "very"),
 )
-_RATE: Final = 4_000
+_RATE: Final = 8_000
 _SMALL: Final = Cnn(widths=(8,), convolutions=3)
 
 

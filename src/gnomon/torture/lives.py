@@ -6,6 +6,7 @@ milliseconds instead of seconds; some are real processes from their very start.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import runpy
@@ -14,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,7 +25,9 @@ from typing import Any, Final
 from ..errors import GnomonError
 
 _LONGEST_S: Final = 120.0
+_FAULT: Final = 70
 
+_REFUSED: Final = frozenset({"write", "fsync", "replace", "mkdir"})
 _NEEDED: Final = (
     *("torch._dynamo", "pyarrow.parquet", "pyarrow.csv", "scipy.signal", "soundfile", "jinja2"),
     *("..commands.train", "..commands.resume", "..commands.working", "..evaluate", "..report"),
@@ -44,6 +48,8 @@ class Moment:
         seconds: from the life's start.
         signals: sent to the whole process group, one right after the other.
         real: a process of its own instead of a fork.
+        error: instead of a signal, the system refuses what is to be done with this number.
+        for_good: it does so from then on.
     """
 
     what: str = ""
@@ -52,8 +58,12 @@ class Moment:
     seconds: float = _LONGEST_S
     signals: tuple[int, ...] = (signal.SIGKILL,)
     real: bool = False
+    error: int = 0
+    for_good: bool = False
 
     def __str__(self) -> str:
+        if self.error:
+            return f"{errno.errorcode[self.error]} at {self.what} {self.number}{' and ever after' * self.for_good}"
         names = "+".join(signal.Signals(number).name for number in self.signals)
         if not self.what:
             return f"{names} after {self.seconds:.3f} s" + (" of a real process" if self.real else "")
@@ -87,7 +97,12 @@ def load_everything() -> None:
 
 
 def live(
-    words: Sequence[str], folder: Path, moment: Moment = NEVER, *, prepared: Callable[[], None] = lambda: None
+    words: Sequence[str],
+    folder: Path,
+    moment: Moment = NEVER,
+    *,
+    prepared: Callable[[], None] = lambda: None,
+    notes: Path | None = None,
 ) -> Ended:
     """Run `gnomon WORDS` in a folder until it ends by itself or at the moment.
 
@@ -96,11 +111,12 @@ def live(
         folder: where it runs.
         moment: when it is ended.
         prepared: is called in the new process before the command, forks only.
+        notes: a folder for what it says, if not the same one.
 
     Raises:
         GnomonError: it neither ended nor could be ended.
     """
-    output = folder / "said.txt"
+    output = (notes or folder).absolute() / "said.txt"
     began = time.monotonic()
     process = _begin_real(words, folder, output) if moment.real else _fork(words, folder, output, moment, prepared)
     try:
@@ -111,7 +127,7 @@ def live(
     code = os.waitstatus_to_exitcode(status)
     seconds = time.monotonic() - began
     said = output.read_text(errors="replace")[-2000:] if output.is_file() else ""
-    counts = _counts(folder / "counts.txt") if code == 0 and not moment.real else {}
+    counts = _counts(output.with_name("counts.txt")) if code == 0 and not moment.real else {}
     return Ended(128 - code if code < 0 else code, seconds, counts, said)
 
 
@@ -159,7 +175,7 @@ def _fork(words: Sequence[str], folder: Path, output: Path, moment: Moment, prep
         with suppress(PermissionError, ProcessLookupError):
             os.setpgid(process, process)
         return process
-    code = 70
+    code = _FAULT
     try:
         os.setpgid(0, 0)
         os.chdir(folder)
@@ -169,7 +185,7 @@ def _fork(words: Sequence[str], folder: Path, output: Path, moment: Moment, prep
         counts = _count(moment)
         prepared()
         code = _command(words)
-        Path("counts.txt").write_text("\n".join(f"{name} {count}" for name, count in counts.items()))
+        output.with_name("counts.txt").write_text("\n".join(f"{name} {count}" for name, count in counts.items()))
     finally:
         with suppress(OSError, ValueError):
             sys.stdout.flush()
@@ -185,6 +201,9 @@ def _command(words: Sequence[str]) -> int:
         return end.code if isinstance(end.code, int) else 0
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    except Exception:
+        traceback.print_exc()
+        return _FAULT
     return 0
 
 
@@ -207,16 +226,26 @@ def _wrap(module: Any, name: str, what: str, moment: Moment, counts: dict[str, i
     def counted(*arguments: Any, **named: Any) -> Any:
         counts[what] += 1
         now = what == moment.what and counts[what] == moment.number
-        if now and not moment.after:
+        if moment.error:
+            _refuse(moment, what, counts)
+        elif now and not moment.after:
             if what == "write":  # a part of it comes onto the disk
                 does(arguments[0], bytes(arguments[1])[: len(arguments[1]) // 2])
             _end(moment)
         done = does(*arguments, **named)
-        if now and moment.after:
+        if now and moment.after and not moment.error:
             _end(moment)
         return done
 
     setattr(module, name, counted)
+
+
+def _refuse(moment: Moment, what: str, counts: dict[str, int]) -> None:
+    """As a disk that is full, broken or read-only: once, or from the moment on in all that changes it."""
+    begun = counts[moment.what] >= moment.number
+    now = counts[what] == moment.number if what == moment.what else False
+    if now or (moment.for_good and begun and what in _REFUSED):
+        raise OSError(moment.error, os.strerror(moment.error))
 
 
 def _end(moment: Moment) -> None:

@@ -35,6 +35,7 @@ class Whole:
         case: that it is of.
         files: name → content of what must be the same to the bit.
         history: of the training, without times.
+        bytes: of the whole run directory.
         ended: of a fork.
         real_s: seconds of a real process.
     """
@@ -42,6 +43,7 @@ class Whole:
     case: Case
     files: dict[str, bytes]
     history: list[dict[str, Any]]
+    bytes: int
     ended: Ended
     real_s: float
 
@@ -73,7 +75,7 @@ def _attempts(
     while made < count:
         case = chance.choice(cases())
         if case.name not in wholes:
-            wholes[case.name] = _whole(folder, case, loading_s)
+            wholes[case.name] = whole_of(folder, case, loading_s=loading_s)
         tried = _attempt(folder, wholes[case.name], chance, choose, number, min(_MOST_KILLS, count - made))
         made, number = made + tried.faults, number + 1
         yield tried
@@ -82,24 +84,24 @@ def _attempts(
 def _loading_s(folder: Path) -> float:
     """How much longer a real process takes than a fork, and whether it gives the same."""
     case = cases()[0]
-    whole = _whole(folder, case, 0.0)
-    words = ("train", "--recipe", RECIPE, "--quiet", "--out", "real")
-    real = live(words, folder, Moment(real=True))
-    problems = _differences(Run(folder / "real"), whole)
+    whole = whole_of(folder, case)
+    run = Run(folder / "real")
+    real = live(words_for(run, case, folder), folder, Moment(real=True))
+    problems = differences(run, whole)
     if real.code or problems:
         raise GnomonError(f"{case.name}: a process is not as a fork: {real.said} {problems}")
-    shutil.rmtree(folder / "real")
+    shutil.rmtree(run.path)
     return max(0.0, real.seconds - whole.ended.seconds)
 
 
-def _whole(folder: Path, case: Case, loading_s: float) -> Whole:
+def whole_of(folder: Path, case: Case, *, loading_s: float = 0.0) -> Whole:
     """The run that nobody ends."""
-    (folder / RECIPE).write_text(case.recipe.to_toml())
     run = Run(folder / "whole")
-    ended = live(("train", "--recipe", RECIPE, "--quiet", "--out", run.path.name), folder)
+    ended = live(words_for(run, case, folder), folder)
     if ended.code != 0:
         raise GnomonError(f"{case.name}: ended with {ended.code}: {ended.said}")
-    found = Whole(case, _files(run), _history(run), ended, ended.seconds + loading_s)
+    size = sum(path.stat().st_size for path in run.path.rglob("*") if path.is_file())
+    found = Whole(case, _files(run), _history(run), size, ended, ended.seconds + loading_s)
     shutil.rmtree(run.path)
     return found
 
@@ -113,33 +115,33 @@ def _attempt(
     most: int,
 ) -> Tried:
     """One run, ended 1 to 8 times and then let be."""
-    (folder / RECIPE).write_text(whole.case.recipe.to_toml())
     if chance.random() < _UNREAD_SHARE:
         shutil.rmtree(cache_root(), ignore_errors=True)
     run, moments, made, problems = Run(folder / f"run {number}"), [], 0, []
     for _ in range(chance.randint(1, most)):
         moment = choose(whole, chance)
-        before = _latest_step(run)
-        ended = live(_words(run), folder, moment)
+        before = latest_step(run)
+        ended = live(words_for(run, whole.case, folder), folder, moment)
         moments.append(str(moment))
         made += ended.code != 0
         problems += _problems(run, ended, moment, before)
         if ended.code == 0:
             break
-    last = live(_words(run), folder, NEVER)
+    last = live(words_for(run, whole.case, folder), folder, NEVER)
     if last.code != 0:
         problems.append(f"going on ended with {last.code}: {last.said}")
-    problems += _differences(run, whole)
+    problems += differences(run, whole)
     if not problems:
         shutil.rmtree(run.path)
     what = f"{whole.case.name}: {', '.join(moments)}"
     return Tried(what=what, held=not problems, found="; ".join(problems), faults=made)
 
 
-def _words(run: Run) -> tuple[str, ...]:
-    """As a user would: going on where there is something to go on with."""
+def words_for(run: Run, case: Case, folder: Path) -> tuple[str, ...]:
+    """The command that a user would give in this folder: going on where there is something to go on with."""
     if run.has(RECIPE):
         return "resume", run.path.name, "--quiet"
+    (folder / RECIPE).write_text(case.recipe.to_toml())
     return "train", "--recipe", RECIPE, "--quiet", "--out", run.path.name
 
 
@@ -173,18 +175,20 @@ def _problems(run: Run, ended: Ended, moment: Moment, before: int) -> list[str]:
     """What must hold after any end of a life."""
     wanted = {0, *(128 + number for number in moment.signals)}
     problems = [] if ended.code in wanted else [f"ended with {ended.code} at {moment}: {ended.said}"]
-    after = _latest_step(run)
+    after = latest_step(run)
     if after < before:
         problems.append(f"the checkpoint of step {before} is gone; the latest is that of {after}")
     return problems
 
 
-def _latest_step(run: Run) -> int:
+def latest_step(run: Run) -> int:
+    """Of the latest checkpoint that is whole; -1 for none."""
     checkpoint = run.latest_checkpoint()
     return -1 if checkpoint is None else checkpoint.step
 
 
-def _differences(run: Run, whole: Whole) -> list[str]:
+def differences(run: Run, whole: Whole) -> list[str]:
+    """What is not as in the run that nobody ended, and what was left behind."""
     files = _files(run)
     problems = [f"{name} differs" for name, content in whole.files.items() if files.get(name) != content]
     if _history(run) != whole.history:
