@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shutil
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,19 +16,27 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 import gnomon
 from browsing import Opened, Scheme, launched, opened
 from gnomon.api import TrainedRun
+from gnomon.cli import main
+from gnomon.deadline import Deadline
 from gnomon.explain.cells import VALUES, unrolled
 from gnomon.explain.columns import columns_of
+from gnomon.explain.examples import explain_examples
 from gnomon.explain.inputs import subject_of
 from gnomon.explain.packing import Packer
 from gnomon.explain.sheet import Sheet
 from gnomon.explain.trace import trace
+from gnomon.explain.values import Examples
+from gnomon.explain.xray_page import xray_page
 from gnomon.models import Cnn, Crnn, Ensemble, Plain, Rnn, TextCnn, WideDeep
 from gnomon.models.recurrence import Recurrent
+from gnomon.recipe import dataset_of
+from gnomon.run import EXAMPLES, open_run
 from planted import TEXT
 
 if TYPE_CHECKING:
@@ -185,8 +195,6 @@ def test_the_page_allows_its_own_script_alone(cnn: TrainedRun) -> None:
 
 
 def test_names_from_data_are_no_markup(rnn: TrainedRun, tmp_path: Path) -> None:
-    from gnomon.explain.xray_page import xray_page
-
     sheet = msgspec.structs.replace(
         sheet_in(rnn.path / "xray.html"), title="</script><b>&", outputs=("<i>", "</script>")
     )
@@ -195,6 +203,84 @@ def test_names_from_data_are_no_markup(rnn: TrainedRun, tmp_path: Path) -> None:
     found = re.search(r'id="sheet">(.*?)</script>', page, re.DOTALL)
     assert found
     assert json.loads(found[1])["outputs"] == ["<i>", "</script>"]
+
+
+# --- On the command line ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[str]:
+    names = []
+    for number in range(2):
+        noise = np.random.default_rng(number).integers(0, 255, (16, 16)).astype(np.uint8)
+        names.append(str(tmp_path / f"picture {number}.png"))
+        Image.fromarray(noise).save(names[-1])
+    return names
+
+
+def test_explain_writes_a_page_and_tells_what_it_found(
+    cnn: TrainedRun, pictures: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explain", str(cnn.path), *pictures, "--class", "3", "--method", "occlusion"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("Occlusion, ‘3’: score") == 2
+    assert "what speaks for ‘3’ lies around the" in said
+    page = (cnn.path / "explain" / "picture-0.png-and-1-more.html").read_text("utf-8")
+    assert "<script" not in page
+    assert page.count("<img") == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["nothing.png"], "there is no file 'nothing.png'"),
+        (["{}", "--class", "cat"], "the model knows no class 'cat'"),
+        (["{}", "--method", "magic"], "invalid choice: 'magic'"),
+        (["--text", "a word"], "this model was trained on pictures, not on texts"),
+        ([], "there is nothing to explain"),
+    ],
+)
+def test_rubbish_is_refused(
+    cnn: TrainedRun, pictures: list[str], capsys: pytest.CaptureFixture[str], words: list[str], told: str
+) -> None:
+    assert main(["explain", str(cnn.path), *(word.format(pictures[0]) for word in words)]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_picture_is_named_and_the_rest_explained(
+    cnn: TrainedRun, pictures: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"not a picture")
+    assert main(["explain", str(cnn.path), str(bad), pictures[0]]) == 2
+    said = capsys.readouterr()
+    assert "bad.png: is not a readable" in said.err
+    assert "Integrated gradients" in said.out
+    assert main(["xray", str(cnn.path), str(bad)]) == 2
+
+
+def test_xray_follows_given_files(
+    cnn: TrainedRun, pictures: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    copy = shutil.copytree(cnn.path, tmp_path / "copy")
+    assert main(["xray", str(copy), *pictures]) == 0
+    assert "xray.html" in capsys.readouterr().out
+    assert [row.key for row in sheet_in(copy / "xray.html").rows] == ["picture 0.png", "picture 1.png"]
+
+
+def test_examples_for_the_report_keep_the_deadline(cnn: TrainedRun, tmp_path: Path) -> None:
+    run = open_run(shutil.copytree(cnn.path, tmp_path / "copy"))
+    dataset, now = dataset_of(run), time.monotonic()
+    late = explain_examples(run, dataset, cnn.model, Deadline(now - 5, now - 1))
+    assert late.examples == ()
+    assert late.note
+    assert "gnomon explain" in late.note.en
+    made = explain_examples(run, dataset, cnn.model, Deadline(now))
+    assert run.read_json(EXAMPLES, Examples) == made
+    rights = [bool(example.right) for example in made.examples]
+    assert rights == sorted(rights)
+    assert all(example.right == (example.label == example.predicted) for example in made.examples)
+    assert all(example.explanations[0].output == example.predicted for example in made.examples)
 
 
 # --- In a browser ----------------------------------------------------------------------------------------------------
@@ -250,9 +336,6 @@ def test_the_arithmetic_at_a_place_is_the_networks(browser: Browser, cnn: Traine
 
 
 def _test_rows(run: TrainedRun) -> list[tuple[str, Any]]:
-    from gnomon.recipe import dataset_of
-    from gnomon.run import open_run
-
     dataset = dataset_of(open_run(run.path))
     rows = dataset.parts["test"]
     return list(zip([dataset.rows[row].key for row in rows], dataset.encoded.take(rows), strict=True))

@@ -62,7 +62,7 @@ def columns_of(steps: Sequence[Step]) -> list[Column]:
     kept = [step for step in steps if _is_shown(step)]
     if len(kept) > 1 and kept[-1].operation == "embedding":
         kept.pop()  # weights of word groups, beside the network
-    for step, following in zip(kept, [*kept[1:], None], strict=True):
+    for step, following in zip(kept, (*kept[1:], *(None for _ in kept[:1])), strict=True):
         if step.operation not in ("norm", "sum", "activation"):
             found.append(_column((step,)))
             continue
@@ -91,7 +91,7 @@ def member_of(path: str) -> int:
 
 
 def _is_shown(step: Step) -> bool:
-    return member_of(step.path) < MOST_MEMBERS and 2 <= step.output.ndim <= 4 and step.output[0].numel() > 1
+    return member_of(step.path) < MOST_MEMBERS and 2 <= step.output.ndim <= 4
 
 
 def _column(steps: tuple[Step, ...]) -> Column:

@@ -132,7 +132,7 @@ function chart(lines, { now = null, label = "", floor = null, ceiling = null } =
   const xs = points.map(([x]) => x), ys = points.map(([, y]) => y).filter(Number.isFinite);
   let [left, right, low, high] = [Math.min(...xs), Math.max(...xs), floor ?? Math.min(...ys), ceiling ?? Math.max(...ys)];
   if (right === left) right = left + 1;
-  if (high === low) high = low + 1;
+  if (high === low) [low, high] = [low - 0.1 * (Math.abs(low) || 1), high + 0.1 * (Math.abs(high) || 1)];
   const [width, height, side] = [560, 170, 44];
   const toX = (x) => side + ((x - left) / (right - left)) * (width - side - 6), toY = (y) => 8 + ((high - y) / (high - low)) * (height - 30);
   const drawn = svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "chart", role: "img", "aria-label": label });
@@ -143,6 +143,10 @@ function chart(lines, { now = null, label = "", floor = null, ceiling = null } =
   }
   lines.forEach((line, place) => drawn.append(svg("path", { class: `c${line.colour ?? place % 6}`,
     d: line.points.filter(([, y]) => Number.isFinite(y)).map(([x, y], at) => `${at ? "L" : "M"}${toX(x).toFixed(1)} ${toY(y).toFixed(1)}`).join("") })));
+  for (const [place, line] of lines.entries()) if (line.points.length === 1) {
+    const [[x, y]] = line.points;
+    drawn.append(svg("path", { class: `c${line.colour ?? place % 6}`, d: `M${toX(x) - 4} ${toY(y)}h8` }));
+  }
   if (now !== null) drawn.append(svg("line", { class: "now", x1: toX(now), x2: toX(now), y1: 4, y2: height - 20 }));
   for (const [x, anchor] of [[left, "start"], [right, "end"]]) drawn.append(svg("text", { x: toX(x), y: height - 4, "text-anchor": anchor }, grouped(x)));
   const keys = lines.map((line, place) => make("span", { class: "key" },
@@ -426,7 +430,7 @@ function drawArithmetic() {
     const { values, width } = mapOf(before, state.unit);
     sentence = say("act_sum", { n, at: layer.look === "vector" ? "" : where(), before: short(values[state.y * width + state.x]), total: short(valueHere()) });
   }
-  byId("sum").textContent = sentence.replace(/\s+([:：，])/, "$1");
+  byId("sum").textContent = sentence.replace(/\s+([:：，])/, "$1").replace("+ -", "− ");
   fill("arithmetic", make("div", { class: "terms" }, ...lines));
 }
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..dataset import Dataset
 from ..encoders import kind_of
+from ..errors import RecipeError
 from ..modelfile import Model
 from ..previews import preview
 from ..run import XRAY, Run
@@ -20,7 +21,7 @@ from ..tasks import Regress
 from .attribution import attribute, methods_for
 from .bank import Bank, bank_of, bank_rows, steps_there
 from .cells import VALUES, unrolled
-from .columns import Column, columns_of, member_of
+from .columns import Column, columns_of
 from .course import course_of
 from .examples import judged, seconds_of
 from .findings import findings
@@ -65,10 +66,18 @@ def sheet_of(run: Run, dataset: Dataset, model: Model, rows: Sequence[Followed])
         dataset: whose training rows are looked up.
         model: the network.
         rows: to be followed, the most wanted first; those that would make the page too large are left out.
+
+    Raises:
+        RecipeError: no layer was seen that can be shown.
     """
     packer = Packer()
     subjects = [subject_of(model, row.encoded) for row in rows]
     traces = [columns_of(trace(model.network, subject.whole)) for subject in subjects]
+    if not traces[0]:
+        raise RecipeError(
+            "nothing that this network does can be shown: no convolution, no dense, recurrent or other layer was seen",
+            remedy="gnomon explain tells what its answers rest on.",
+        )
     bank = bank_of(dataset, model)
     units = _units(traces)
     layers = [_layer(packer, bank, traces[0], number, units) for number in range(len(traces[0]))]
@@ -84,7 +93,7 @@ def sheet_of(run: Run, dataset: Dataset, model: Model, rows: Sequence[Followed])
         kind=kind_of(model.header.encoder),
         question=dataset.spec.question,
         model=type(model.header.model).__name__,
-        members=_members(model),
+        members=_members(traces[0]),
         outputs=task.classes,
         parameters=sum(weights.numel() for weights in model.network.parameters()),
         products=sum(step.products for column in traces[0] for step in column.steps),
@@ -97,14 +106,10 @@ def sheet_of(run: Run, dataset: Dataset, model: Model, rows: Sequence[Followed])
     return sheet, packer.text()
 
 
-def _members(model: Model) -> tuple[str, ...]:
-    """Names of the networks that are shown, by the modules' paths."""
-    names: dict[int, str] = {}
-    for path, module in model.network.named_modules():
-        if path.rpartition(".")[0].endswith("members"):
-            names.setdefault(member_of(path), type(module).__name__)
-    shown = [f"{number + 1}" for number in sorted(names)[:3]]
-    return tuple(shown) or ("",)
+def _members(columns: Sequence[Column]) -> tuple[str, ...]:
+    """Names of the networks that are shown, by their numbers; "" where there is one."""
+    last = max(column.member for column in columns)
+    return tuple(f"{number + 1}" for number in range(last + 1)) if last else ("",)
 
 
 def _units(traces: Sequence[Sequence[Column]]) -> list[NDArray[np.int64]]:
