@@ -74,6 +74,11 @@ def journal(directory: Path) -> list[tuple[object, ...]]:
 def main() -> None:
     kills = int(sys.argv[1]) if len(sys.argv) > 1 else 100
     moments = random.Random(0)
+
+    def moment() -> float:
+        """Seconds; now and then so many that the final training is reached."""
+        return moments.uniform(0, whole_s * moments.choice((0.1, 0.3, 0.9)))
+
     with tempfile.TemporaryDirectory() as folder:
         os.environ["GNOMON_CACHE"] = f"{folder}/cache"
         whole = Path(folder, "whole")
@@ -86,7 +91,7 @@ def main() -> None:
             directory, seen = Path(folder, f"killed-{searches}"), list[tuple[object, ...]]()
             while True:
                 last = done >= kills
-                ended = in_a_process(session(directory), kill_after_s=None if last else moments.uniform(0, whole_s / 5))
+                ended = in_a_process(session(directory), kill_after_s=None if last else moment())
                 now = journal(directory)
                 if now[: len(seen)] != seen:
                     faults.append(f"search {searches}: a finished training is lost or changed")

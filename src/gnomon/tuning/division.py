@@ -60,10 +60,10 @@ def first_trial_s(free_s: float) -> float:
     return max(_SHORTEST_S, _FIRST_SHARE * free_s)
 
 
-def needed_s() -> float:
-    """Seconds without which there is nothing to divide."""
+def needed_s(first_s: float) -> float:
+    """Seconds without which there is nothing to divide, where a training takes so many at least."""
     trials = 3 + _FEWEST_TRIALS + LONGER * 2 * CONFIRMED_PAIRS
-    return trials * _SHORTEST_S / _MOST
+    return trials * first_s / _MOST
 
 
 def exponent(error: float, longer_error: float, rows: int) -> float:

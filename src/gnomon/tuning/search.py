@@ -47,13 +47,14 @@ from .records import (
 from .settings import laid_over, space_for, usual_settings
 from .shared import Shared
 from .telling import told
-from .trial import Tried, try_settings
+from .trial import Tried, planned, try_settings
 
 _KEPT_S: Final = 0.4
 """Seconds for the page, behind the final training."""
 _FINAL_SHARE: Final = 0.7
 """Of the time, for which the size of pictures is chosen."""
 _MOMENT_S: Final = 20.0
+_FEWEST_STEPS: Final = 24
 
 
 @dataclass(slots=True)
@@ -214,12 +215,7 @@ def _divide(state: _Search) -> Generator[SearchEvent, None, None]:
     yield Phased(name="measuring what time brings", elapsed_s=state.deadline.elapsed_s())
     whole = plan_on(state.opened, state.spec.recipe, state.deadline, module=state.given.module).plan
     free_s = whole.end_s - state.deadline.elapsed_s() - _KEPT_S
-    if free_s < needed_s():
-        raise DeadlineError(
-            f"{spoken(max(0.0, free_s))} are left for searching and training, and a search needs {spoken(needed_s())}",
-            remedy=f"Give at least --by {int(state.deadline.total_s - free_s + 1.3 * needed_s())}s, or use train.",
-        )
-    first_s = first_trial_s(free_s)
+    first_s = _first_s(state, free_s)
     for number in range(len(state.of("pace")), 2):
         yield from _made(state, "pace", number, state.usual, seconds=(number + 1) * first_s, expected=2)
     short, long = state.of("pace")
@@ -228,6 +224,28 @@ def _divide(state: _Search) -> Generator[SearchEvent, None, None]:
     division = divide(free_s, first_s, power, behind_s=behind_s)
     state.spec = msgspec.structs.replace(state.spec, division=division)
     state.run.write_json(SEARCH, state.spec)
+
+
+def _first_s(state: _Search, free_s: float) -> float:
+    """Seconds of the shortest training: a share of what is free, but enough for some steps on this machine.
+
+    Raises:
+        DeadlineError: that is too much for a search.
+    """
+    first_s, recipe = first_trial_s(free_s), state.recipe(state.usual, state.spec.recipe.seed)
+    while needed_s(first_s) <= free_s:
+        try:
+            if planned(state.choosing, recipe, first_s, state.given.module)[0].plan.steps >= _FEWEST_STEPS:
+                return first_s
+        except DeadlineError:
+            pass
+        first_s *= 1.4
+    needed = needed_s(first_s)
+    raise DeadlineError(
+        f"{spoken(max(0.0, free_s))} are left for searching and training, and a search needs {spoken(needed)}: its "
+        f"shortest training takes {spoken(first_s)} here",
+        remedy=f"Give at least --by {int(state.deadline.total_s - free_s + 1.3 * needed)}s, or use train.",
+    )
 
 
 def _explore(state: _Search) -> Generator[SearchEvent, None, None]:

@@ -99,7 +99,7 @@ def try_settings(
     began = time.monotonic()
     kept = Kept()
     try:
-        prepared, deadline = _planned(opened, recipe, seconds, module)
+        prepared, deadline = planned(opened, recipe, seconds, module)
         plan = msgspec.structs.replace(prepared.plan, validate_every=-(-prepared.plan.steps // QUARTERS))
         model = build_model(plan.model, opened.rows, seed=plan.seed, device=plan.device, module=module)
         events = train(model, prepared.task, opened.rows, opened.validation, plan, kept, deadline=deadline)
@@ -124,10 +124,14 @@ def try_settings(
     )
 
 
-def _planned(
+def planned(
     opened: Opened, recipe: Recipe, seconds: float | None, module: nn.Module | None
 ) -> tuple[Prepared, Deadline]:
-    """The plan, and the clock that it goes by. What measuring takes is not the trial's: then it is planned again."""
+    """The plan, and the clock that it goes by. What measuring takes is not the trial's: then it is planned again.
+
+    Raises:
+        InputError: the recipe can't be used, or the seconds are too few.
+    """
     while True:
         known, now = len(opened.speeds), time.monotonic()
         deadline = Deadline(now) if seconds is None else Deadline(now, now + seconds)
