@@ -1,20 +1,26 @@
 """`gnomon tune` as a user meets it: what it writes and says, how it goes on, and what it refuses."""
 
+import io
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from conftest import PictureFolder
 from gnomon import cli
+from gnomon.deadline import Deadline
+from gnomon.display import PanelState
 from gnomon.errors import RunError
 from gnomon.run import BEST, DATA, MODEL, RESULT, SEARCH, TUNE, Run
 from gnomon.tuning.gain import no_gain
 from gnomon.tuning.page import build_page, write_page
-from gnomon.tuning.records import Influence, Record, Result, SearchSpec, read_records, record
+from gnomon.tuning.records import Began, Ended, Influence, Record, Result, SearchSpec, read_records, record
 from gnomon.tuning.shared import Shared
+from gnomon.tuning.table import _TableState
 from test_tuning import RECIPE, SPACE, explored, over
 
 QUICK = ("--steps", "3", "--threads", "1", "--batch", "8", "--widths", "8", "--views", "none")
@@ -169,3 +175,20 @@ def test_a_line_that_a_crash_tore_did_not_come_to_be(searched: Run) -> None:
     path.write_bytes(b"rubbish\n" + path.read_bytes())
     with pytest.raises(RunError, match="damaged"):
         read_records(searched)
+
+
+def test_the_live_table_shows_the_best_first_and_what_runs() -> None:
+    console = Console(width=120, record=True, file=io.StringIO())
+    state = _TableState(PanelState("digits", Deadline(time.monotonic())))
+    records = explored(4)
+    for done in records:
+        state.show(Began(stage="explore", number=done.number, expected=9, settings=done.settings), console)
+        state.show(Ended(record=done, best=False), console)
+    running = Began(stage="explore", number=4, expected=9, settings=records[0].settings | {"dropout": 0.4})
+    state.show(running, console)
+    console.print(state.render())
+    lines = console.export_text().splitlines()
+    ranked = sorted(records, key=lambda done: -done.score)
+    assert lines[1].split()[:2] == [str(ranked[0].number), f"{100 * ranked[0].score:.1f}"]
+    assert "trial 4 of 9" in lines[5]
+    assert "dropout 0.4" in lines[5]

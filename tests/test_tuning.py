@@ -11,7 +11,7 @@ import torch
 
 from gnomon.chance import generator
 from gnomon.errors import RecipeError
-from gnomon.models import Cnn, Imported, Rnn
+from gnomon.models import Cnn, Imported, Rnn, Starts, TextCnn, WideDeep, start_from
 from gnomon.plan import TrainingSpec
 from gnomon.recipe import Recipe
 from gnomon.sources import SourceSpec
@@ -265,3 +265,18 @@ def test_a_place_on_an_axis_is_from_0_to_1() -> None:
 def test_a_model_of_a_size_of_its_own_has_no_ladder() -> None:
     recipe = msgspec.structs.replace(RECIPE, model=Cnn(widths=(8,)), training=TrainingSpec(batch=8))
     assert "rungs" in {item.name for item in grid_space(["rungs=-1,0"], recipe)}
+
+
+def test_starting_weights_that_are_known_are_the_same_bits() -> None:
+    spec = WideDeep(deep=TextCnn(embedding=8, filters=4), buckets=64)
+    ids = torch.from_numpy(np.random.default_rng(0).integers(2, 40, (60, 12)))
+    labels = torch.arange(60) % 2
+    known: Starts = {}
+    networks = []
+    for remembered in (None, known, known):
+        torch.manual_seed(0)
+        networks.append(spec.build((12, 40), 2))
+        start_from(networks[-1], ids, labels, [f"word{number}" for number in range(38)], known=remembered)
+    assert set(known) == {"wide 2 64", "neighbours 8"}
+    first, *others = (network.state_dict() for network in networks)
+    assert all(torch.equal(first[name], other[name]) for other in others for name in first)

@@ -21,7 +21,7 @@ from .encoders import Encoder
 from .errors import DeadlineError
 from .hardware import Format, Hardware, measure_hardware, usable_cores
 from .ladder import Speed
-from .models import ModelSpec
+from .models import ModelSpec, Starts
 from .plan import TrainingSpec
 from .probing import measure_speed
 from .sources import Source, SourceSpec, open_source
@@ -65,6 +65,7 @@ class Opened:
         rows, validation: what is trained and judged on.
         symmetry: accuracy of a linear model on pictures as they are and mirrored.
         speeds: of the networks that were measured already, by (spec, batch, format).
+        starts: starting weights that were found already, by seed.
     """
 
     dataset: Dataset
@@ -73,6 +74,7 @@ class Opened:
     validation: Rows
     symmetry: tuple[float, float]
     speeds: dict[tuple[bytes, int, Format], Speed]
+    starts: dict[int, Starts]
 
 
 def open_data(
@@ -111,7 +113,7 @@ def opened_for(dataset: Dataset, training: TrainingSpec, *, seed: int) -> Opened
     """The machine measured, and the parts of a data set opened. Sets the threads."""
     hardware = measure_hardware(device=training.device, threads=training.threads)
     rows, validation = open_parts(dataset, hardware)
-    return Opened(dataset, hardware, rows, validation, _symmetry(dataset, seed), {})
+    return Opened(dataset, hardware, rows, validation, _symmetry(dataset, seed), {}, {})
 
 
 def probe_of(opened: Opened, module: nn.Module | None) -> Callable[[ModelSpec, int, Format], Speed]:

@@ -251,7 +251,8 @@ def _fit(recipe: Recipe, run: Run, deadline: Deadline, given: InMemory) -> Gener
     _note_environment(recipe, run, deadline)
     prepared = yield from prepare(recipe, deadline, given=given)
     plan, dataset = prepared.plan, prepared.dataset
-    model = build_model(plan.model, prepared.rows, seed=plan.seed, device=plan.device, module=given.module)
+    known = given.opened.starts.get(plan.seed) if given.opened is not None else None
+    model = build_model(plan.model, prepared.rows, seed=plan.seed, device=plan.device, module=given.module, known=known)
     network = describe_network(model, _example(dataset), name=plan.value_of("network"))
     require_room(run.path, run_bytes(plan, network.bytes), what="the run's checkpoints and model")
     measure_hardware(device=plan.device, threads=plan.threads)

@@ -25,7 +25,7 @@ from .encoders import TextEncoder
 from .errors import RecipeError
 from .hardware import Format, is_out_of_memory, kept_memory
 from .ladder import products_of
-from .models import ModelSpec, channels_last, rows_to_start_from, start_from
+from .models import ModelSpec, Starts, channels_last, rows_to_start_from, start_from
 from .optim import Steps, climbed
 from .pace import Pace
 from .plan import Plan
@@ -93,12 +93,19 @@ def train_step(
 
 
 def build_model(
-    spec: ModelSpec, rows: Rows, *, seed: int, device: str, module: nn.Module | None = None, started: bool = True
+    spec: ModelSpec,
+    rows: Rows,
+    *,
+    seed: int,
+    device: str,
+    module: nn.Module | None = None,
+    started: bool = True,
+    known: Starts | None = None,
 ) -> nn.Module:
     """The network before its first step: random weights from the seed, and what begins from training rows.
 
     A module that is given is copied instead of building one. One that is not `started` has weights of chance alone,
-    enough to see how quick it is.
+    enough to see how quick it is. `known` is what was found for these rows and this seed before; it is added to.
     """
     data = rows.dataset.spec
     torch.manual_seed(chance.key(seed, "weights"))
@@ -111,7 +118,7 @@ def build_model(
             labels = bind(data).targets(labels)
         encoder = rows.dataset.encoder
         vocabulary = encoder.vocabulary if isinstance(encoder, TextEncoder) else ()
-        start_from(model, rows.inputs(chosen).cpu(), labels, vocabulary)
+        start_from(model, rows.inputs(chosen).cpu(), labels, vocabulary, known=known)
     return channels_last(model.to(device))
 
 

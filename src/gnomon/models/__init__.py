@@ -42,6 +42,10 @@ ModelSpec: TypeAlias = Plain | Cnn | TextCnn | Rnn | Crnn | WideDeep | LinearDee
 """What a recipe and a model file may name. The tag field `model` tells them apart."""
 
 
+Starts: TypeAlias = dict[str, tuple[torch.Tensor, torch.Tensor]]
+"""Starting weights that take long to find and hang on the training rows alone, for networks that are built often."""
+
+
 class Builds(Protocol):
     """What every model spec does."""
 
@@ -158,7 +162,12 @@ def rows_to_start_from(module: nn.Module, input_shape: tuple[int, ...]) -> int:
 
 
 def start_from(
-    module: nn.Module, inputs: torch.Tensor, labels: torch.Tensor | None, vocabulary: Sequence[str] = ()
+    module: nn.Module,
+    inputs: torch.Tensor,
+    labels: torch.Tensor | None,
+    vocabulary: Sequence[str] = (),
+    *,
+    known: Starts | None = None,
 ) -> None:
     """Set the weights that begin from training rows.
 
@@ -167,14 +176,22 @@ def start_from(
         inputs: rows as the network takes them.
         labels: `(N,)` class indices, or `(N, K)` standardised numbers; None for rows of several labels.
         vocabulary: the tokens with the ids 2, 3, … of a text.
+        known: what was found for the same rows before; it is added to.
     """
+    known = {} if known is None else known
     if isinstance(module, Network):
         whiten(module, inputs)
     if isinstance(module, WideNetwork) and labels is not None and labels.ndim == 1:
-        start_wide(module, inputs, labels, vocabulary)
+        key = f"wide {module.most_tokens} {module.buckets}"
+        if key not in known:
+            start_wide(module, inputs, labels, vocabulary)
+            known[key] = (module.weights.weight.detach().clone(), module.bias.detach().clone())
+        with torch.no_grad():
+            module.weights.weight.copy_(known[key][0])
+            module.bias.copy_(known[key][1])
     if isinstance(module, LinearNetwork) and labels is not None:
         start_linear(module, inputs, labels)
-    start_from_neighbours(_embeddings(module), inputs)
+    start_from_neighbours(_embeddings(module), inputs, known)
 
 
 def _embeddings(module: nn.Module) -> list[nn.Embedding]:
@@ -202,6 +219,7 @@ __all__ = [
     "NetworkSummary",
     "Plain",
     "Rnn",
+    "Starts",
     "TextCnn",
     "WideDeep",
     "WideNetwork",

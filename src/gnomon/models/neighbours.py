@@ -7,7 +7,7 @@ information of neighbours, and the largest singular vectors of that matrix.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -24,27 +24,38 @@ _DEVIATION: Final = 0.1
 
 
 @torch.no_grad()
-def start_from_neighbours(embeddings: Sequence[nn.Embedding], ids: Tensor) -> None:
+def start_from_neighbours(
+    embeddings: Sequence[nn.Embedding], ids: Tensor, known: dict[str, tuple[Tensor, Tensor]]
+) -> None:
     """Set the embeddings of tokens that have neighbours; the others, and padding, stay as they are.
 
     Args:
         embeddings: of the same token ids, of which 0 is padding; what is found serves all that are equally wide.
         ids: `(N, T)` of training rows.
+        known: what was found for these rows before, by width; it is added to.
     """
-    if not embeddings:
-        return
-    size = min(embeddings[0].num_embeddings, _MOST_TOKENS)
+    widths = {embedding.embedding_dim: None for embedding in embeddings}
+    missing = [width for width in widths if f"neighbours {width}" not in known]
+    if missing:
+        known |= {f"neighbours {width}": pair for width, pair in _found(missing, embeddings[0], ids)}
+    for embedding in embeddings:
+        tokens, vectors = known.get(f"neighbours {embedding.embedding_dim}", (None, None))
+        if tokens is not None and vectors is not None:
+            embedding.weight[tokens, : vectors.shape[1]] = vectors.to(embedding.weight)
+
+
+def _found(widths: Sequence[int], embedding: nn.Embedding, ids: Tensor) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
+    """For each width: tokens that have neighbours, and their numbers."""
+    size = min(embedding.num_embeddings, _MOST_TOKENS)
     rows = ids[:: -(-len(ids) // _MOST_ROWS)].numpy()
     information = _mutual_information(np.where(rows < size, rows, 0), size)
-    known = np.flatnonzero(np.diff(information.indptr))
-    if size < 3 or not len(known):
+    tokens = np.flatnonzero(np.diff(information.indptr))
+    if size < 3 or not len(tokens):
         return
-    for width in {embedding.embedding_dim: None for embedding in embeddings}:
-        found = torch.from_numpy(_largest_vectors(information, min(width, size - 2))[known])
-        found *= _DEVIATION / (float(found.std(correction=0)) or 1.0)
-        for embedding in embeddings:
-            if embedding.embedding_dim == width:
-                embedding.weight[torch.from_numpy(known), : found.shape[1]] = found.to(embedding.weight)
+    for width in widths:
+        vectors = torch.from_numpy(_largest_vectors(information, min(width, size - 2))[tokens])
+        vectors *= _DEVIATION / (float(vectors.std(correction=0)) or 1.0)
+        yield width, (torch.from_numpy(tokens), vectors)
 
 
 def _largest_vectors(information: Any, count: int) -> NDArray[np.float64]:

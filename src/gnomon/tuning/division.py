@@ -39,7 +39,8 @@ class Division(Value, frozen=True):
     """Seconds of the parts of a search.
 
     Attributes:
-        trial_s: of one trial.
+        trial_s: of one trial's training.
+        around_s: of what else a trial takes: starting weights, validating.
         explore_s: of all exploring; what was measured before is part of it.
         confirm_s: of usual and best settings with fresh seeds.
         final_s: of the final training.
@@ -48,6 +49,7 @@ class Division(Value, frozen=True):
     """
 
     trial_s: float
+    around_s: float
     explore_s: float
     confirm_s: float
     final_s: float
@@ -85,24 +87,31 @@ def search_share(power: float) -> float:
     return float(shares[int(np.argmin(errors))])
 
 
-def divide(free_s: float, first_s: float, power: float, *, behind_s: float) -> Division:
+def divide(free_s: float, first_s: float, power: float, *, behind_s: float, around_s: float = 0.0) -> Division:
     """Divide the seconds that are free before the first training, of which trainings of one and two lengths are made.
+
+    Args:
+        free_s: seconds for all trainings.
+        first_s: of the first one.
+        power: what more time brings, as `exponent` tells it.
+        behind_s: of what follows the final training.
+        around_s: that each training takes beside its steps.
 
     Trials are twice as long where there is time for twelve such: the longer, the more they say of the final training.
     """
     share = search_share(power)
-    confirms = 2 * CONFIRMED_PAIRS * LONGER
-    for length in (2.0, 1.0):
-        trial_s = length * first_s
-        explore_s = share * free_s - confirms * trial_s
-        if explore_s >= 3 * first_s + _FULL_TRIALS * trial_s or length == 1.0:
+    made_s = 3 * first_s + 2 * around_s
+    for trial_s in (2 * first_s, first_s):
+        confirm_s = 2 * CONFIRMED_PAIRS * (LONGER * trial_s + around_s)
+        explore_s = share * free_s - confirm_s
+        if explore_s >= made_s + _FULL_TRIALS * (trial_s + around_s):
             break
-    explore_s = max(explore_s, (3 + _FEWEST_TRIALS) * first_s)
-    confirm_s = confirms * trial_s
+    explore_s = max(explore_s, made_s + min(_FEWEST_TRIALS * (trial_s + around_s), _MOST * free_s - confirm_s - made_s))
     searched = (explore_s + confirm_s) / free_s
     reason = f"twice the time leaves about {2**-power:.0%} of the error, so {searched:.0%} of it goes into the search"
     return Division(
         trial_s=trial_s,
+        around_s=around_s,
         explore_s=explore_s,
         confirm_s=confirm_s,
         final_s=free_s - explore_s - confirm_s,

@@ -221,7 +221,8 @@ def _divide(state: _Search) -> Generator[SearchEvent, None, None]:
     short, long = state.of("pace")
     power = exponent(1 - short.score, 1 - long.score, len(state.choosing.validation))
     behind_s = state.deadline.total_s - whole.end_s + _KEPT_S
-    division = divide(free_s, first_s, power, behind_s=behind_s)
+    around_s = max(0.0, min(short.seconds - first_s, long.seconds - 2 * first_s))
+    division = divide(free_s, first_s, power, behind_s=behind_s, around_s=around_s)
     state.spec = msgspec.structs.replace(state.spec, division=division)
     state.run.write_json(SEARCH, state.spec)
 
@@ -259,8 +260,10 @@ def _explore(state: _Search) -> Generator[SearchEvent, None, None]:
         number = len(state.of("explore"))
         if most is not None and number >= most:
             break
-        if division is not None and state.deadline.remaining_s() < final_s + division.confirm_s + division.trial_s:
-            break
+        if division is not None:
+            next_s = division.trial_s + division.around_s
+            if state.deadline.remaining_s() < final_s + division.confirm_s + next_s:
+                break
         if state.shared is not None:
             state.others = state.shared.exchange(state.of("explore"), spec.dimensions)
         over = [*state.others, *state.of("explore")]
@@ -406,7 +409,7 @@ def _take_first(state: _Search) -> Iterator[SearchEvent]:
     if division is None or state.of("explore"):
         return
     short, long = state.of("pace")
-    nearest = long if division.trial_s > 1.5 * short.seconds and long.state == "finished" else short
+    nearest = long if division.trial_s > 1.5 * (short.seconds - division.around_s) else short
     done = msgspec.structs.replace(nearest, stage="explore", number=0)
     record(state.run, done)
     state.records.append(done)

@@ -101,7 +101,8 @@ def try_settings(
     try:
         prepared, deadline = planned(opened, recipe, seconds, module)
         plan = msgspec.structs.replace(prepared.plan, validate_every=-(-prepared.plan.steps // QUARTERS))
-        model = build_model(plan.model, opened.rows, seed=plan.seed, device=plan.device, module=module)
+        known = opened.starts.setdefault(plan.seed, {})
+        model = build_model(plan.model, opened.rows, seed=plan.seed, device=plan.device, module=module, known=known)
         events = train(model, prepared.task, opened.rows, opened.validation, plan, kept, deadline=deadline)
         validations, stopped, reason = yield from _watched(events, is_poor)
     except (RecipeError, DeadlineError) as error:
