@@ -22,7 +22,14 @@ from ..errors import DataError, RowError
 from ..types import SetAside
 from .files import Files, digest, open_folder, printable, size_problem
 
+SMALL: Final = 4 * 2**20
+"""Bytes that may be packed as small as they like."""
+MOST_UNPACKED: Final = 200
+"""Times its packed size that anything larger may take unpacked."""
+
 _BUFFER: Final = 2**20
+_ZIP_HEADER: Final = 30
+_SMALL_TAR: Final = 64 * 2**20
 _ENCRYPTED: Final = 0x1 | 0x40
 _UTF8_NAME: Final = 0x800
 _ZIP_METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
@@ -143,9 +150,12 @@ def open_zip(path: str) -> ZipFiles:
         raise DataError(f"the zip archive {path!r} can't be read: {error}", remedy=_COPY_AGAIN) from error
     set_aside: list[SetAside] = []
     members: dict[str, zipfile.ZipInfo] = {}
+    end = 0
     for member in sorted(archive.infolist(), key=lambda member: member.header_offset):
-        if not member.is_dir():
-            _sort_in(_member_key(_zip_name(member)), member, _zip_problem(member), members, set_aside)
+        if not member.filename.endswith("/"):
+            problem = "overlaps another member" if member.header_offset < end else _zip_problem(member)
+            _sort_in(_member_key(_zip_name(member)), member, problem, members, set_aside)
+        end = max(end, member.header_offset + _ZIP_HEADER + member.compress_size)
     return ZipFiles(
         names=list(members),
         sizes=[member.file_size for member in members.values()],
@@ -177,7 +187,16 @@ def _zip_problem(member: zipfile.ZipInfo) -> str | None:
         return "encrypted"
     if member.compress_type not in _ZIP_METHODS:
         return f"compressed by a method that can't be read (number {member.compress_type})"
-    return size_problem(max(member.file_size, member.compress_size))
+    return size_problem(max(member.file_size, member.compress_size)) or ratio_problem(
+        member.file_size, member.compress_size
+    )
+
+
+def ratio_problem(size: int, packed: int) -> str | None:
+    """Why what unpacks to so many bytes is not unpacked, or None: pictures, texts and recordings never shrink so far."""
+    if size > SMALL and size > MOST_UNPACKED * max(1, packed):
+        return f"unpacks to {size:,} bytes, more than {MOST_UNPACKED} times what it takes in the archive"
+    return None
 
 
 def _sort_in(
@@ -282,7 +301,7 @@ def _open_stream(path: str, kind: Archive) -> BinaryIO:
 
 def _tar_members(path: str, stream: BinaryIO) -> Iterator[tarfile.TarInfo]:
     """All members but folders; tarfile alone would stop without a word at a damaged header, or at an early end."""
-    most = max(2**30, 200 * os.path.getsize(path))
+    most = max(_SMALL_TAR, MOST_UNPACKED * os.path.getsize(path))
     total = 0
     with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r:", errors="surrogateescape") as archive:
         for member in archive:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from typing import Final, TextIO
 
 import msgspec
@@ -27,12 +28,14 @@ class Tried(Value, tag="tried", tag_field="event", frozen=True):
         held: whether the promise did.
         found: what was wrong where it did not, or how it held.
         faults: how many were made in this attempt, such as kills.
+        kind: of the attempt; where attempts have kinds, the verdict counts them by kind.
     """
 
     what: str
     held: bool
     found: str = ""
     faults: int = 1
+    kind: str = ""
 
 
 class Verdict(Value, tag="verdict", tag_field="event", frozen=True):
@@ -62,7 +65,9 @@ def judge(suite: str, seed: int, attempts: Iterator[Tried], *, as_json: bool, ou
     """
     stream, began = sys.stdout if out is None else out, time.monotonic()
     told, count, faults, broken = began, 0, 0, 0
+    kinds: dict[str, Counter[str]] = defaultdict(Counter)
     for tried in attempts:
+        kinds[tried.kind][tried.found if tried.held else "BROKEN"] += 1
         count, faults, broken = count + 1, faults + tried.faults, broken + (not tried.held)
         if as_json:
             _tell(stream, msgspec.json.encode(tried).decode())
@@ -73,9 +78,24 @@ def judge(suite: str, seed: int, attempts: Iterator[Tried], *, as_json: bool, ou
             _tell(
                 stream, f"{told - began:7.1f} s  {plural(faults, 'fault')} in {plural(count, 'attempt')}: {tried.what}"
             )
+    if not as_json and len(kinds) > 1:
+        _tell(stream, _by_kind(kinds))
     verdict = Verdict(suite, seed, count, faults, broken, time.monotonic() - began)
     _tell(stream, msgspec.json.encode(verdict).decode() if as_json else _summed_up(verdict))
     return verdict
+
+
+def _by_kind(kinds: Mapping[str, Counter[str]]) -> str:
+    """A table: a line for each kind, a column for each way in which attempts ended."""
+    ends = list(dict.fromkeys(end for counts in kinds.values() for end in counts))
+    rows = [("kind", *ends), *((kind, *(f"{kinds[kind][end]:,}" for end in ends)) for kind in sorted(kinds))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [f"{row[0]:<{widths[0]}}", *(f"{cell:>{wide}}" for cell, wide in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in rows
+    )
 
 
 def _summed_up(verdict: Verdict) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 Ends: TypeAlias = Literal["refused", "aside", "any"]
 
@@ -38,5 +38,11 @@ class Case:
     ends: Ends = "refused"
 
 
-OUTSIDE = "outside"
+OUTSIDE: Final = "outside"
 """The folder beside the case's own; `secret.png`, `secret.csv` and `secret.txt` in it are good files of their kinds."""
+
+TRAIN: Final = (
+    *("train", "--steps", "1", "--threads", "1", "--size", "18", "--format", "float32"),
+    *("--quiet", "--out", "run"),
+)
+"""The shortest training; behind the first word belongs the data."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 from . import OUTSIDE
+from .models import good_model
 
 
 def prepare(root: Path) -> Path:
@@ -26,6 +27,8 @@ def prepare(root: Path) -> Path:
         (folder / f"{name}.txt").write_text(f"a {name} text with word3", encoding="utf-8")
         (folder / f"{name}.csv").write_text("x,y\n" + "1,2\n" * 20, encoding="utf-8")
         (folder / f"{name}.wav").write_bytes(recording(name))
+    for kind, name in (("image", "cnn"), ("text", "textcnn"), ("sound", "crnn"), ("series", "rnn")):
+        (good / f"{kind}.safetensors").write_bytes(good_model(name))
     return good
 
 

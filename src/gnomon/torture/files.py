@@ -1,0 +1,114 @@
+"""Files from strangers: each is given to the command that it is for, in a forked child that is watched.
+
+A promise is broken where a command does not end with 0 or 2, does what no file may make it do, writes signs that move
+a terminal's cursor, or takes more than a second or 200 MB. Where it goes on with the rows that are left, what the same
+command takes for good files alone is not counted.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from ..cli import main
+from . import Tried
+from .preload import preload
+from .strangers import OUTSIDE, Case
+from .watched import Bounds, Outcome, run_watched
+
+COUNT: Final = 500
+MOST_SECONDS: Final = 1.0
+MOST_BYTES: Final = 200 * 10**6
+
+_ENDED_AFTER_S: Final = 30.0
+
+
+def attempts(*, count: int, seed: int) -> Iterator[Tried]:
+    """So many files, of every kind equally many as far as there are."""
+    preload()
+    from .strangers.archives import archive_cases
+    from .strangers.material import prepare
+    from .strangers.models import model_cases
+
+    with tempfile.TemporaryDirectory(prefix="gnomon-torture-") as made:
+        root = Path(made)
+        good = prepare(root)
+        usual = {words[0]: _usual(words, root, good) for words in _GOOD_COMMANDS}
+        generators = (model_cases, archive_cases)
+        for case in chosen([case for cases in generators for case in cases(seed)], count, seed):
+            outcome = try_case(case, root, good)
+            found = problems_of(case, outcome, usual[case.words[0]])
+            how = "refused" if outcome.code == 2 else "left out what was wrong" if case.ends == "aside" else "harmless"
+            yield Tried(f"{case.kind}: {case.what}", not found, "; ".join(found) or how, kind=case.kind)
+
+
+def chosen(cases: Sequence[Case], count: int, seed: int) -> list[Case]:
+    """Equally many of each kind, as far as there are, in an order that the seed decides."""
+    of_kind: dict[str, list[Case]] = defaultdict(list)
+    for case in cases:
+        of_kind[case.kind].append(case)
+    left, picked = count, list[Case]()
+    for place, kind in enumerate(sorted(of_kind, key=lambda kind: len(of_kind[kind]))):
+        share = left // (len(of_kind) - place)
+        picked += of_kind[kind][:share]
+        left -= min(share, len(of_kind[kind]))
+    random.Random(f"{seed}/order").shuffle(picked)
+    return picked
+
+
+def try_case(case: Case, root: Path, good: Path) -> Outcome:
+    """Make the file in a fresh folder, run the command there, and take both away."""
+    folder = root / "case"
+    shutil.copytree(good, folder)
+    try:
+        case.make(folder)
+        bounds = Bounds(
+            writable=(folder / "run", folder / "runs", root / "cache"),
+            secret=(root / OUTSIDE,),
+            seconds=_ENDED_AFTER_S,
+        )
+        return run_watched(lambda: main(list(case.words)), folder=folder, bounds=bounds)
+    finally:
+        shutil.rmtree(folder)
+
+
+def problems_of(case: Case, outcome: Outcome, usual_s: float) -> list[str]:
+    """What of the promise did not hold; `usual_s` is what the command takes for good files."""
+    found = list(outcome.forbidden)
+    allowed = {"refused": (2,), "aside": (0, 2), "any": (0, 2)}[case.ends]
+    if outcome.code not in allowed:
+        ended = f"was ended after {_ENDED_AFTER_S:.0f} s" if outcome.code is None else f"exit code {outcome.code}"
+        found.append(f"{ended}, said: …{outcome.text.strip()[-300:]!r}")
+    if not all(line.isprintable() for line in outcome.text.splitlines()):
+        found.append(f"wrote signs that can't be seen: {outcome.text[:300]!r}")
+    if outcome.code == 2 and not outcome.text.strip():
+        found.append("said nothing")
+    most_s = MOST_SECONDS + (usual_s if outcome.code == 0 else 0)
+    if outcome.seconds > most_s:
+        found.append(f"took {outcome.seconds:.1f} s of a processor")
+    if outcome.extra_bytes > MOST_BYTES:
+        found.append(f"took {outcome.extra_bytes / 1e6:.0f} MB")
+    return found
+
+
+def _usual(words: tuple[str, ...], root: Path, good: Path) -> float:
+    """Seconds that a command takes for good files."""
+    from .strangers.material import photos
+
+    tried = [try_case(Case("good", "good files", words, photos), root, good) for _ in range(2)]
+    return max(outcome.seconds for outcome in tried)
+
+
+def _good_commands() -> Iterator[tuple[str, ...]]:
+    from .strangers import TRAIN
+
+    yield TRAIN[0], "photos", *TRAIN[1:]
+    yield "predict", "image.safetensors", "photos"
+
+
+_GOOD_COMMANDS: Final = tuple(_good_commands())
