@@ -108,6 +108,17 @@ def _disk(folder: Path, chosen: argparse.Namespace) -> Iterator[Tried]:
     yield from disk(folder, sizes=chosen.sizes, trainings=chosen.trainings, seed=chosen.seed)
 
 
+def _add_files(suites: Commands) -> None:
+    parser = _add_suite(suites, "files", _files, help="give it files made to do harm: is each refused, quickly?")
+    parser.add_argument("--count", type=_count, default=500, metavar="N", help="of files [500]")
+
+
+def _files(folder: Path, chosen: argparse.Namespace) -> Iterator[Tried]:
+    from ..torture.files import files
+
+    yield from files(folder, count=chosen.count, seed=chosen.seed)
+
+
 def _count(text: str) -> int:
     """A whole number, 0 or more."""
     if not text.isdecimal():
@@ -115,4 +126,4 @@ def _count(text: str) -> int:
     return int(text)
 
 
-_SUITES: tuple[Callable[[Commands], None], ...] = (_add_resume, _add_signals, _add_disk)
+_SUITES: tuple[Callable[[Commands], None], ...] = (_add_resume, _add_signals, _add_disk, _add_files)

@@ -193,7 +193,7 @@ def _zip_problem(member: zipfile.ZipInfo) -> str | None:
 
 
 def ratio_problem(size: int, packed: int) -> str | None:
-    """Why what unpacks to so many bytes is not unpacked, or None: pictures, texts and recordings never shrink so far."""
+    """Why what unpacks so far is not unpacked, or None: pictures, texts and recordings never do."""
     if size > SMALL and size > MOST_UNPACKED * max(1, packed):
         return f"unpacks to {size:,} bytes, more than {MOST_UNPACKED} times what it takes in the archive"
     return None

@@ -8,43 +8,44 @@ command takes for good files alone is not counted.
 from __future__ import annotations
 
 import random
+import runpy
 import shutil
-import tempfile
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from ..cli import main
 from . import Tried
 from .preload import preload
-from .strangers import OUTSIDE, Case
+from .strangers import OUTSIDE, Case, predict_words, train_words
+from .strangers.archives import archive_cases
+from .strangers.material import photos, prepare
+from .strangers.models import model_cases
 from .watched import Bounds, Outcome, run_watched
 
-COUNT: Final = 500
 MOST_SECONDS: Final = 1.0
 MOST_BYTES: Final = 200 * 10**6
 
 _ENDED_AFTER_S: Final = 30.0
 
 
-def attempts(*, count: int, seed: int) -> Iterator[Tried]:
-    """So many files, of every kind equally many as far as there are."""
-    preload()
-    from .strangers.archives import archive_cases
-    from .strangers.material import prepare
-    from .strangers.models import model_cases
+def files(folder: Path, *, count: int, seed: int) -> Iterator[Tried]:
+    """So many files, of every kind equally many as far as there are.
 
-    with tempfile.TemporaryDirectory(prefix="gnomon-torture-") as made:
-        root = Path(made)
-        good = prepare(root)
-        usual = {words[0]: _usual(words, root, good) for words in _GOOD_COMMANDS}
-        generators = (model_cases, archive_cases)
-        for case in chosen([case for cases in generators for case in cases(seed)], count, seed):
-            outcome = try_case(case, root, good)
-            found = problems_of(case, outcome, usual[case.words[0]])
-            how = "refused" if outcome.code == 2 else "left out what was wrong" if case.ends == "aside" else "harmless"
-            yield Tried(f"{case.kind}: {case.what}", not found, "; ".join(found) or how, kind=case.kind)
+    Args:
+        folder: of its own.
+        count: of files.
+        seed: of what is wrong with them.
+    """
+    preload()
+    good = prepare(folder)
+    usual = {words[0]: _usual(words, folder, good) for words in (train_words("photos"), predict_words("photos"))}
+    for case in chosen([case for cases in (model_cases, archive_cases) for case in cases(seed)], count, seed):
+        outcome = try_case(case, folder, good)
+        found = problems_of(case, outcome, usual.get(case.words[0], 0.0))
+        how = "refused" if outcome.code == 2 else "left out what was wrong" if case.ends == "aside" else "harmless"
+        yield Tried(f"{case.kind}: {case.what}", not found, "; ".join(found) or how, kind=case.kind)
 
 
 def chosen(cases: Sequence[Case], count: int, seed: int) -> list[Case]:
@@ -72,7 +73,7 @@ def try_case(case: Case, root: Path, good: Path) -> Outcome:
             secret=(root / OUTSIDE,),
             seconds=_ENDED_AFTER_S,
         )
-        return run_watched(lambda: main(list(case.words)), folder=folder, bounds=bounds)
+        return run_watched(lambda: _command(case.words), folder=folder, bounds=bounds)
     finally:
         shutil.rmtree(folder)
 
@@ -98,17 +99,12 @@ def problems_of(case: Case, outcome: Outcome, usual_s: float) -> list[str]:
 
 def _usual(words: tuple[str, ...], root: Path, good: Path) -> float:
     """Seconds that a command takes for good files."""
-    from .strangers.material import photos
-
     tried = [try_case(Case("good", "good files", words, photos), root, good) for _ in range(2)]
     return max(outcome.seconds for outcome in tried)
 
 
-def _good_commands() -> Iterator[tuple[str, ...]]:
-    from .strangers import TRAIN
-
-    yield TRAIN[0], "photos", *TRAIN[1:]
-    yield "predict", "image.safetensors", "photos"
-
-
-_GOOD_COMMANDS: Final = tuple(_good_commands())
+def _command(words: Sequence[str]) -> int:
+    """What the words do on a command line; never returns, but raises SystemExit."""
+    sys.argv = ["gnomon", *words]
+    runpy.run_module(__package__.partition(".")[0], run_name="__main__")
+    return 0

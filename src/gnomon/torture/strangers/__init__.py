@@ -41,8 +41,13 @@ class Case:
 OUTSIDE: Final = "outside"
 """The folder beside the case's own; `secret.png`, `secret.csv` and `secret.txt` in it are good files of their kinds."""
 
-TRAIN: Final = (
-    *("train", "--steps", "1", "--threads", "1", "--size", "18", "--format", "float32"),
-    *("--quiet", "--out", "run"),
-)
-"""The shortest training; behind the first word belongs the data."""
+
+def train_words(data: str, *more: str) -> tuple[str, ...]:
+    """The shortest training on this."""
+    quick = ("--steps", "1", "--threads", "1", "--format", "float32", "--quiet", "--out", "run")
+    return "train", data, *quick, *more
+
+
+def predict_words(data: str, kind: str = "image") -> tuple[str, ...]:
+    """A prediction of this by a good model of the kind."""
+    return "predict", f"{kind}.safetensors", data

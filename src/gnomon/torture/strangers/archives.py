@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from . import TRAIN, Case, Ends
+from . import Case, Ends, predict_words, train_words
 from .material import good_photos, picture
 
 _NAMES: Final = (
@@ -57,10 +57,20 @@ _NAMES: Final = (
         "__MACOSX/a.png",
     ),
 )
-_MEMBERS: Final = ((tarfile.SYMTYPE, "soft link"), (tarfile.LNKTYPE, "hard link"), (tarfile.CHRTYPE, "character device"),
-                   (tarfile.BLKTYPE, "block device"), (tarfile.FIFOTYPE, "pipe"), (tarfile.CONTTYPE, "contiguous file"),
-                   (tarfile.GNUTYPE_SPARSE, "sparse file"), (b"Z", "unknown kind"), (b"D", "dump of a folder"),
-                   (b"M", "second half"), (b"V", "volume"), (b"N", "old long name"))  # fmt: skip
+_MEMBERS: Final = {
+    tarfile.SYMTYPE: "soft link",
+    tarfile.LNKTYPE: "hard link",
+    tarfile.CHRTYPE: "character device",
+    tarfile.BLKTYPE: "block device",
+    tarfile.FIFOTYPE: "pipe",
+    tarfile.CONTTYPE: "contiguous file",
+    tarfile.GNUTYPE_SPARSE: "sparse file",
+    b"Z": "unknown kind",
+    b"D": "dump of a folder",
+    b"M": "second half",
+    b"V": "volume",
+    b"N": "old long name",
+}
 
 
 def archive_cases(seed: int) -> Iterator[Case]:
@@ -74,7 +84,7 @@ def archive_cases(seed: int) -> Iterator[Case]:
     cases = [
         Case(kind, f"{what} ({words[0]})", words, make, ends)
         for kind, what, make, ends in made
-        for words in ((TRAIN[0], f"a.{kind}", *TRAIN[1:]), ("predict", "image.safetensors", f"a.{kind}"))
+        for words in (train_words(f"a.{kind}"), predict_words(f"a.{kind}"))
     ]
     draw.shuffle(cases)
     yield from cases
@@ -102,7 +112,7 @@ def _zips() -> Iterator[_Made]:
         partial(_zip, {"a.zip": b"PK\x05\x06" + bytes(18)}, good=False),
         "refused",
     )
-    yield "zip", "50,000 members", partial(_zip, {f"cat/{number}.txt": b"" for number in range(50_000)}), "aside"
+    yield "zip", "30,000 members", partial(_zip, {f"cat/{number}.txt": b"" for number in range(30_000)}), "aside"
     yield "zip", "1,000 overlapping members", _overlapping, "aside"
     for field, offset, size in _FIELDS:
         for value in (0, 1, 2 ** (8 * size) - 1, 2 ** (8 * size - 1), 99):
@@ -191,7 +201,7 @@ def _linked(mode: int, folder: Path) -> None:
 def _tars() -> Iterator[_Made]:
     for name in _NAMES:
         yield "tar", f"a member named {name!r:.40}", partial(_tar, [(name, tarfile.REGTYPE, "", picture("x"))]), "any"
-    for kind, what in _MEMBERS:
+    for kind, what in _MEMBERS.items():
         for target in ("../outside/secret.png", "/etc/passwd", "cat/00.png", "link.png"):
             make = partial(_tar, [("cat/link.png", kind, target, b"")])
             yield "tar", f"a {what} to {target}", make, "any"
