@@ -169,8 +169,12 @@ def _decoded(data: bytes, encoding: str, *, whole: bool) -> str:
 
 
 def normalised(text: str) -> str:
-    """Compatibility forms folded, case dropped, quotes straight, control signs and white space as single spaces."""
-    folded = unicodedata.normalize("NFKC", text).lower().translate(_STRAIGHT)
+    """Compatibility forms folded, case dropped, quotes straight, control signs and white space as single spaces.
+
+    Of a text that unfolds to more than twice its length, as no language does, the rest is cut off.
+    """
+    most = 2 * len(text) + _CHARACTERS_PER_TOKEN
+    folded = unicodedata.normalize("NFKC", text)[:most].lower().translate(_STRAIGHT)
     return _separators().sub(" ", folded)
 
 

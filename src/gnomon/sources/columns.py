@@ -24,7 +24,17 @@ _MOST_OTHERS: Final = 8
 _SHORT: Final = 60
 """Characters of a value by which rows can be told apart."""
 _BLOCK: Final = 64 * 2**20
-"""Bytes that are read at once; no value may be longer."""
+"""Bytes that are read at once."""
+_LONGEST_LINE: Final = 16 * 2**20
+_MOST_VALUES: Final = 10**6
+_MOST_COLUMNS: Final = 20_000
+_MOST_UNEVEN: Final = 10_000
+"""Lines with too many or too few values; a table that has more is not what it seems."""
+_SMALL: Final = 100 * 10**6
+_MOST_UNFOLDED: Final = 100
+_ROWS_AT_ONCE: Final = 128
+_ROW_BYTES: Final = 60
+"""Of a value in Python, beside its text."""
 _READABLE: Final = "A table has a first line of column names, and then a line for each row: file,label or text,label."
 REMEDY: Final = "Name the column of files or texts with --input and the column of labels with --target."
 
@@ -89,7 +99,7 @@ def _read_separated(location: str, set_aside: list[SetAside]) -> Columns:
         place = f"line {line.number}" if line.number is not None else "a line"
         reason = f"{line.actual_columns} values where the header has {line.expected_columns}"
         set_aside.append(SetAside(key=f"{os.path.basename(location)}, {place}", reason=reason))
-        return "skip"
+        return "skip" if len(set_aside) < _MOST_UNEVEN else "error"
 
     read = csv.ReadOptions(use_threads=False, block_size=_BLOCK)
     parse = csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=refuse)
@@ -108,14 +118,18 @@ def _check_text(location: str) -> str:
     """The sign between values, judged by the header.
 
     Raises:
-        DataError: not UTF-8 text, with the line.
+        DataError: not UTF-8 text, with the line; or a line, or its first, that is longer than any can be.
     """
     remedy = "Save it as UTF-8 (in a spreadsheet: 'CSV UTF-8')."
     header = ""
     with open(location, "rb") as file:
-        for number, line in enumerate(file, start=1):
+        for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE + 1), b""), start=1):
             if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
                 raise DataError(f"the table {location!r} is in UTF-16, not in UTF-8", remedy=remedy)
+            if len(line) > _LONGEST_LINE:
+                raise DataError(
+                    f"line {number} of {location!r} is longer than {_LONGEST_LINE:,} bytes", remedy=_READABLE
+                )
             try:
                 text = line.decode("utf-8")
             except UnicodeDecodeError as error:
@@ -125,19 +139,35 @@ def _check_text(location: str) -> str:
                     remedy=remedy,
                 ) from error
             header = header or text
-    if location.lower().endswith(".tsv"):
-        return "\t"
-    return next((sign for sign in ",;\t" if sign in header), ",")
+    sign = "\t" if location.lower().endswith(".tsv") else next((sign for sign in ",;\t" if sign in header), ",")
+    if header.count(sign) >= _MOST_COLUMNS:
+        raise DataError(f"{location!r} has more than {_MOST_COLUMNS:,} columns", remedy=_READABLE)
+    return sign
 
 
 def _read_parquet(location: str) -> Columns:
+    """Piece by piece, so that few bytes that unfold to more than a table can be are noticed while they do."""
     import pyarrow as pa
     from pyarrow import parquet
 
+    most = max(_SMALL, _MOST_UNFOLDED * os.path.getsize(location))
     try:
-        return _columns_of(parquet.read_table(location))
-    except (pa.ArrowException, ValueError) as error:
+        with parquet.ParquetFile(location, thrift_string_size_limit=_SMALL, thrift_container_size_limit=10**6) as file:
+            _check_counts(file.metadata, location)
+            pieces, total = [], 0
+            for piece in file.iter_batches(batch_size=_ROWS_AT_ONCE, use_threads=False):
+                pieces.append(piece)
+                total += piece.nbytes + _ROW_BYTES * piece.num_rows * piece.num_columns
+                if total > most:
+                    raise DataError(f"{location!r} unfolds to more than {most:,} bytes", remedy=_READABLE)
+            return _columns_of(pa.Table.from_batches(pieces, file.schema_arrow))
+    except (pa.ArrowException, ValueError, OverflowError) as error:
         raise DataError(f"the table {location!r} can't be read: {error}", remedy=_READABLE) from error
+
+
+def _check_counts(said: Any, location: str) -> None:
+    if said.num_columns > _MOST_COLUMNS:
+        raise DataError(f"{location!r} has {said.num_columns:,} columns", remedy=_READABLE)
 
 
 def _columns_of(table: Any) -> Columns:
@@ -153,7 +183,9 @@ def _read_jsonl(location: str, set_aside: list[SetAside]) -> Columns:
     places: list[str] = []
     decoder = msgspec.json.Decoder(dict[str, object])
     with open(location, "rb") as file:
-        for number, line in enumerate(file, start=1):
+        for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE + 1), b""), start=1):
+            if len(line) > _LONGEST_LINE or line.count(b",") > _MOST_VALUES:
+                raise DataError(f"line {number} of {location!r} holds more than any row can", remedy=_READABLE)
             stripped = (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).strip()
             if not stripped:
                 continue

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from ..errors import DataError, RowError
-from ..types import Row, SetAside
+from ..types import Row, SetAside, listed, plural
 
 LARGEST_FILE: Final = 256 * 2**20
 """Bytes; a larger file is set aside unread."""
@@ -127,6 +127,8 @@ class FolderFiles:
     size_of: Mapping[str, int]
     stored_names: Mapping[str, str]
     """Only for names that can't be printed as they are."""
+    led_out: Sequence[str]
+    """Links to what lies elsewhere."""
 
     @property
     def hints(self) -> Sequence[Hashable]:
@@ -155,8 +157,9 @@ def open_folder(root: str) -> FolderFiles:
         DataError: the folder itself can't be listed.
     """
     set_aside: list[SetAside] = []
+    led_out: list[str] = []
     unique: dict[str, _Found] = {}
-    for found in _walk(root, set_aside):
+    for found in _walk(root, set_aside, led_out):
         if found.name in unique:
             set_aside.append(SetAside(key=found.name, reason="its name can't be told from another file's"))
         unique.setdefault(found.name, found)
@@ -169,17 +172,34 @@ def open_folder(root: str) -> FolderFiles:
         root=root,
         size_of={found.name: found.size for found in listed},
         stored_names={found.name: found.stored for found in listed if found.name != found.stored},
+        led_out=led_out,
     )
 
 
-def _walk(root: str, set_aside: list[SetAside]) -> Iterator[_Found]:
+def link_notes(links: Sequence[str]) -> list[str]:
+    """A sentence where links lead out of the folder: they are followed, since large sets are often kept so."""
+    if not links:
+        return []
+    verb, are = ("leads", "is") if len(links) == 1 else ("lead", "are")
+    return [f"{plural(len(links), 'link')} {verb} out of the folder, and {are} followed: {listed(links)}"]
+
+
+def leads_out(path: str, root: str) -> bool:
+    """Whether what a path stands for, its links followed, lies elsewhere; `root` has no links in it."""
+    return not (os.path.realpath(path) + os.sep).startswith(root.rstrip(os.sep) + os.sep)
+
+
+def _walk(root: str, set_aside: list[SetAside], led_out: list[str]) -> Iterator[_Found]:
     """Depth first. `above` holds the identities of the folders that lead here, so that a link back ends the descent."""
+    real = os.path.realpath(root)
     pending: list[tuple[str, tuple[tuple[int, int], ...]]] = [("", (_identity(os.stat(root)),))]
     while pending:
         prefix, above = pending.pop()
         for entry in _entries(root, prefix, set_aside):
             stored = prefix + entry.name
             reason: str | None = None
+            if entry.is_symlink() and leads_out(entry.path, real):
+                led_out.append(printable(stored))
             try:
                 if entry.is_dir():
                     identity = _identity(os.stat(entry.path))

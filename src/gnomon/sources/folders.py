@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..errors import DataError, RecipeError, RowError
 from ..types import Kind, Question, Row, SetAside, plural
 from .archives import open_files
-from .files import Files, digest, rows_digest, short_name
+from .files import Files, FolderFiles, digest, link_notes, rows_digest, short_name
 from .forms import FORMS, HEAD_BYTES
 from .layout import read_layout
 from .patterns import compile_group, group_by_key
@@ -81,7 +81,7 @@ def open_file_folder(
         kind=kind,
         rows=grouped.rows,
         set_aside=[*files.set_aside, *grouped.set_aside],
-        notes=[*notes, *grouped.notes, *_refusal_notes(files.set_aside)],
+        notes=[*notes, *grouped.notes, *_links_out(files), *_refusal_notes(files.set_aside)],
         fingerprint=digest([files.fingerprint, rows_digest(grouped.rows)]),
         content_hints=[hint_of[row.key] for row in grouped.rows],
         files=files,
@@ -93,6 +93,10 @@ def _begins_as(kind: Kind, files: Files, name: str) -> bool:
         return FORMS[kind].begins(files.read(name, at_most=HEAD_BYTES))
     except RowError:
         return False
+
+
+def _links_out(files: Files) -> list[str]:
+    return link_notes(files.led_out) if isinstance(files, FolderFiles) else []
 
 
 def _refusal_notes(refused: Sequence[SetAside]) -> list[str]:

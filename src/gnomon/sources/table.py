@@ -16,7 +16,7 @@ from typing import Final
 from ..errors import DataError, RowError
 from ..types import Kind, Question, Row, SetAside, Split, listed, plural
 from .columns import REMEDY, AskedColumns, Columns, choose_columns, labelled_rows, read_columns, reason_notes
-from .files import digest, printable, read_path, rows_digest, short_name, size_problem
+from .files import digest, leads_out, link_notes, printable, read_path, rows_digest, short_name, size_problem
 from .labels import label_text, settle
 from .patterns import GIVER_OF_TEST_FILES, compile_group, group_by_key, with_test_files
 from .questions import AUTO, Asked
@@ -109,7 +109,15 @@ def open_table(
         name=short_name(location),
         rows=grouped.rows,
         set_aside=[*set_aside, *grouped.set_aside],
-        notes=[*notes, *grouped.notes, *test_notes, *told, *row_notes, *reason_notes(set_aside)],
+        notes=[
+            *notes,
+            *grouped.notes,
+            *test_notes,
+            *told,
+            *row_notes,
+            *link_notes(_links_out(files, folder)),
+            *reason_notes(set_aside),
+        ],
         fingerprint=digest([rows_digest(grouped.rows), *((file.size, file.modified_ns) for file in files)]),
         content_hints=[file.size for file in files],
         kind=kind,
@@ -174,7 +182,9 @@ def _find_file(text: str, folder: str) -> _File:
     path = _inside(text, folder)
     if path is None:
         raise RowError("leads out of the table's folder")
-    for key in dict.fromkeys((path, path.replace("\\", "/"))):
+    for key in dict.fromkeys((path, _inside(path.replace("\\", "/"), folder))):
+        if key is None:
+            raise RowError("leads out of the table's folder")
         try:
             status = os.stat(os.path.join(folder, key))
         except (OSError, ValueError):
@@ -186,6 +196,19 @@ def _find_file(text: str, folder: str) -> _File:
             raise RowError(problem)
         return _File(printable(key), key, status.st_size, status.st_mtime_ns)
     raise RowError("the file does not exist")
+
+
+def _links_out(files: Sequence[_File], folder: str) -> list[str]:
+    """Files that are links to what lies elsewhere, or stand in folders that are."""
+    real = os.path.realpath(folder)
+    around = {os.path.dirname(file.stored) for file in files}
+    elsewhere = {name for name in around if leads_out(os.path.join(folder, name), real)}
+    return [
+        file.key
+        for file in files
+        if os.path.dirname(file.stored) in elsewhere
+        or (os.path.islink(path := os.path.join(folder, file.stored)) and leads_out(path, real))
+    ]
 
 
 def _nothing_found(columns: Columns, name: str, location: str, set_aside: Sequence[SetAside]) -> DataError:

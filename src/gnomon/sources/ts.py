@@ -28,6 +28,7 @@ from .cells import number, shortened
 EXTENSION: Final = ".ts"
 
 _LARGEST_FLOAT32: Final = float(np.finfo(np.float32).max)
+_MOST_DIGITS: Final = 9
 _BETWEEN_DIMENSIONS: Final = re.compile(r"\)\s*:\s*\(")
 _BETWEEN_PAIRS: Final = re.compile(r"\)\s*,\s*\(")
 
@@ -92,6 +93,8 @@ def _header_of(said: dict[str, list[str]]) -> TsHeader:
         return [word.lower() for word in said.get(key, [])[:1]] == ["true"]
 
     dimensions = (said.get("dimensions") or said.get("dimension") or [""])[0]
+    if len(dimensions) > _MOST_DIGITS:
+        raise RowError(f"says that it has {shortened(dimensions)} dimensions")
     return TsHeader(
         label="class" if true("classlabel") else "target" if true("targetlabel") else "none",
         classes=tuple(said["classlabel"][1:]) if true("classlabel") else (),

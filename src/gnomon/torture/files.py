@@ -22,6 +22,7 @@ from .strangers import OUTSIDE, Case, predict_words, train_words
 from .strangers.archives import archive_cases
 from .strangers.material import photos, prepare
 from .strangers.models import model_cases
+from .strangers.tables import table_cases
 from .watched import Bounds, Outcome, run_watched
 
 MOST_SECONDS: Final = 1.0
@@ -41,7 +42,9 @@ def files(folder: Path, *, count: int, seed: int) -> Iterator[Tried]:
     preload()
     good = prepare(folder)
     usual = {words[0]: _usual(words, folder, good) for words in (train_words("photos"), predict_words("photos"))}
-    for case in chosen([case for cases in (model_cases, archive_cases) for case in cases(seed)], count, seed):
+    for case in chosen(
+        [case for cases in (model_cases, archive_cases, table_cases) for case in cases(seed)], count, seed
+    ):
         outcome = try_case(case, folder, good)
         found = problems_of(case, outcome, usual.get(case.words[0], 0.0))
         how = "refused" if outcome.code == 2 else "left out what was wrong" if case.ends == "aside" else "harmless"
