@@ -137,10 +137,11 @@ def test_a_ts_file_that_says_immense_numbers_is_refused(
 # --- The suite -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_files_of_every_kind_are_tried(tmp_path: Path) -> None:
-    verdict = judge("files", 7, files(tmp_path, count=40, seed=7), as_json=True)
+    verdict = judge("files", 7, files(tmp_path, count=32, seed=7), as_json=True)
     assert verdict.held
-    assert verdict.attempts == 40
+    assert verdict.attempts == 32
 
 
 def test_kinds_are_chosen_alike_and_by_the_seed() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from .commands import understood
 from .errors import EXIT_FAULT, EXIT_INPUT, GnomonError, InputError, Interrupted, RowError
+from .visible import inert_streams, visible
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,7 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         chosen = understood(sys.argv[1:] if arguments is None else arguments)
         run: Callable[[argparse.Namespace], int] = chosen.run
-        return run(chosen)
+        with inert_streams():
+            return run(chosen)
     except (InputError, RowError) as error:
         return _complain(error)
     except Interrupted as error:
@@ -35,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _complain(error: GnomonError) -> int:
     problems = error.problems if isinstance(error, InputError) else (str(error),)
     for problem in problems:
-        sys.stderr.write(f"gnomon: {problem}\n")
+        sys.stderr.write(f"gnomon: {visible(problem)}\n")
     if isinstance(error, InputError) and error.remedy:
-        sys.stderr.write(f"        {error.remedy}\n")
+        sys.stderr.write(f"        {visible(error.remedy)}\n")
     return EXIT_INPUT

@@ -38,6 +38,7 @@ from .types import (
     Stopped,
     Validated,
 )
+from .visible import unfiltered, visible
 
 Mode: TypeAlias = Literal["panel", "lines", "json", "quiet"]
 Show: TypeAlias = Callable[[Event], None]
@@ -73,7 +74,7 @@ def open_display(mode: Mode, title: str, deadline: Deadline) -> Iterator[Show]:
     elif mode == "lines":
         yield _Lines(deadline).show
     else:
-        console = Console(highlight=False)
+        console = Console(file=unfiltered(sys.stdout), highlight=False)
         panel = PanelState(title, deadline)
         with Live(get_renderable=panel.render, console=console, refresh_per_second=4, transient=True) as live:
             yield lambda event: panel.show(event, live.console)
@@ -156,7 +157,7 @@ def _line(event: Event) -> str:
         case Phased():
             return event.name
         case Noted():
-            return f"  {event.text}"
+            return f"  {visible(event.text)}"
         case Decoded():
             return f"  decoded {event.done:,} of {event.rows:,}"
         case Planned():
@@ -213,7 +214,7 @@ class PanelState:
             case Planned():
                 console.print(_decisions(event))
             case Noted():
-                console.print(Text(f"• {event.text}"))
+                console.print(Text(f"• {visible(event.text)}"))
             case Reverted():
                 console.print(Text(f"• {_gone_back(event)}"))
             case Stopped() if event.reason != "planned":
@@ -229,7 +230,7 @@ class PanelState:
         for name, value in self._facts():
             table.add_row(name, value)
         return Panel(
-            Group(table), title=f"[bold]gnomon[/] {escape(self.title)}", title_align="left", border_style="dim"
+            Group(table), title=f"[bold]gnomon[/] {escape(visible(self.title))}", title_align="left", border_style="dim"
         )
 
     def _facts(self) -> Iterator[tuple[str, str]]:

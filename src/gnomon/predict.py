@@ -225,7 +225,7 @@ def _read_inside(inside: Files, name: str) -> bytes | str:
 def _line_writer(abstain_below: float) -> Writes:
     def write(name: str, answer: Answered | str, *, unlike: bool = False) -> None:
         if isinstance(answer, str):
-            sys.stderr.write(f"{_inert(name)}: {answer}\n")
+            sys.stderr.write(f"{_inert(name)}: {_inert(answer)}\n")
             return
         unsure = "unsure: " if _is_unsure(answer, abstain_below) else ""
         warned = " (unlike the training data)" if unlike else ""

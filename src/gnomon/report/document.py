@@ -13,12 +13,13 @@ from typing import Any, Final, Literal
 import jinja2
 from markupsafe import Markup
 
+from ..visible import visible
 from . import figures, markup
 from .confusion import Confused
 from .metrics import SHARES, named
 from .page import Page
 from .shapes import Sentence, Slice
-from .visible import shortened, visible
+from .visible import shortened
 from .words import (
     TAGS,
     Both,

@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 from markupsafe import Markup, escape
 
+from ..visible import visible
 from .visible import markdown as inert_markdown
-from .visible import shortened, visible
+from .visible import shortened
 from .words import LANGUAGES, TAGS, Both, Code, Foreign, Language, Listed, Name, Said
 
 _COMMA: dict[Language, str] = {"en": ", ", "zh": "、"}

@@ -1,24 +1,13 @@
-"""Names from the data, made harmless to read: what can't be seen, or turns the text around, becomes visible."""
+"""Names from the data, short, and such that Markdown shows them as they are."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import Final
 
-_HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_JOINERS: Final = frozenset("\u200c\u200d")  # Persian, Indic scripts and emoji are spelled with them
+from ..visible import visible
+
 _MARKDOWN: Final = re.compile(r"[\\`*_\[\]|~$@#]|:(?=//)")
-
-
-def visible(text: str) -> str:
-    """`text` with control, direction and other invisible characters written as `⟨U+202E⟩`."""
-    return text if text.isascii() and text.isprintable() else "".join(map(_shown, text))
-
-
-def _shown(character: str) -> str:
-    hidden = unicodedata.category(character) in _HIDDEN and character not in _JOINERS
-    return f"⟨U+{ord(character):04X}⟩" if hidden else character
 
 
 def shortened(name: str, most: int = 40) -> str:

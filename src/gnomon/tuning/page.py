@@ -15,10 +15,10 @@ from typing import Final
 import jinja2
 
 from ..deadline import spoken
-from ..report.visible import visible
 from ..run import BEST, DATA, REPORT, RESULT, TEST, TUNE, Run
 from ..space import Dimension, Setting
 from ..types import Metric, Value
+from ..visible import visible
 from .records import Gain, Record, Result, SearchSpec, read_records, read_search
 from .settings import usual_settings
 from .telling import described, named, points, shown

@@ -18,6 +18,7 @@ from ..deadline import Deadline, spoken
 from ..display import Mode, PanelState, open_display
 from ..space import Setting
 from ..types import Planned, Stepped, Validated
+from ..visible import unfiltered
 from .records import Began, Divided, Ended, Found, Record, SearchEvent, Stage
 from .telling import described
 
@@ -39,7 +40,7 @@ def open_table(mode: Mode, title: str, deadline: Deadline) -> Iterator[ShowSearc
     if mode == "json":
         yield _show_json
     elif mode == "panel":
-        console = Console(highlight=False)
+        console = Console(file=unfiltered(sys.stdout), highlight=False)
         state = _TableState(PanelState(title, deadline))
         with Live(get_renderable=state.render, console=console, refresh_per_second=4, transient=True) as live:
             yield lambda event: state.show(event, live.console)
