@@ -45,6 +45,11 @@ def test_signals_end_a_training_as_they_should(tmp_path: Path) -> None:
     assert torture(tmp_path, "signals", "--signals", "6", "--seed", "2")["faults"] >= 6
 
 
+@pytest.mark.slow
+def test_disks_that_refuse_lose_nothing(tmp_path: Path) -> None:
+    assert torture(tmp_path, "disk", "--sizes", "2", "--trainings", "2", "--seed", "3")["attempts"] >= 100
+
+
 def test_a_verdict_counts_what_broke() -> None:
     attempts = [
         Tried(what="a", held=True, faults=3),

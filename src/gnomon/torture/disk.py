@@ -110,8 +110,9 @@ def _sizes(folder: Path, count: int, chance: random.Random) -> Iterator[Tried]:
     wholes = [whole_of(folder, case) for case in chance.sample(cases(), 3)]
     place = folder / "disk"
     with _small_disk(place) as real:
-        for number in range(_FIRST_SIZES):
-            yield _with_free(place, chance.choice(wholes), number / _FIRST_SIZES, real, begun=False)
+        refused = min(_FIRST_SIZES, count // 4 + 1)
+        for number in range(refused):
+            yield _with_free(place, chance.choice(wholes), number / refused, real, begun=False)
         for number in range(count):
             share = _MOST_FREE * number / max(1, count - 1)
             yield _with_free(place, chance.choice(wholes), share, real, begun=True)
