@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import re
 import struct
 import subprocess
@@ -367,3 +368,34 @@ def test_writing_leaves_no_other_file_and_the_same_bytes(run: Path) -> None:
 def test_it_imports_no_torch() -> None:
     program = "import sys, gnomon.report; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+FIGURES = ["test", "slices", "suspects", "duplicates", "specimens", "speed"]
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -1e308, 0, 10**30, None], ids=str)
+def test_absurd_figures_are_borne(run: Path, number: float | None) -> None:
+    judged_run(run)
+    for name in [*(f"evaluation/{name}.json" for name in FIGURES), "explain/examples.json"]:
+        found = json.loads((run / name).read_text("utf-8"))
+        (run / name).write_text(json.dumps(_with_all_numbers(found, number)), "utf-8")
+    drawn = re.findall(r'\b(?:d|cx|cy|x|y|width|height)="([^"]*)"', write_report(run).read_text("utf-8"))
+    assert [text for text in drawn if re.search("nan|inf|e[+]?[0-9]{2}", text)] == []
+    write_model_card(run)
+
+
+def _with_all_numbers(value: object, number: float | None) -> object:
+    if isinstance(value, dict):
+        return {name: _with_all_numbers(part, number) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_with_all_numbers(part, number) for part in value]
+    return number if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+@pytest.mark.parametrize("name", [*(f"evaluation/{name}.json" for name in FIGURES), "explain/examples.json"])
+@pytest.mark.parametrize("content", ["{", '{"name": 3}', "[1]", "null"])
+def test_any_further_file_may_be_damaged_or_missing(run: Path, name: str, content: str) -> None:
+    (judged_run(run) / name).write_text(content, "utf-8")
+    assert name in text_of(write_report(run)).partition("Files of this run can’t be read")[2]
+    (run / name).unlink()
+    assert "about 87 right" in text_of(write_report(run)) or name == "evaluation/test.json"

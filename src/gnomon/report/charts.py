@@ -334,7 +334,8 @@ def even_ticks(low: float, high: float, *, most: int, whole: bool = False) -> li
         most: about how many.
         whole: ticks are whole numbers.
     """
-    if not high > low:
+    low, high = min(low, high), max(low, high)
+    if low == high:
         margin = abs(high) * 0.1 or 1.0
         low, high = low - margin, high + margin
     rough = (high - low) / most

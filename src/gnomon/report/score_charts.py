@@ -76,8 +76,8 @@ def _abstaining(evaluation: Evaluation) -> Chart | None:
         return None
     points = [(each.share, each.accuracy.value or 0.0) for each in kept]
     bounds = [_bounds(each.accuracy, each.accuracy.value or 0.0) for each in kept]
-    lowest = min(low for low, _ in bounds)
-    ticks = even_ticks(max(0.0, lowest), 1.0, most=5)
+    lowest = min(1.0, max(0.0, min(low for low, _ in bounds)))
+    ticks = even_ticks(lowest, 1.0, most=5)
     curve = Curve(say("right, of what it answers"), "validation", points, bounds=bounds)
     half = min(kept, key=lambda each: abs(each.share - 0.5))
     summary = say(

@@ -220,7 +220,7 @@ class Suspects:
     judged: dict[str, int] = field(default_factory=dict)
     found: int = 0
     expected_wrong: float | None = None
-    rows: tuple[Suspect, ...] = ()
+    rows: tuple[Suspect, ...]
     skipped: str = ""
 
 
@@ -244,7 +244,7 @@ class NearDuplicates:
     pairs_found: int = 0
     across_parts: int = 0
     across_labels: int = 0
-    pairs: tuple[NearPair, ...] = ()
+    pairs: tuple[NearPair, ...]
     skipped: str = ""
 
 
@@ -297,7 +297,7 @@ class Explained:
 class Explanations:
     """explain/examples.json."""
 
-    examples: tuple[Explained, ...] = ()
+    examples: tuple[Explained, ...]
     note: Sentence | None = None
 
 
