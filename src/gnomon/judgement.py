@@ -275,7 +275,7 @@ class Suspects(Value, frozen=True):
         judged: rows of each part that were looked at.
         found: how many of them are suspects.
         expected_wrong: the share of all labels that is estimated to be wrong.
-        rows: the suspects, the most doubtful first; at most 200, of which the first 24 have a preview.
+        rows: the suspects, the most doubtful first; at most 5,000, of which the first 24 have a preview.
         skipped: why a part was not looked at, or not wholly; empty where all was.
     """
 
@@ -311,7 +311,7 @@ class NearDuplicates(Value, frozen=True):
         pairs_found: how many pairs of near-duplicates there are.
         across_parts: how many of them stand in different parts: what is tested was seen in training.
         across_labels: how many have different labels: one of them is wrong.
-        pairs: first those across parts, then across labels, at most 200; the first 24 have a preview.
+        pairs: first those across parts, then across labels, at most 5,000; the first 24 have a preview.
         skipped: why the search was not made, or not wholly; empty where it was.
     """
 

@@ -15,7 +15,7 @@ from ..previews import preview
 from ..types import SPLITS, Split
 from .alike import MOST_PAIRS, alike_rows
 
-MOST_LISTED: Final = 200
+MOST_LISTED: Final = 5000
 MOST_SHOWN: Final = 24
 
 _TRIAL_ROWS: Final = 1000

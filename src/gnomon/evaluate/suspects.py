@@ -33,7 +33,7 @@ from ..tasks import Classify
 from ..types import Split, plural
 from .answers import Judged
 
-MOST_LISTED: Final = 200
+MOST_LISTED: Final = 5000
 MOST_SHOWN: Final = 24
 FEWEST_ROWS: Final = 50
 """Rows that were not trained on, below which nothing is concluded."""
