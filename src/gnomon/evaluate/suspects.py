@@ -3,9 +3,9 @@
 How likely, follows from the probability of a row's own label. If a share ε of all labels was changed to any other of
 the K classes by chance, a model that is right about its own probabilities gives the written label y of a row x
 p = (1 − ε) q + ε (1 − q) / (K − 1), where q is the probability that y is the true class; so the label is wrong with
-probability ε (1 − q) / ((K − 1) p). ε is the mean of these, found by repetition (expectation maximisation, as in
-Natarajan et al. 2013 and confident learning, Northcutt et al. 2021); it is drawn a little towards 3.4 %, the mean of
-ten well-known test sets (Northcutt, Athalye and Mueller 2021), since classes that are hard to tell apart don't tell it.
+probability ε (1 − q) / ((K − 1) p) (after Natarajan et al. 2013). ε is the mean of these, found by repetition. Every ε
+up to (K − 1) times the least p would fit, so that where classes are hard to tell apart it is drawn towards 3.4 %, the
+mean of ten well-known test sets (Northcutt, Athalye and Mueller 2021); measured, it is mostly on the low side.
 
 That needs models that did not learn from the row. The network itself judges the rows of validation and test. Rows of
 the training part are put in order by the mean of the network's probability, which saw their labels many times but was
