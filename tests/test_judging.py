@@ -130,8 +130,7 @@ def test_a_share_of_wrong_labels_is_found_by_repetition() -> None:
     noisy = 0.9 * true + 0.1 / 4 * (1 - true)
     share, doubt = share_of_wrong(noisy[np.arange(len(given)), given], 5)
     assert 0.02 < share < 0.12
-    assert (doubt > 0.5).sum() > 200
-    assert wrong[doubt > 0.5].mean() > 0.5
+    assert wrong[np.argsort(-doubt)[:500]].mean() > 0.6
 
 
 def test_without_wrong_labels_none_is_suspected() -> None:

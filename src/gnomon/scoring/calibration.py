@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..judgement import Calibration, ReliabilityBin
 from ..types import Metric
-from .intervals import Array, Groups, mean_of, numbered, share_of, weights_of
+from .intervals import Array, Groups, Z, mean_of, numbered, share_of, weights_of
 
 BINS: Final = 15
 FEWEST_OF_A_BIN: Final = 20
@@ -41,7 +41,8 @@ def calibration_error(confidence: Array, right: NDArray[np.bool_], groups: Group
     """Expected calibration error over the bins of `reliability` (Naeini et al. 2015, with bins of equal mass).
 
     Distances are never negative, so that chance alone makes the error greater: of few rows it is overstated. The
-    interval is that of the distances themselves, drawn by a bootstrap, less what chance adds to them on the mean.
+    interval lies around the error less what chance adds to it on the mean, by a bootstrap; its width is that of the
+    error or, where that is more, of the distances of all bins together. It reaches up to the error itself at least.
     """
     gaps = confidence - right
     bins = _bins(confidence)
@@ -52,10 +53,10 @@ def calibration_error(confidence: Array, right: NDArray[np.bool_], groups: Group
     error = float(np.abs(exact).sum())
     weights = weights_of(len(gaps), draws=_DRAWS, groups=groups)
     noise = (weights @ member) / weights.sum(axis=1, keepdims=True) - exact
-    added = float(np.abs(exact + noise).sum(axis=1).mean()) - error
-    drawn = np.abs(exact + noise).sum(axis=1) - 2 * added
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return Metric(value=error, low=max(0.0, min(error, float(low))), high=max(error, float(high)))
+    drawn = np.abs(exact + noise).sum(axis=1)
+    centre = 2 * error - float(drawn.mean())
+    half = Z * max(float(drawn.std()), float(np.sqrt(noise.var(axis=0).sum())))
+    return Metric(value=error, low=min(error, max(0.0, centre - half)), high=max(error, centre + half))
 
 
 def brier_scores(probabilities: Array, labels: NDArray[np.int64]) -> Array:

@@ -27,11 +27,12 @@ Groups: TypeAlias = NDArray[np.int64]
 NOTHING_KNOWN: Final = Metric(value=0.0, low=0.0, high=1.0)
 
 _MOST_BUNDLES: Final = 200
-_Z: Final = 1.959963984540054
+Z: Final = 1.959963984540054
+"""The 97.5 % quantile of the normal distribution."""
 _DRAWS, _MOST_CELLS, _FEWEST_DRAWS = 1000, 2 * 10**7, 100
 
 
-def wilson(successes: float, trials: float, *, quantile: float = _Z) -> Metric:
+def wilson(successes: float, trials: float, *, quantile: float = Z) -> Metric:
     """A proportion with Wilson's 95 % score interval (Wilson 1927); of no trials, 0 with the interval 0 to 1."""
     if not trials:
         return NOTHING_KNOWN
@@ -159,7 +160,7 @@ def _standard_error(influence: Array, groups: Groups | None) -> tuple[float, flo
     units = influence if groups is None else np.bincount(groups, influence)
     count = len(units)
     if count < 2:
-        return 0.0, _Z
+        return 0.0, Z
     error = math.sqrt(float(np.square(units).sum()) * count / (count - 1)) / len(influence)
     return error, _student(count - 1)
 

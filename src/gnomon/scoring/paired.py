@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from scipy.special import bdtr, stdtr, stdtrit
 
 from ..types import Metric
-from .intervals import Array, Groups, mean_of
+from .intervals import Array, Groups, Z, mean_of
 
 SIGNIFICANT: Final = 0.05
-_Z: Final = 1.959963984540054
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ def difference_in_accuracy(
     exact = float((second.astype(np.float64) - first).mean())
     wide, more, less = rows + 2, gained + 0.5, lost + 0.5
     centre = (more - less) / wide
-    half = _Z * math.sqrt(max(0.0, more + less - (more - less) ** 2 / wide)) / wide
+    half = Z * math.sqrt(max(0.0, more + less - (more - less) ** 2 / wide)) / wide
     metric = Metric(value=exact, low=min(exact, centre - half), high=max(exact, centre + half))
     return Difference(metric, _middle_p(gained, lost), "McNemar's exact test, middle p")
 
