@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from gnomon.models import Cnn, Network, Plain, whiten
+from gnomon.models.cnn import folded
 from gnomon.optim import OptimizerSpec, build_optimizer
 from gnomon.tasks import Classify
 
@@ -335,3 +336,14 @@ def _patches(pictures: Array, kernel: int, step: int) -> NDArray[Any]:
     return np.concatenate(
         [pictures[:, :, i : i + kernel, j : j + kernel].reshape(len(pictures), -1) for i in starts for j in starts]
     )
+
+
+def test_norms_folded_into_convolutions_change_no_output() -> None:
+    torch.manual_seed(0)
+    network = Cnn(widths=(8, 16), convolutions=3).build((3, 16, 16), 5).double()
+    for _ in range(3):
+        network(torch.randn(32, 3, 16, 16, dtype=torch.float64) * 3 + 1)
+    inputs = torch.randn(8, 3, 16, 16, dtype=torch.float64)
+    quick = folded(network)
+    assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in quick.modules())
+    assert torch.allclose(quick(inputs), network.eval()(inputs), rtol=1e-10, atol=1e-12)

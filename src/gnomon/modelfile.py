@@ -29,6 +29,7 @@ from .familiarity import Familiar, Familiarity
 from .features import features_and_outputs
 from .models import Cnn, Imported, ModelSpec, channels_last
 from .models.bounds import empty_network
+from .models.cnn import Network, folded
 from .tasks import Classify, Regress, Tag, Task
 from .tasks.classify import outputs, with_views
 from .tensorfile import check_values, digest_of, read_outside
@@ -98,6 +99,7 @@ class Model:
         self.header = header
         self.network = network
         self._memory = memory or {}
+        self._quick = folded(network) if isinstance(network, Network) else network
         self._tried: dict[tuple[int, int], bool] = {}
 
     @property
@@ -143,7 +145,7 @@ class Model:
         features: NDArray[np.float32] = np.empty((len(encoded), 0), np.float32)
         for chosen, steps in _chunks(self.header.encoder, encoded):
             inputs = self._inputs(encoded[chosen] if steps is None else encoded[chosen, :steps])
-            found, alone = features_and_outputs(self.network, inputs, num_outputs=len(self.classes))
+            found, alone = features_and_outputs(self._quick, inputs, num_outputs=len(self.classes))
             if not features.shape[1]:
                 features = np.empty((len(encoded), found.shape[1]), np.float32)
             features[chosen] = found[: len(chosen)].cpu().numpy()
@@ -195,7 +197,7 @@ class Model:
         filled[: len(unsure)] = unsure
         chosen = inputs[filled].contiguous(memory_format=torch.channels_last)
         averaged = alone.clone()
-        averaged[unsure] = with_views(self.network, chosen, alone[filled], task.views)[: len(unsure)]
+        averaged[unsure] = with_views(self._quick, chosen, alone[filled], task.views)[: len(unsure)]
         return averaged
 
     def _chunk_of(self, rows: int) -> int:
@@ -213,7 +215,7 @@ class Model:
             rows = torch.randn(2 * CHUNKS[0], *self.header.input_shape, generator=generator).to(device)
             rows = rows.contiguous(memory_format=torch.channels_last)
             many, few = (
-                torch.cat([outputs(self.network, part) for part in torch.split(rows, number)])
+                torch.cat([outputs(self._quick, part) for part in torch.split(rows, number)])
                 for number in (CHUNKS[0], size)
             )
             self._tried[situation] = torch.equal(many, few)
