@@ -3,6 +3,14 @@
 values         what is written to `explain/` of a run directory; needs no torch
 inputs         a row as something that gradients can be taken of
 attribution    gradients, integrated gradients, occlusion, Grad-CAM
-checks         whether an attribution deserves trust: deletion, insertion, completeness, randomised weights
+checks         whether an attribution deserves trust: deletion, insertion, randomised weights
+findings, pictures, rows      an attribution for people: in words, over the row, both together
 examples       explanations of some test rows, for the report
+files, page    explanations of a user's own files, as a page and in words
+
+trace, columns, cells         a row through the network: operations, layers as people see them, gates over time
+bank           training rows in which units answer most, and moments that are alike
+follow         which rows an X-ray follows
+course         the training's curves, and what was answered at its checkpoints
+sheet, packing, xray, xray_page    all of that on one page
 """
