@@ -128,7 +128,7 @@ def _with_free(place: Path, whole: Whole, share: float, real: bool, *, begun: bo
     problems = _told_well(ended)
     step = latest_step(run)
     (place / "ballast").unlink(missing_ok=True)
-    problems += _goes_on(run, whole, place, step)
+    problems += _goes_on(run, whole, place, step, notes=place.parent)
     return Tried(what=f"{what}: exit code {ended.code}", held=not problems, found="; ".join(problems))
 
 
@@ -143,7 +143,7 @@ def _refused(folder: Path, count: int, chance: random.Random) -> Iterator[Tried]
         run = Run(folder / "run")
         ended = live(words_for(run, whole.case, folder), folder, moment)
         problems = [] if ended.code == 0 else _told_well(ended)
-        problems += _goes_on(run, whole, folder, latest_step(run))
+        problems += _goes_on(run, whole, folder, latest_step(run), notes=folder)
         yield Tried(what=f"{whole.case.name}: {moment}", held=not problems, found="; ".join(problems))
 
 
@@ -156,9 +156,9 @@ def _told_well(ended: Ended) -> list[str]:
     return problems + ([] if told else [f"the message lacks something: {ended.said}"])
 
 
-def _goes_on(run: Run, whole: Whole, place: Path, step: int) -> list[str]:
+def _goes_on(run: Run, whole: Whole, place: Path, step: int, *, notes: Path) -> list[str]:
     """Once there is room again, to the same bits."""
-    ended = live(words_for(run, whole.case, place), place, notes=place.parent)
+    ended = live(words_for(run, whole.case, place), place, notes=notes)
     problems = [] if ended.code == 0 else [f"going on ended with {ended.code}: {ended.said}"]
     problems += differences(run, whole)
     problems += [] if latest_step(run) >= step else [f"the checkpoint of step {step} is gone"]
