@@ -258,6 +258,24 @@ def test_a_run_that_the_disk_can_not_hold_is_refused_before_it_trains(
     assert not run.path.exists()
 
 
+def test_a_plan_that_can_not_be_written_leaves_nothing(
+    tmp_path: Path, given: InMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, rename = new_run(tmp_path), os.replace
+
+    def refused(source: Path, target: Path) -> None:
+        if Path(target).name == PLAN:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        rename(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", refused)
+        with pytest.raises(RunError, match=r"plan\.json' can't be written: No space left"):
+            list(fit(recipe(), run, clock(), given=given))
+    run.remove_unplanned()
+    assert not run.path.exists(), "so that the same command can be given again"
+
+
 def test_a_checkpoint_that_can_not_be_written_beside_the_training_ends_it(
     tmp_path: Path, given: InMemory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
