@@ -257,7 +257,7 @@ class Run:
         """Take back a run that never came to a plan, so that its name is free and `latest` means the one before."""
         with suppress(RunError), self.locked():  # another process may have begun here meanwhile
             if not self.has(PLAN):
-                self._take_back(RECIPE, METRICS, ENVIRONMENT)
+                self._take_back(RECIPE, METRICS, ENVIRONMENT, DATA, NETWORK, SPLIT)
 
     def remove_unsearched(self) -> None:
         """Take back a search that never came to a trial, likewise."""
