@@ -1,4 +1,4 @@
-"""Scores of a tagging with 95 % intervals from a bootstrap over the rows. NumPy alone, float64."""
+"""Scores of a tagging with 95 % intervals from a bootstrap over the rows, or the jackknife of groups of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,18 @@ from numpy.typing import NDArray
 from ..judgement import ClassCurves, ClassScores
 from ..types import Metric
 from .curves import MOST_AREAS, Area, average_precision, curves_of, mean_area, roc_area
-from .intervals import NOTHING_KNOWN, Groups, f1_interval, interval, mean_of, share_among, share_of, weights_of
+from .intervals import (
+    NOTHING_KNOWN,
+    Groups,
+    bundled,
+    f1_interval,
+    interval,
+    jackknifed,
+    mean_of,
+    share_among,
+    share_of,
+    weights_of,
+)
 
 _FLOOR: Final = 1e-15
 
@@ -45,15 +56,13 @@ def score_labels(
     """
     true = labels > 0.5
     counts = (given & true, given & ~true, ~given & true)
-    drawn_weights = weights_of(len(true), groups=groups)
     exact = tuple(part.sum(axis=0, keepdims=True).astype(np.float64) for part in counts)
-    drawn = tuple(drawn_weights @ part for part in counts)
+    others = _resampled(counts, groups)
     statistics: dict[str, Callable[[Counts], Array]] = {}
     for name, of in (("precision", _precision), ("recall", _recall), ("f1", _f1)):
         statistics |= {f"micro_{name}": _together(of), f"macro_{name}": _mean_of(of)}
     metrics = {
-        name: interval(float(statistic(exact)[0]), statistic(drawn))  # type: ignore[arg-type]
-        for name, statistic in statistics.items()
+        name: _bounded(float(statistic(exact)[0]), statistic(others), groups) for name, statistic in statistics.items()
     }
     wrong, wide = given ^ true, probabilities.astype(np.float64)
     metrics["subset_accuracy"] = share_of(np.logical_not(wrong.any(axis=1)), groups)
@@ -67,6 +76,22 @@ def score_labels(
     metrics |= {"macro_roc_area": roc} if roc else {}
     scores = tuple(_scores_of(label, given[:, place], true[:, place], groups) for place, label in enumerate(each))
     return metrics, scores, tuple(label.curves for label in each[:MOST_AREAS])
+
+
+def _resampled(counts: tuple[NDArray[np.bool_], ...], groups: Groups | None) -> Counts:
+    """The counts in draws of a bootstrap over the rows; or, of groups, without each of them in turn, `(B, K)`."""
+    if groups is None:
+        weights = weights_of(len(counts[0]))
+        drawn = [weights @ part for part in counts]
+    else:
+        bundles = bundled(groups)
+        member = (np.arange(bundles.max() + 1)[:, None] != bundles).astype(np.float64)
+        drawn = [member @ part for part in counts]
+    return drawn[0], drawn[1], drawn[2]
+
+
+def _bounded(value: float, others: Array, groups: Groups | None) -> Metric:
+    return interval(value, others) if groups is None else jackknifed(value, others)
 
 
 def label_losses(probabilities: Array, true: NDArray[np.bool_]) -> Array:
