@@ -81,7 +81,7 @@ def parse_recipe(text: str) -> Recipe:
     """
     try:
         return msgspec.toml.decode(text, type=Recipe)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise RecipeError(
             f"the recipe can't be used: {error}", remedy="Compare it with recipe.toml of any run."
         ) from None

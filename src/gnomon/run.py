@@ -137,7 +137,7 @@ class Run:
             raise RunError(
                 f"{str(self.path / name)!r} can't be read: {error.strerror}", remedy="Was the run begun?"
             ) from None
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise RunError(
                 f"{str(self.path / name)!r} is damaged: {error}", remedy="Bring it back from a copy, or train anew."
             ) from None
@@ -371,7 +371,7 @@ def open_run(path: str | Path) -> Run:
 def _event(line: bytes) -> Event | None:
     try:
         event: Event = msgspec.json.decode(line, type=Event)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return event
 
@@ -386,7 +386,7 @@ def _fault(folder: Path) -> str:
         manifest = msgspec.json.decode((folder / _MANIFEST).read_bytes(), type=Manifest)
     except OSError as error:
         return f"{_MANIFEST} can't be read ({error.strerror})"
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return f"{_MANIFEST} is no manifest"
     if (manifest.back, manifest.step) != _order_of(folder)[:2]:
         return f"{_MANIFEST} is that of step {manifest.step:,}"

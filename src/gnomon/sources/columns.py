@@ -192,7 +192,7 @@ def _read_jsonl(location: str, set_aside: list[SetAside]) -> Columns:
             try:
                 rows.append(decoder.decode(stripped))
                 places.append(f"line {number}")
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 key = f"{os.path.basename(location)}, line {number}"
                 set_aside.append(SetAside(key=key, reason=f"no JSON object: {error}"))
     names = list(dict.fromkeys(name for row in rows for name in row))
