@@ -205,6 +205,37 @@ def _spoilt(name: str) -> Callable[[Path], object]:
     return lambda folder: (folder / "run" / name).write_text("{")
 
 
+def _unsealed(name: str) -> Callable[[Path], object]:
+    def spoil(folder: Path) -> None:
+        (folder / "run" / "seals.json").unlink()
+        (folder / "run" / name).write_text("{")
+
+    return spoil
+
+
+def _one_sign(name: str) -> Callable[[Path], object]:
+    """One letter is another; the file can be read all the same."""
+
+    def spoil(folder: Path) -> None:
+        path = folder / "run" / name
+        path.write_text(path.read_text().replace("cat", "cap", 1))
+
+    return spoil
+
+
+_CODE = '[model]\nmodel = "imported"\nname = "os:mkdir"\n[model.arguments]\npath = "made"\n'
+
+
+def _own_code(folder: Path) -> None:
+    (folder / "run" / "seals.json").unlink()
+    path = folder / "run" / "plan.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | OWN_CODE))
+
+
+def _own_recipe(folder: Path) -> None:
+    (folder / "r.toml").write_text(f"[source]\nlocation = 'photos'\n{_CODE}")
+
+
 def _cut_weights(folder: Path) -> None:
     for path in folder.glob("run/checkpoints/*/model.safetensors"):
         cut(path)
@@ -222,11 +253,23 @@ RUNS: Final = (
             lambda folder: shutil.rmtree(folder / "run/checkpoints")),
     Refused("report with a cut checkpoint", "report run --quiet", ("no whole checkpoint", "gnomon resume"),
             _cut_weights),
-    Refused("no plan", "resume run --quiet", ("'run/plan.json' can't be read", "Was the run begun?"),
+    Refused("no plan", "resume run --quiet", ("plan.json can't be read", "train anew"),
             lambda folder: (folder / "run/plan.json").unlink()),
-    Refused("plan spoilt", "report run --quiet", ("'run/plan.json' is damaged", "train anew"), _spoilt("plan.json")),
-    Refused("data spoilt", "resume run --quiet", ("'run/data.json' is damaged", "train anew"), _spoilt("data.json")),
-    Refused("recipe spoilt", "report run --quiet", ("the recipe can't be used",), _spoilt("recipe.toml")),
+    Refused("plan spoilt", "report run --quiet", ("plan.json has 1 bytes instead", "train anew"), _spoilt("plan.json")),
+    Refused("data spoilt", "resume run --quiet", ("data.json has 1 bytes instead", "seals.json"), _spoilt("data.json")),
+    Refused("recipe spoilt", "report run --quiet", ("recipe.toml has 1 bytes instead",), _spoilt("recipe.toml")),
+    Refused("seals spoilt", "report run --quiet", ("seals.json is damaged",), _spoilt("seals.json")),
+    Refused("plan spoilt, no seals", "report run --quiet", ("'run/plan.json' is damaged", "train anew"),
+            _unsealed("plan.json")),
+    Refused("data spoilt, no seals", "resume run --quiet", ("'run/data.json' is damaged", "train anew"),
+            _unsealed("data.json")),
+    Refused("recipe spoilt, no seals", "report run --quiet", ("the recipe can't be used",), _unsealed("recipe.toml")),
+    Refused("one name changed", "report run --quiet", ("data.json is not as it was",), _one_sign("data.json")),
+    Refused("one class renamed", "resume run --quiet", ("split.csv is not as it was",), _one_sign("split.csv")),
+    Refused("code in the plan", "resume run --quiet", ("'os:mkdir'", "not run unasked", "--model os:mkdir"), _own_code),
+    Refused("code in the plan, to report", "report run --quiet", ("not run unasked",), _own_code),
+    Refused("other code than was named", "resume run --model a:B", ("'os:mkdir'", "not run unasked"), _own_code),
+    Refused("code in a recipe file", "train photos --recipe r.toml", ("('os:mkdir')", "not run unasked"), _own_recipe),
     Refused("resume by soon", "resume run --by soon", ("'soon' can't be read", "90s, 5m, 1h30m")),
 )  # fmt: skip
 

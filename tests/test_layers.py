@@ -34,7 +34,7 @@ TRAIN: Final = (
         "augment",
         "batches",
     ),
-    *("optim", "hardware", "energy", "ladder", "progress", "thrift", "plan", "writing", "lock", "run"),
+    *("optim", "hardware", "energy", "ladder", "progress", "thrift", "plan", "writing", "lock", "seals", "run"),
     *("checkpoints", "pace", "state", "training", "probing", "forecast"),
     *(
         "previews",

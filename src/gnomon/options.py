@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import RecipeError
 
 if TYPE_CHECKING:
+    from .models import ModelSpec
     from .recipe import Recipe
 
 DATA_EPILOG = """\
@@ -27,13 +28,14 @@ def recipe_of(chosen: argparse.Namespace) -> Recipe:
     import msgspec
 
     from .dataset import DatasetSpec
-    from .models import Cnn, model_named
+    from .models import Cnn, Imported, model_named
     from .recipe import Recipe, parse_recipe
     from .sources import SourceSpec
 
     base = (
         parse_recipe(_read(chosen.recipe)) if chosen.recipe else Recipe(source=SourceSpec(location=chosen.data or ""))
     )
+    _require_named(base.model, chosen.model)
     if not (chosen.data or base.source.location):
         raise RecipeError("no data given", remedy="gnomon train DATA --by 5m")
     if chosen.widths and chosen.model not in (None, "auto", "cnn"):
@@ -41,6 +43,8 @@ def recipe_of(chosen: argparse.Namespace) -> Recipe:
             f"--widths means nothing for the model {chosen.model!r}", remedy="Leave it out, or give --model cnn."
         )
     model = Cnn(widths=chosen.widths) if chosen.widths else model_named(chosen.model) if chosen.model else base.model
+    if isinstance(base.model, Imported) and model == Imported(name=base.model.name):
+        model = base.model  # with its arguments
     split = _laid_over(base.dataset.split, chosen, _same("test", "validation"))
     if not (split.test and split.validation):
         raise RecipeError(
@@ -57,6 +61,16 @@ def recipe_of(chosen: argparse.Namespace) -> Recipe:
         training=_laid_over(base.training, chosen, _same(*_TRAINING_OPTIONS)),
         seed=base.seed if chosen.seed is None else chosen.seed,
     )
+
+
+def _require_named(model: ModelSpec | None, named: str | None) -> None:
+    """A recipe from elsewhere may name code: it is imported only where the user names it too, or another network."""
+    name = getattr(model, "name", None)
+    if name is not None and named is None:
+        raise RecipeError(
+            f"the recipe names code of its maker's own ({name!r}), which is not run unasked",
+            remedy=f"If it is yours, or you trust it: --model {name}",
+        )
 
 
 _SOURCE_OPTIONS = ("input", "target", "group", "test_files", "kind", "task", "separator", "series_id", "time")

@@ -260,6 +260,7 @@ def _fit(recipe: Recipe, run: Run, deadline: Deadline, given: InMemory) -> Gener
     run.write_json(NETWORK, network)
     run.write(SPLIT, split_table(dataset))
     run.write_json(PLAN, plan)  # last: what has a plan has the rest
+    run.seal()
     yield Planned(decisions=plan.decisions, steps=plan.steps, planned_s=plan.planned_s)
     yield Phased(name="training", elapsed_s=deadline.elapsed_s())
     events = train(model, prepared.task, prepared.rows, prepared.validation, plan, run, deadline=deadline)
@@ -275,12 +276,15 @@ def _note_environment(recipe: Recipe, run: Run, deadline: Deadline) -> None:
 
 
 def _resume(run: Run, deadline: Deadline, given: InMemory) -> Generator[Event, None, Prepared]:
+    run.require_seals()
     recipe = parse_recipe(run.read_text(RECIPE))
     run.remove_leftovers()
     if not run.has(PLAN) and run.latest_checkpoint() is None:
         yield Noted(text="stopped before there was a plan: from the beginning, as the recipe says")
         return (yield from _fit(recipe, run, deadline_of_then(run, deadline), given))
     plan = by_deadline(on_this_machine(run.read_json(PLAN, Plan)), deadline)
+    if run.unsealed():
+        yield Noted(text="this run has no seals.json: what may have been damaged since can't be told")
     yield Phased(name="reading", elapsed_s=deadline.elapsed_s())
     dataset = yield from _reopened(run, recipe, deadline, given)
     rows, validation = open_parts(dataset, measure_hardware(device=plan.device, threads=plan.threads))
@@ -342,6 +346,7 @@ def _reopened(run: Run, recipe: Recipe, deadline: Deadline, given: InMemory) -> 
 def _finish(
     run: Run, deadline: Deadline, dataset: Dataset | None, given: InMemory, language: Language
 ) -> Generator[Event, None, None]:
+    run.require_seals()
     plan, recipe = on_this_machine(run.read_json(PLAN, Plan)), parse_recipe(run.read_text(RECIPE))
     if dataset is None:
         yield Phased(name="reading", elapsed_s=deadline.elapsed_s())
@@ -350,12 +355,14 @@ def _finish(
     yield Phased(name="judging", elapsed_s=deadline.elapsed_s())
     model, validation = final_model(run, dataset, plan, module=given.module)
     model = with_memory(dataset, model, seed=recipe.seed)
+    run.seal_judgement(begun=True)
     evaluation, judged = evaluate(run, dataset, model, seed=recipe.seed, validation=validation)
     model.header = msgspec.structs.replace(model.header, metrics=evaluation.metrics)
     run.write(MODEL, model.to_bytes())
     search(run, dataset, model, judged, seed=recipe.seed, seconds=_searching_s(deadline))
     write_answer_speed(run, dataset, model)
     write_specimens(run, dataset, lambda: given.source or open_source(recipe.source))
+    run.seal_judgement()
     yield Phased(name="reporting", elapsed_s=deadline.elapsed_s())
     write_report(run.path, language=language)
     write_model_card(run.path, language=language)

@@ -1,9 +1,9 @@
 """The run directory: the only module that knows its file names. Imports no torch.
 
-    recipe.toml  plan.json  data.json  environment.json  network.json  split.csv
+    recipe.toml  plan.json  data.json  environment.json  network.json  split.csv  seals.json
     metrics.jsonl                                        one event a line, append-only
     checkpoints/step-000500/{model.safetensors, state.safetensors, state.json, MANIFEST.json}
-    evaluation/{validation,test,mistakes,slices,suspects,duplicates,specimens,speed}.json  predictions.parquet
+    evaluation/{validation,test,mistakes,slices,suspects,duplicates,specimens,speed,seals}.json  predictions.parquet
     explain/{examples.json,<row>.html}
     report.html  xray.html  model.safetensors  model-card.md  tensorboard/
 
@@ -32,6 +32,7 @@ import msgspec
 
 from . import lock
 from .errors import RunError, nearest
+from .seals import require_seals, require_trust, with_check, without_check, write_seals
 from .types import Event, Finished, Reverted, Stepped, Stopped, Validated, Value
 from .writing import append_line, remove_leftovers, sync_file, whole_name, write_atomically, write_folder
 
@@ -54,6 +55,11 @@ PREDICTIONS: Final = "predictions.parquet"
 REPORT: Final = "report.html"
 MODEL: Final = "model.safetensors"
 MODEL_CARD: Final = "model-card.md"
+SEALS: Final = "seals.json"
+DECIDING: Final = (RECIPE, ENVIRONMENT, DATA, NETWORK, SPLIT, PLAN)
+"""What `seals.json` seals."""
+JUDGED_SEALS: Final = "evaluation/seals.json"
+JUDGED: Final = (VALIDATION, TEST, MISTAKES, SLICES, SUSPECTS, DUPLICATES, SPECIMENS, SPEED, PREDICTIONS)
 EXAMPLES: Final = "explain/examples.json"
 EXPLANATIONS: Final = "explain"
 XRAY: Final = "xray.html"
@@ -156,6 +162,29 @@ class Run:
     def has(self, name: str) -> bool:
         return (self.path / name).is_file()
 
+    def seal(self) -> None:
+        """Seal what decides how the run goes on."""
+        write_seals(self.path, SEALS, DECIDING)
+
+    def unsealed(self) -> bool:
+        """Whether there are no seals, as in a run of an older version."""
+        return not self.has(SEALS)
+
+    def require_seals(self) -> None:
+        """Raises RunError where what decides how the run goes on is not as it was sealed."""
+        require_seals(self.path, SEALS, DECIDING)
+
+    def seal_judgement(self, *, begun: bool = False) -> None:
+        """Seal what the judging found; where it has only `begun`, what was sealed before holds no more."""
+        if begun:
+            (self.path / JUDGED_SEALS).unlink(missing_ok=True)
+        else:
+            write_seals(self.path, JUDGED_SEALS, JUDGED)
+
+    def require_trust(self, trusted: str | None) -> None:
+        """Raises RunError where the run names code of its maker's own, and the user does not name the same."""
+        require_trust(self.path, (RECIPE, PLAN, SEARCH), trusted=trusted)
+
     def append(self, event: Event) -> None:
         """Add one line to the events; a line that a crash tore is ignored by readers.
 
@@ -163,7 +192,7 @@ class Run:
         """
         if isinstance(event, Finished):
             event = msgspec.structs.replace(event, run=self.path.name)
-        append_line(self.path / METRICS, msgspec.json.encode(event))
+        append_line(self.path / METRICS, with_check(msgspec.json.encode(event)))
 
     def drop_events_after(
         self,
@@ -369,8 +398,11 @@ def open_run(path: str | Path) -> Run:
 
 
 def _event(line: bytes) -> Event | None:
+    bare = without_check(line)
+    if bare is None:
+        return None
     try:
-        event: Event = msgspec.json.decode(line, type=Event)
+        event: Event = msgspec.json.decode(bare, type=Event)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return event

@@ -23,6 +23,9 @@ def add(commands: Commands) -> None:
         description="Judge the best checkpoint of a run, finished or not, and write its report and model file.",
     )
     parser.add_argument("directory", metavar="RUN", help="the run directory")
+    parser.add_argument(
+        "--model", metavar="NAME", help="package.module:Name, where the run's network is your own code: it is run then"
+    )
     add_output(parser)
     add_records(parser, training=False)
 
@@ -33,4 +36,6 @@ def run(chosen: argparse.Namespace) -> int:
     from ..run import open_run
     from .working import work
 
-    return work(open_run(chosen.directory), deadline, chosen, None, title=chosen.directory)
+    opened = open_run(chosen.directory)
+    opened.require_trust(chosen.model)
+    return work(opened, deadline, chosen, None, title=chosen.directory)

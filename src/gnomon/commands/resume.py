@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..deadline import parse_deadline, process_start_s
@@ -24,6 +25,9 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("directory", metavar="RUN", help="the directory of the run, or of a search")
     parser.add_argument("--by", metavar="TIME", help="a new deadline; without one, all planned steps are made")
+    parser.add_argument(
+        "--model", metavar="NAME", help="package.module:Name, where the run's network is your own code: it is run then"
+    )
     add_output(parser)
     add_records(parser, training=True)
 
@@ -33,8 +37,9 @@ def run(chosen: argparse.Namespace) -> int:
     start_s = process_start_s()
     deadline = parse_deadline(chosen.by, start_s=start_s)
     from ..recipe import resume
-    from ..run import is_search, open_run
+    from ..run import Run, is_search, open_run
 
+    Run(Path(chosen.directory)).require_trust(chosen.model)
     if is_search(chosen.directory):
         from .tune import go_on
 

@@ -18,15 +18,19 @@ import msgspec
 from ..errors import RunError
 from ..run import (
     DATA,
+    DECIDING,
     DUPLICATES,
     ENVIRONMENT,
     EXAMPLES,
+    JUDGED,
+    JUDGED_SEALS,
     METRICS,
     MISTAKES,
     MODEL,
     NETWORK,
     PLAN,
     RECIPE,
+    SEALS,
     SLICES,
     SPECIMENS,
     SPEED,
@@ -34,6 +38,7 @@ from ..run import (
     TEST,
     VALIDATION,
 )
+from ..seals import broken_seals, without_check
 from ..types import Decision, Event, SetAside
 from .shapes import Evaluation, Explanations, Mistake, NearDuplicates, Slices, SpecimensOfCell, Speed, Suspects
 from .words import Said, say
@@ -191,8 +196,14 @@ def read_run(directory: Path) -> RunFiles:
         network=load(NETWORK, Network),
         model_bytes=model.stat().st_size if model.is_file() else None,
         missing=tuple(name for name in CONTENTS if not (directory / name).is_file()),
-        damaged=tuple(damaged),
+        damaged=(*damaged, *_unsealed(directory)),
     )
+
+
+def _unsealed(directory: Path) -> list[tuple[str, str]]:
+    """What is not as it was sealed."""
+    faults = [*broken_seals(directory, SEALS, DECIDING), *broken_seals(directory, JUDGED_SEALS, JUDGED)]
+    return [(name, what) for name, _, what in (fault.partition(" ") for fault in faults)]
 
 
 def _text(path: Path, name: str, damaged: list[tuple[str, str]]) -> str | None:
@@ -243,7 +254,8 @@ def _parsed(lines: list[str], unreadable: list[int]) -> Iterator[Event]:
         if not line.strip():
             continue
         try:
-            fields = json.loads(line)
+            bare = without_check(line.encode())
+            fields = json.loads("" if bare is None else bare)
             # JSON has no NaN: a loss that is not a number is written as null.
             known = {"score" if k == "accuracy" else k: math.nan if v is None else v for k, v in fields.items()}
             yield msgspec.convert(known, Event)

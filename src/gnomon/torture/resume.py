@@ -23,7 +23,7 @@ _MOST_KILLS: Final = 8
 _REAL_SHARE: Final = 0.06
 _TIMED_SHARE: Final = 0.4
 _UNREAD_SHARE: Final = 0.2
-_TIMES: Final = ("elapsed_s", "rows_per_s")
+_TIMES: Final = ("check", "elapsed_s", "rows_per_s")
 _COMPARED: Final = ("step", "validation", "replan", "revert", "stop")
 
 
