@@ -74,7 +74,9 @@ def targets(folder: Path) -> Mapping[str, Target]:
         list(run.events())
         read_run(folder)
 
-    line = b'{"event":"step","step":1,"steps":9,"epoch":0.1,"loss":0.5,"learning_rate":0.1,"rows_per_s":9,"elapsed_s":1}\n'
+    line = (
+        b'{"event":"step","step":1,"steps":9,"epoch":0.1,"loss":0.5,"learning_rate":0.1,"rows_per_s":9,"elapsed_s":1}\n'
+    )
     tables = _tables()
     return {
         "model file": (models, file("m.safetensors", load)),
@@ -142,7 +144,10 @@ def _tables() -> Mapping[str, list[bytes]]:
     sinks = [io.BytesIO() for _ in range(4)]
     parquet.write_table(pa.table({"text": [row[0] for row in rows], "label": [row[1] for row in rows]}), sinks[0])
     np.savez(sinks[1], X=np.arange(640, dtype=np.uint8).reshape(10, 8, 8), y=np.arange(10) % 2)
-    with zipfile.ZipFile(sinks[2], "w", zipfile.ZIP_DEFLATED) as archive, tarfile.open(fileobj=sinks[3], mode="w") as tar:
+    with (
+        zipfile.ZipFile(sinks[2], "w", zipfile.ZIP_DEFLATED) as archive,
+        tarfile.open(fileobj=sinks[3], mode="w") as tar,
+    ):
         for name, content in list(good_photos().items())[:4] + list(good_photos().items())[-4:]:
             archive.writestr(name, content[:60])
             member = tarfile.TarInfo(name)
