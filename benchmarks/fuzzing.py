@@ -9,6 +9,7 @@ and named too. What broke is printed with the target's name and written to `--ke
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
 import resource
@@ -110,10 +111,8 @@ def _word(content: bytes) -> str:
 def _quietly(does: Callable[[], object]) -> None:
     from gnomon.errors import RowError
 
-    try:
+    with contextlib.suppress(RowError):
         does()
-    except RowError:
-        pass
 
 
 def _recordings() -> list[bytes]:
@@ -137,8 +136,9 @@ def _tables() -> Mapping[str, list[bytes]]:
 
     import numpy as np
     import pyarrow as pa
-    from gnomon.torture.strangers.material import good_photos
     from pyarrow import parquet
+
+    from gnomon.torture.strangers.material import good_photos
 
     rows = [(f"a text number {number} of few words", "cat" if number % 2 else "dog") for number in range(20)]
     sinks = [io.BytesIO() for _ in range(4)]
