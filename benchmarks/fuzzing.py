@@ -9,7 +9,6 @@ and named too. What broke is printed with the target's name and written to `--ke
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import random
 import resource
@@ -20,6 +19,8 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,81 +39,88 @@ def targets(folder: Path) -> Mapping[str, Target]:
     from gnomon.deadline import parse_deadline
     from gnomon.modelfile import load
     from gnomon.recipe import Recipe, parse_recipe
-    from gnomon.report.files import read_run
-    from gnomon.run import METRICS, Run
-    from gnomon.sources import SourceSpec, open_source
-    from gnomon.torture.strangers.material import picture, recording
-    from gnomon.torture.strangers.models import _GOOD, good_model
-
-    image, text, sound, series = (_GOOD[name][0] for name in ("cnn", "textcnn", "crnn", "rnn"))
-    models = [good_model(name) for name in _GOOD]
-    pictures = [picture("a", form=form) for form in ("PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP")]
-    recipes = [Recipe(source=SourceSpec(location="photos")).to_toml().encode()]
-    recipes += [path.read_bytes() for path in (Path(__file__).parents[1] / "recipes").glob("*.toml")]
-
-    def file(name: str, reads: Callable[[Path], object]) -> Callable[[bytes], object]:
-        def does(content: bytes) -> object:
-            path = folder / name
-            path.write_bytes(content)
-            return reads(path)
-
-        return does
-
-    def source(name: str, **options: Any) -> Callable[[bytes], object]:
-        def reads(path: Path) -> None:
-            opened = open_source(SourceSpec(location=str(path), **options))
-            try:
-                for index in range(min(5, len(opened.rows))):
-                    _quietly(lambda index=index: opened.read(index))
-            finally:
-                opened.close()
-
-        return file(name, reads)
-
-    def events(content: bytes) -> None:
-        run = Run(folder)
-        (folder / METRICS).write_bytes(content)
-        list(run.events())
-        read_run(folder)
+    from gnomon.sources import SourceSpec
+    from gnomon.torture.strangers.models import GOOD, good_model
 
     line = (
         b'{"event":"step","step":1,"steps":9,"epoch":0.1,"loss":0.5,"learning_rate":0.1,"rows_per_s":9,"elapsed_s":1}\n'
     )
-    tables = _tables()
+    recipes = [Recipe(source=SourceSpec(location="photos")).to_toml().encode()]
+    recipes += [path.read_bytes() for path in (Path(__file__).parents[1] / "recipes").glob("*.toml")]
+    words = [b"train photos --by 5m --augment shift=3,cutout --widths 8-16", b"predict m a.png --top 3"]
     return {
-        "model file": (models, file("m.safetensors", load)),
-        "recipe": (recipes, lambda content: parse_recipe(content.decode(errors="replace"))),
-        "csv of texts": (tables["csv"], source("a.csv")),
-        "tsv of texts": ([content.replace(b",", b"\t") for content in tables["csv"]], source("a.tsv")),
-        "jsonl": (tables["jsonl"], source("a.jsonl")),
-        "parquet": (tables["parquet"], source("a.parquet")),
-        "long table": (tables["long"], source("long.csv", series_id="id", target="label")),
-        ".ts": (tables["ts"], source("a.ts")),
-        "npz": (tables["npz"], source("a.npz")),
-        "zip": (tables["zip"], source("a.zip")),
-        "tar": (tables["tar"], source("a.tar")),
+        "model file": ([good_model(name) for name in GOOD], partial(_in_file, folder / "m.safetensors", load)),
+        "recipe": (recipes, lambda content: parse_recipe(_word(content))),
+        **_sources(folder),
+        **_rows(),
+        "deadline": ([b"5m", b"1h30m", b"18:30", b"90s"], lambda content: parse_deadline(_word(content), start_s=0.0)),
+        "events": ([line * 3], partial(_events, folder)),
+        "command line": (words, lambda content: understood(_word(content).split())),
+    }
+
+
+def _sources(folder: Path) -> Mapping[str, Target]:
+    """Tables, arrays, archives."""
+    found = _tables()
+    found["tsv"] = [content.replace(b",", b"\t") for content in found["csv"]]
+    options: dict[str, dict[str, Any]] = {name: {} for name in found} | {"long": {"series_id": "id", "target": "label"}}
+    return {
+        f"source {name}": (
+            found[name],
+            partial(_in_file, folder / f"{name}.{_EXTENSION.get(name, name)}", partial(_opened, more)),
+        )
+        for name, more in options.items()
+    }
+
+
+_EXTENSION = {"long": "csv"}
+
+
+def _rows() -> Mapping[str, Target]:
+    """Pictures, recordings, series, texts."""
+    from gnomon.torture.strangers.material import picture, recording
+    from gnomon.torture.strangers.models import GOOD
+
+    image, text, sound, series = (GOOD[name][0] for name in ("cnn", "textcnn", "crnn", "rnn"))
+    pictures = [picture("a", form=form) for form in ("PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP")]
+    texts = ["a text with ü, 猫 and 👨\u200d👩".encode(), "a".encode("utf-16")]
+    return {
         "picture": (pictures, image.encode),
         "recording": ([recording("a", 800), *_recordings()], sound.encode),
         "series": ([b"x,y\n" + b"1,2\n" * 20, b"x;y\n1;2\n", b'x,y\n"1",2\n'], series.encode),
-        "text": (["a text — with ü, 猫 and 👨\u200d👩".encode(), "a".encode("utf-16")], text.encode),
-        "deadline": ([b"5m", b"1h30m", b"18:30", b"90s"], lambda content: parse_deadline(_word(content), start_s=0.0)),
-        "events": ([line * 3], events),
-        "command line": (
-            [b"train photos --by 5m --augment shift=3,cutout --widths 8-16", b"predict m a.png --top 3"],
-            lambda content: understood(_word(content).split()),
-        ),
+        "text": (texts, text.encode),
     }
+
+
+def _in_file(path: Path, reads: Callable[[Path], object], content: bytes) -> None:
+    path.write_bytes(content)
+    reads(path)
+
+
+def _opened(options: Mapping[str, Any], path: Path) -> None:
+    from gnomon.errors import RowError
+    from gnomon.sources import SourceSpec, open_source
+
+    opened = open_source(SourceSpec(location=str(path), **options))
+    try:
+        for index in range(min(5, len(opened.rows))):
+            with suppress(RowError):
+                opened.read(index)
+    finally:
+        opened.close()
+
+
+def _events(folder: Path, content: bytes) -> None:
+    from gnomon.report.files import read_run
+    from gnomon.run import METRICS, Run
+
+    (folder / METRICS).write_bytes(content)
+    list(Run(folder).events())
+    read_run(folder)
 
 
 def _word(content: bytes) -> str:
     return content.decode(errors="replace")
-
-
-def _quietly(does: Callable[[], object]) -> None:
-    from gnomon.errors import RowError
-
-    with contextlib.suppress(RowError):
-        does()
 
 
 def _recordings() -> list[bytes]:
@@ -129,7 +137,7 @@ def _recordings() -> list[bytes]:
     return found
 
 
-def _tables() -> Mapping[str, list[bytes]]:
+def _tables() -> dict[str, list[bytes]]:
     import io
     import tarfile
     import zipfile

@@ -26,7 +26,7 @@ _TEXT: Final = TextEncoder(vocabulary=tuple(f"word{number}" for number in range(
 _SOUND: Final = SoundEncoder(rate=8000, bands=8, length=16, window=200, hop=80, mean=(0.0,) * 8, std=(1.0,) * 8)
 _SERIES: Final = SeriesEncoder(channels=("x", "y"), length=16, mean=(0.0, 0.0), std=(1.0, 1.0))
 _TWO: Final = Classify(classes=("cat", "dog"))
-_GOOD: Final[Mapping[str, tuple[Encoder, ModelSpec, Task]]] = {
+GOOD: Final[Mapping[str, tuple[Encoder, ModelSpec, Task]]] = {
     "cnn": (_IMAGE, Cnn(widths=(4, 8)), _TWO),
     "plain": (_IMAGE, Plain(widths=(2, 2, 2), dense=2), Tag(classes=("cat", "dog"))),
     "textcnn": (_TEXT, TextCnn(embedding=4, filters=4), _TWO),
@@ -36,6 +36,7 @@ _GOOD: Final[Mapping[str, tuple[Encoder, ModelSpec, Task]]] = {
     "linear-deep": (_SERIES, LinearDeep(deep=Rnn(width=4, tokens=False)), _TWO),
     "ensemble": (_SERIES, Ensemble((Rnn(width=4, tokens=False),), times=2), _TWO),
 }
+"""Small models of every architecture, by its name."""
 _INPUT: Final = {"image": "good.png", "text": "good.txt", "sound": "good.wav", "series": "good.csv"}
 _DEEP: Final = "⟨deep⟩"
 _Way: TypeAlias = Sequence[str | int]
@@ -51,7 +52,7 @@ _VALUES: Final[tuple[object, ...]] = (
 
 def good_model(name: str) -> bytes:
     """A model file with random weights."""
-    encoder, spec, task = _GOOD[name]
+    encoder, spec, task = GOOD[name]
     torch.manual_seed(0)
     network = spec.build(encoder.input_shape, task.num_outputs)
     return to_bytes(Header(encoder=encoder, model=spec, task=task), network.state_dict())
@@ -59,7 +60,7 @@ def good_model(name: str) -> bytes:
 
 def model_cases(seed: int) -> Iterator[Case]:
     """All of them, in an order that the seed decides."""
-    files = {name: good_model(name) for name in _GOOD}
+    files = {name: good_model(name) for name in GOOD}
     cases = [*_outsides(files["plain"]), *_tensors(files["plain"]), *_swapped(files)]
     for name, content in files.items():
         cases += _descriptions(name, content)
