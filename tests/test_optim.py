@@ -1,7 +1,8 @@
 """Optimizers, schedules and averaging, against their formulas written out in float64 NumPy."""
 
 import math
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Generator, Sequence
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from gnomon.deadline import Deadline
 from gnomon.models import Cnn, Plain, channels_last
 from gnomon.optim import (
     MovingAverage,
@@ -20,7 +22,13 @@ from gnomon.optim import (
     climbed,
     orthogonalise,
 )
+from gnomon.plan import TrainingSpec
 from gnomon.progress import Change, progress
+from gnomon.recipe import Prepared, Recipe, prepare
+from gnomon.sources import SourceSpec
+from gnomon.state import begin
+from gnomon.training import build_model
+from gnomon.types import Event
 
 Array: TypeAlias = NDArray[np.float64]
 Rule: TypeAlias = Callable[[Array, Sequence[Array], Sequence[float], float], Array]
@@ -377,3 +385,29 @@ def test_dropout_and_frozen_weights_are_no_concern_of_the_optimizer() -> None:
         *("stem.weight", "stages.0.norms.0.weight", "stages.0.norms.1.weight")
     }
     assert all(parameter.requires_grad for parameter in Plain().build((1, 18, 18), 3).parameters())
+
+
+def test_an_average_reaches_back_over_the_training_as_it_is_now() -> None:
+    """A run that is cut short must not be judged by weights from before it had learnt anything."""
+    asked = Recipe(
+        source=SourceSpec(location="digits"),
+        model=Cnn(widths=(8,), convolutions=3),
+        optimizer=OptimizerSpec(name="sgd", average="ema"),
+        training=TrainingSpec(steps=100_000, threads=1, format="float32"),
+    )
+    prepared = _returned(prepare(asked, Deadline(time.monotonic())))
+    model = build_model(prepared.plan.model, prepared.rows, seed=0, device="cpu")
+    state = begin(model, prepared.plan, prepared.rows, None)
+    assert isinstance(state.average, MovingAverage)
+    assert state.average.decay == pytest.approx(1 - 1 / 2001)
+    state.replanned(Change(step=0, steps_before=100_000, steps=200, reason="the machine is slower than planned"))
+    assert state.average.decay == pytest.approx(1 - 1 / 5)
+
+
+def _returned(preparing: Generator[Event, None, Prepared]) -> Prepared:
+    while True:
+        try:
+            next(preparing)
+        except StopIteration as stop:
+            prepared: Prepared = stop.value
+            return prepared

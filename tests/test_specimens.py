@@ -15,9 +15,10 @@ from PIL import Image
 from conftest import PictureFolder
 from gnomon import cli
 from gnomon.answer_speed import AnswerSpeed
+from gnomon.encoders.sound import choose_sound
 from gnomon.judgement import Evaluation
 from gnomon.run import SPECIMENS, SPEED, TEST, Run
-from gnomon.specimens import MOST_OF_A_CELL, SpecimensOfCell
+from gnomon.specimens import MOST_OF_A_CELL, SpecimensOfCell, playable
 from sound_files import sound_file, tone
 from source_files import write_folder, write_text
 
@@ -72,6 +73,14 @@ def test_recordings_are_heard(tmp_path: Path) -> None:
     samples, rate = soundfile.read(io.BytesIO(base64.b64decode(first.rows[0].sound)))
     assert len(samples) / rate == pytest.approx(0.2, abs=0.1)
     assert abs(samples).max() > 0.05
+
+
+@pytest.mark.parametrize("rate", [4000, 8000, 96_000])
+def test_recordings_of_any_rate_are_heard(rate: int) -> None:
+    samples = tone(440, seconds=0.5, rate=rate)
+    encoder = choose_sound([sound_file(samples, rate)])[0]
+    heard, told = soundfile.read(io.BytesIO(base64.b64decode(playable(encoder, sound_file(samples, rate)))))
+    assert len(heard) / told == pytest.approx(0.5, abs=0.1)
 
 
 def test_texts_are_read_and_several_labels_have_no_cells(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ DOUBTFUL_SHARE: Final = 0.2
 """Of the validation rows: those with less confidence than this quantile would be predicted from several views."""
 _MOST_BATCH_PIXELS, _MOST_BATCH_STEPS = 2**21, 2**15
 _VALIDATION_SHARE = 0.02
+_REMEMBERED_ROWS, _SCORING_S = 2000, 5e-5
 _PROBING_SHARE = 0.05
 _VIEWS_SHARE = 0.12
 _MOST_VALIDATIONS, _MOST_EPOCH_VALIDATIONS = 12, 50
@@ -382,10 +383,13 @@ def _length(
 
 
 def _finish_s(speed: Speed, num_validation: int, num_test: int, views: Views, deadline: Deadline) -> float:
-    """Seconds to judge, report and save after the last step; the validation part is first judged by single views."""
+    """Seconds to judge, report and save after the last step; the validation part is first judged by single views, and
+    some training rows are looked at too.
+    """
     share = RESERVE_SHARE * deadline.total_s if deadline.is_set else 0.0
-    passes = (num_validation + num_test) * _passes(views) + num_validation
-    return RESERVE_FIXED_S + share + 1.25 * passes / speed.rows_per_s
+    passes = (num_validation + num_test) * _passes(views) + num_validation + _REMEMBERED_ROWS
+    judging_s = 1.25 * passes / speed.rows_per_s + _SCORING_S * (num_validation + num_test)
+    return RESERVE_FIXED_S + share + judging_s
 
 
 def _passes(views: Views) -> float:

@@ -23,6 +23,7 @@ from .deadline import Deadline, process_start_s
 from .errors import RecipeError
 from .evaluate import evaluate, search
 from .evaluate.remembering import with_memory
+from .explain.examples import explain_examples
 from .final import final_model, task_of
 from .forecast import Forecast, Trial, forecast, run_bytes
 from .hardware import describe_environment, kept_memory, measure_hardware
@@ -359,14 +360,20 @@ def _finish(
     evaluation, judged = evaluate(run, dataset, model, seed=recipe.seed, validation=validation)
     model.header = msgspec.structs.replace(model.header, metrics=evaluation.metrics)
     run.write(MODEL, model.to_bytes())
-    search(run, dataset, model, judged, seed=recipe.seed, seconds=_searching_s(deadline))
     write_answer_speed(run, dataset, model)
     write_specimens(run, dataset, lambda: given.source or open_source(recipe.source))
+    search(run, dataset, model, judged, seed=recipe.seed, seconds=_searching_s(deadline))
+    explain_examples(run, dataset, model, _before_reporting(deadline))
     run.seal_judgement()
     yield Phased(name="reporting", elapsed_s=deadline.elapsed_s())
     write_report(run.path, language=language)
     write_model_card(run.path, language=language)
     yield Finished(run=str(run.path), metrics=evaluation.metrics, planned_s=plan.planned_s, used_s=deadline.elapsed_s())
+
+
+def _before_reporting(deadline: Deadline) -> Deadline:
+    """The deadline of what can be left out: the report is still to be written."""
+    return Deadline(deadline.start_s, deadline.end_s - _REPORTING_S)
 
 
 def _searching_s(deadline: Deadline) -> float | None:

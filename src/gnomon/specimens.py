@@ -30,6 +30,7 @@ MOST_CLASSES: Final = 60
 MOST_ROWS: Final = 600
 MOST_OF_A_CELL: Final = 12
 _LONGEST_S: Final = 10.0
+_MP3_RATES: Final = (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 
 
 class Specimen(Value, frozen=True):
@@ -121,7 +122,7 @@ def _sounds(rows: list[int], dataset: Dataset, open_source: Callable[[], Source]
 
 
 def playable(encoder: SoundEncoder, raw: Raw) -> str:
-    """At most ten seconds of a recording, as the network hears it, as MP3 in base64.
+    """At most ten seconds of a recording, as the network hears it, as MP3 of the next rate that it knows, in base64.
 
     Args:
         encoder: that gives the rate.
@@ -135,7 +136,8 @@ def playable(encoder: SoundEncoder, raw: Raw) -> str:
     else:
         samples, rate = decode(raw, most_s=_LONGEST_S)
         samples = resample(samples, rate, encoder.rate)
+    rate = min((each for each in _MP3_RATES if each >= encoder.rate), default=_MP3_RATES[-1])
+    samples = resample(samples[: round(_LONGEST_S * encoder.rate)], encoder.rate, rate)
     sink = io.BytesIO()
-    cut = np.clip(samples[: round(_LONGEST_S * encoder.rate)], -1, 1)
-    soundfile.write(sink, cut, encoder.rate, format="MP3")
+    soundfile.write(sink, np.clip(samples, -1, 1), rate, format="MP3")
     return base64.b64encode(sink.getvalue()).decode()

@@ -11,7 +11,7 @@ from .batches import Passes, Rows
 from .checkpoints import Position, Snapshot
 from .deadline import Deadline
 from .hardware import Format, surroundings
-from .optim import Averages, Optimizer, average_of, build_optimizer
+from .optim import Averages, MovingAverage, Optimizer, average_of, build_optimizer
 from .plan import Plan
 from .progress import Change, progress, rate_share
 from .version import VERSION
@@ -58,6 +58,11 @@ class State:
         """The network that is judged and kept: the average, where there is one."""
         return self.model if self.average is None else self.average.module
 
+    def replanned(self, change: Change) -> None:
+        """From here on the training is another one; an average reaches back over the same share of it."""
+        self.history.append(change)
+        _reach_back(self.average, change.steps)
+
     def steps(self, plan: Plan) -> int:
         """Of the whole training, as things stand."""
         return self.history[-1].steps if self.history else plan.steps
@@ -85,6 +90,7 @@ class State:
         self.history = [before for before in self.history if before.step <= self.best_step] + [change]
         self.model.load_state_dict(self.best_weights)
         self.optimizer, self.average = _optimizer_and_average(self.model, plan)
+        _reach_back(self.average, change.steps)
         self.passes.load_state(_cloned(self.best_passes))
         self.step = self.told_step = self.validated_step = self.best_step
         self.losses.clear()
@@ -142,8 +148,16 @@ def number_type_of(number_format: Format) -> torch.dtype:
 
 def _optimizer_and_average(model: nn.Module, plan: Plan) -> tuple[Optimizer, Averages | None]:
     optimizer = build_optimizer(model, plan.optimizer, products=number_type_of(plan.format))
-    decay = 1 - 1 / (1 + _AVERAGED_SHARE * plan.steps)
-    return optimizer, average_of(model, plan.optimizer, optimizer, decay=decay)
+    return optimizer, average_of(model, plan.optimizer, optimizer, decay=_decay_over(plan.steps))
+
+
+def _decay_over(steps: int) -> float:
+    return 1 - 1 / (1 + _AVERAGED_SHARE * steps)
+
+
+def _reach_back(average: Averages | None, steps: int) -> None:
+    if isinstance(average, MovingAverage):
+        average.decay = _decay_over(steps)
 
 
 def _restore(state: State, saved: Snapshot) -> None:
@@ -154,6 +168,8 @@ def _restore(state: State, saved: Snapshot) -> None:
     if state.average is not None:
         state.average.module.load_state_dict(_below(tensors, "average/"))
     state.history = list(position.history)
+    if state.history:
+        _reach_back(state.average, state.history[-1].steps)
     state.step = state.saved_step = position.step
     state.told_step, state.validated_step = position.told_step, position.validated_step
     state.best_step, state.best_score = position.best_step, position.best_score

@@ -209,7 +209,7 @@ def _told_again(state: State, work: _Work) -> Iterator[Event]:
 
 
 def _replanned(state: State, change: Change) -> Replanned:
-    state.history.append(change)
+    state.replanned(change)
     return Replanned(step=change.step, steps_before=change.steps_before, steps=change.steps, reason=change.reason)
 
 
