@@ -148,7 +148,9 @@ _REASONS: Final = {
     "two of the {0} that the first one leaves most doubt about; six would take {1}": (
         "对第一眼最拿不准的 {0} 看两个视角；六个需要 {1}"
     ),
-    "by a deadline: what is known already teaches little": "有截止时间：已经学会的再学收获很小",
+    "there is time for {0} passes": "时间够把样本看 {0} 遍",
+    "by a deadline: the coarse comes first": "有截止时间：先学粗略的",
+    "every pixel counts": "每个像素都要看",
     "every epoch is whole": "每一轮都用全部样本",
     "all pictures are {0}": "所有图片都是 {0}",
     "{0}; scaled down so that the time allows enough epochs": "{0}；缩小后时间才够跑足够多的轮数",
