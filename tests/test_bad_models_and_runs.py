@@ -51,7 +51,7 @@ def here(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 # --- Model files -----------------------------------------------------------------------------------------------------
 
-PREDICT: Final = "predict run photos/cat/00.png"
+PREDICT: Final = "predict run/model.safetensors photos/cat/00.png"
 AGAIN: Final = "Copy or train it again."
 
 
@@ -77,7 +77,7 @@ FOREIGN: Final = safetensors.numpy.save({"weight": np.zeros(3, np.float32)})
 
 MODELS: Final = (
     Refused("no model", "predict modl photos", ("there is no model file 'modl'", ".safetensors")),
-    Refused("no file in the run", PREDICT, ("holds no model.safetensors", "gnomon report run"),
+    Refused("no file in the run", "predict run photos/cat/00.png", ("holds no model.safetensors", "gnomon report run"),
             lambda folder: (folder / "run/model.safetensors").unlink()),
     Refused("empty", PREDICT, ("its header can't be read", AGAIN), _model(lambda _: b"")),
     Refused("cut in the header", PREDICT, ("its header can't be read", AGAIN), _model(lambda content: content[:100])),

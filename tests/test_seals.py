@@ -43,7 +43,7 @@ NAMES = ("a.json", "b.csv")
 
 def test_files_as_they_were_have_no_faults(sealed: Path) -> None:
     assert broken_seals(sealed, SEALS, NAMES) == []
-    require_seals(sealed, SEALS, NAMES)
+    require_seals(sealed, SEALS, NAMES, remedy="")
 
 
 def test_every_change_of_a_file_is_named(sealed: Path) -> None:
@@ -55,8 +55,17 @@ def test_every_change_of_a_file_is_named(sealed: Path) -> None:
     ]
     (sealed / "a.json").unlink()
     assert broken_seals(sealed, SEALS, NAMES)[0] == "a.json can't be read (No such file or directory)"
-    with pytest.raises(RunError, match="If it was changed on purpose, remove seals"):
-        require_seals(sealed, SEALS, NAMES)
+    with pytest.raises(RunError, match="has 505 bytes"):
+        require_seals(sealed, SEALS, NAMES, only="b.csv", remedy="")
+
+
+def test_a_file_may_grow_where_that_is_its_way(sealed: Path) -> None:
+    with (sealed / "b.csv").open("ab") as file:
+        file.write(b"more")
+    assert broken_seals(sealed, SEALS, NAMES, grows="b.csv") == []
+    assert broken_seals(sealed, SEALS, NAMES) != []
+    (sealed / "b.csv").write_bytes(b"c" + (sealed / "b.csv").read_bytes()[1:])
+    assert broken_seals(sealed, SEALS, NAMES, grows="b.csv") != []
 
 
 @pytest.mark.parametrize(

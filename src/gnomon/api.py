@@ -26,7 +26,7 @@ from .opening import InMemory
 from .optim import OptimizerName, OptimizerSpec
 from .plan import Plan, TrainingSpec
 from .recipe import Recipe, dataset_of, finish, fit
-from .run import MODEL, PLAN, REPORT, TEST, create_run, open_run
+from .run import PLAN, REPORT, TEST, create_run, open_run
 from .sources import Source, SourceSpec
 from .sources.arrays import array_source
 from .sources.series import series_source
@@ -75,7 +75,7 @@ class TrainedRun:
     @cached_property
     def model(self) -> Model:
         """The trained network with its preprocessing."""
-        return load(self.path / MODEL, module=self._module)
+        return load(self._run.model_file(), module=self._module)
 
     def predict(self, inputs: Sequence[Raw | Path] | Raw | Path, *, top: int = 1) -> list[Any]:
         """One answer a row; see `Model.predict`."""

@@ -36,7 +36,7 @@ from .probing import try_out
 from .progress import times_back
 from .reopening import by_deadline, deadline_of_then, on_this_machine, reopen_dataset, what_differs, where_it_goes_on
 from .report import Language, write_model_card, write_report
-from .run import DATA, ENVIRONMENT, MODEL, NETWORK, PLAN, RECIPE, SPLIT, Run
+from .run import DATA, ENVIRONMENT, MODEL, NETWORK, PLAN, RECIPE, SEALS, SPLIT, Run
 from .sources import SourceSpec, open_source
 from .specimens import write_specimens
 from .tasks import Task
@@ -284,12 +284,16 @@ def _resume(run: Run, deadline: Deadline, given: InMemory) -> Generator[Event, N
         yield Noted(text="stopped before there was a plan: from the beginning, as the recipe says")
         return (yield from _fit(recipe, run, deadline_of_then(run, deadline), given))
     plan = by_deadline(on_this_machine(run.read_json(PLAN, Plan)), deadline)
-    if run.unsealed():
+    if not run.has(SEALS):
         yield Noted(text="this run has no seals.json: what may have been damaged since can't be told")
     yield Phased(name="reading", elapsed_s=deadline.elapsed_s())
     dataset = yield from _reopened(run, recipe, deadline, given)
     rows, validation = open_parts(dataset, measure_hardware(device=plan.device, threads=plan.threads))
     prepared = Prepared(dataset, task_of(dataset, plan), plan, rows, validation)
+    if lines := run.unreadable_events():
+        yield Noted(
+            text=f"{plural(lines, 'line')} of metrics.jsonl can't be read, and {'is' if lines == 1 else 'are'} left out"
+        )
     checkpoint, step = run.latest_checkpoint(), 0
     yield from (Noted(text=f"{fault}; the one before it is taken") for fault in run.damaged_checkpoints())
     if checkpoint is None:

@@ -90,7 +90,7 @@ def what_differs(run: Run, plan: Plan, position: Position) -> tuple[str, ...]:
         environment = _environment(run)
         entry = {"step": position.step, "when": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "changed": found}
         environment["went_on"] = [*environment.get("went_on", ()), entry]
-        run.write_json(ENVIRONMENT, environment)
+        run.rewrite_json(ENVIRONMENT, environment)
     return found
 
 

@@ -17,7 +17,6 @@ checkpoint's `MANIFEST.json` seals its files; one whose files do not match it do
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -32,8 +31,17 @@ import msgspec
 
 from . import lock
 from .errors import RunError, nearest
-from .seals import require_seals, require_trust, with_check, without_check, write_seals
-from .types import Event, Finished, Reverted, Stepped, Stopped, Validated, Value
+from .seals import (
+    Manifest,
+    manifest_fault,
+    read_file,
+    require_seals,
+    seal_of,
+    with_check,
+    without_check,
+    write_seals,
+)
+from .types import Event, Finished, Reverted, Stepped, Stopped, Validated
 from .writing import append_line, remove_leftovers, sync_file, whole_name, write_atomically, write_folder
 
 RECIPE: Final = "recipe.toml"
@@ -59,7 +67,20 @@ SEALS: Final = "seals.json"
 DECIDING: Final = (RECIPE, ENVIRONMENT, DATA, NETWORK, SPLIT, PLAN)
 """What `seals.json` seals."""
 JUDGED_SEALS: Final = "evaluation/seals.json"
-JUDGED: Final = (VALIDATION, TEST, MISTAKES, SLICES, SUSPECTS, DUPLICATES, SPECIMENS, SPEED, PREDICTIONS)
+JUDGED: Final = (
+    METRICS,
+    VALIDATION,
+    TEST,
+    MISTAKES,
+    SLICES,
+    SUSPECTS,
+    DUPLICATES,
+    SPECIMENS,
+    SPEED,
+    PREDICTIONS,
+    MODEL,
+)
+MAY_NAME_CODE: Final = (RECIPE, PLAN, "search.json")
 EXAMPLES: Final = "explain/examples.json"
 EXPLANATIONS: Final = "explain"
 XRAY: Final = "xray.html"
@@ -76,23 +97,9 @@ _LATEST = "latest"
 _MANIFEST = "MANIFEST.json"
 _CHECKPOINT = re.compile(r"step-(\d{1,18})(?:-back-(\d{1,4}))?")
 KEPT_CHECKPOINTS: Final = 2
+_REMEDY: Final = f"Bring it back from a copy, or train anew. If it was changed on purpose, remove {SEALS}."
 
 T = TypeVar("T")
-
-
-class FileSeal(Value, frozen=True):
-    """Size and SHA-256 of one file of a checkpoint."""
-
-    bytes: int
-    sha256: str
-
-
-class Manifest(Value, frozen=True):
-    """What a checkpoint's folder must hold, and which one it is: `MANIFEST.json`."""
-
-    step: int
-    back: int
-    files: dict[str, FileSeal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +144,9 @@ class Run:
         Raises:
             RunError: missing or damaged.
         """
+        self.require_whole(name)
         try:
-            return msgspec.json.decode((self.path / name).read_bytes(), type=kind)
+            return msgspec.json.decode(read_file(self.path / name), type=kind)
         except OSError as error:
             raise RunError(
                 f"{str(self.path / name)!r} can't be read: {error.strerror}", remedy="Was the run begun?"
@@ -155,7 +163,7 @@ class Run:
             RunError: missing or not a text.
         """
         try:
-            return (self.path / name).read_text(encoding="utf-8")
+            return read_file(self.path / name).decode()
         except (OSError, UnicodeDecodeError) as error:
             raise RunError(f"{str(self.path / name)!r} can't be read: {error}", remedy="Was the run begun?") from None
 
@@ -166,13 +174,26 @@ class Run:
         """Seal what decides how the run goes on."""
         write_seals(self.path, SEALS, DECIDING)
 
-    def unsealed(self) -> bool:
-        """Whether there are no seals, as in a run of an older version."""
-        return not self.has(SEALS)
+    def rewrite_json(self, name: str, value: object) -> None:
+        """As `write_json`, of a file that is sealed. A crash on the way leaves it unsealed, never sealed wrongly."""
+        sealed = self.has(SEALS)
+        if sealed:
+            write_seals(self.path, SEALS, [other for other in DECIDING if other != name])
+        self.write_json(name, value)
+        if sealed:
+            self.seal()
 
     def require_seals(self) -> None:
         """Raises RunError where what decides how the run goes on is not as it was sealed."""
-        require_seals(self.path, SEALS, DECIDING)
+        require_seals(self.path, SEALS, DECIDING, remedy=_REMEDY)
+
+    def require_whole(self, name: str) -> None:
+        """Raises RunError where this file was sealed and is something else now."""
+        if name in DECIDING:
+            require_seals(self.path, SEALS, DECIDING, only=name, remedy=_REMEDY)
+        if name in JUDGED:
+            remedy = f"Write it anew: gnomon report {self.path}"
+            require_seals(self.path, JUDGED_SEALS, JUDGED, grows=METRICS, only=name, remedy=remedy)
 
     def seal_judgement(self, *, begun: bool = False) -> None:
         """Seal what the judging found; where it has only `begun`, what was sealed before holds no more."""
@@ -181,9 +202,10 @@ class Run:
         else:
             write_seals(self.path, JUDGED_SEALS, JUDGED)
 
-    def require_trust(self, trusted: str | None) -> None:
-        """Raises RunError where the run names code of its maker's own, and the user does not name the same."""
-        require_trust(self.path, (RECIPE, PLAN, SEARCH), trusted=trusted)
+    def model_file(self) -> Path:
+        """The run's model file, that of this run and no other. Raises as `require_whole`."""
+        self.require_whole(MODEL)
+        return self.path / MODEL
 
     def append(self, event: Event) -> None:
         """Add one line to the events; a line that a crash tore is ignored by readers.
@@ -221,6 +243,7 @@ class Run:
             surplus = isinstance(event, Reverted) and reverted is not None and times > reverted
             if not surplus and not isinstance(event, Stopped | Finished):
                 kept.append(line)
+        self.seal_judgement(begun=True)
         self.write(METRICS, b"".join(line + b"\n" for line in kept))
 
     def events(self) -> Iterator[Event]:
@@ -229,6 +252,10 @@ class Run:
             event = _event(line)
             if event is not None:
                 yield event
+
+    def unreadable_events(self) -> int:
+        """How many lines of the events are damaged; `events` leaves them out."""
+        return sum(_event(line) is None for line in self._lines())
 
     def save_checkpoint(self, step: int, files: Mapping[str, bytes], *, back: int = 0) -> None:
         """Write a checkpoint and its manifest, then remove all but the last two.
@@ -244,7 +271,7 @@ class Run:
             RunError: the disk is full, or writing is not allowed; the checkpoints before stand.
         """
         sync_file(self.path / METRICS)
-        manifest = Manifest(step=step, back=back, files={name: _seal(content) for name, content in files.items()})
+        manifest = Manifest(step=step, back=back, files={name: seal_of(content) for name, content in files.items()})
         name = f"step-{step:06d}" + (f"-back-{back}" if back else "")
         write_folder(self.path / _CHECKPOINTS / name, {**files, _MANIFEST: msgspec.json.encode(manifest)})
         for old in self._checkpoint_folders()[:-KEPT_CHECKPOINTS]:
@@ -408,30 +435,9 @@ def _event(line: bytes) -> Event | None:
     return event
 
 
-def _seal(content: bytes) -> FileSeal:
-    return FileSeal(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
-
-
 def _fault(folder: Path) -> str:
     """What is wrong with a checkpoint, as a phrase; empty where all its files match its manifest."""
-    try:
-        manifest = msgspec.json.decode((folder / _MANIFEST).read_bytes(), type=Manifest)
-    except OSError as error:
-        return f"{_MANIFEST} can't be read ({error.strerror})"
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return f"{_MANIFEST} is no manifest"
-    if (manifest.back, manifest.step) != _order_of(folder)[:2]:
-        return f"{_MANIFEST} is that of step {manifest.step:,}"
-    for name, seal in manifest.files.items():
-        try:
-            content = (folder / Path(name).name).read_bytes()
-        except OSError as error:
-            return f"{Path(name).name!r} can't be read ({error.strerror})"
-        if len(content) != seal.bytes:
-            return f"{name!r} has {len(content):,} bytes instead of {seal.bytes:,}"
-        if _seal(content) != seal:
-            return f"{name!r} does not have the content that was written"
-    return "" if manifest.files else f"{_MANIFEST} names no files"
+    return manifest_fault(folder, _MANIFEST, _order_of(folder)[:2])
 
 
 def _order_of(folder: Path) -> tuple[int, int, bool]:

@@ -9,9 +9,11 @@ somebody who wants to deceive they are no protection: whoever changes a file can
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import re
+import stat
 import tomllib
 import zlib
 from collections.abc import Iterator, Sequence
@@ -24,6 +26,8 @@ from .errors import RunError
 from .types import Value
 from .writing import write_atomically
 
+_LARGEST: Final = 2**30
+_LARGEST_WEIGHTS: Final = 64 * 2**30
 _CHECK: Final = re.compile(rb',"check":"([0-9a-f]{8})"}$')
 
 
@@ -32,6 +36,14 @@ class Seal(Value, frozen=True):
 
     bytes: int
     sha256: str
+
+
+class Manifest(Value, frozen=True):
+    """What a checkpoint's folder must hold, and which one it is."""
+
+    step: int
+    back: int
+    files: dict[str, Seal]
 
 
 def seal_of(content: bytes) -> Seal:
@@ -53,37 +65,99 @@ def write_seals(folder: Path, seals: str, names: Sequence[str]) -> None:
     write_atomically(folder / seals, msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
 
 
-def broken_seals(folder: Path, seals: str, names: Sequence[str]) -> list[str]:
-    """What is wrong with the sealed files, a sentence each; nothing where there are no seals, as of older versions."""
+def broken_seals(
+    folder: Path, seals: str, names: Sequence[str], *, grows: str = "", only: str | None = None
+) -> list[str]:
+    """What is wrong with the sealed files, a sentence each; nothing where there are no seals, as of older versions.
+
+    Args:
+        folder: of the run.
+        seals: the file that holds them.
+        names: of files that may be sealed.
+        grows: the one to which more may have been added since.
+        only: the one that is of interest; None for all.
+    """
     try:
-        said = msgspec.json.decode((folder / seals).read_bytes(), type=dict[str, Seal])
+        said = msgspec.json.decode(read_file(folder / seals), type=dict[str, Seal])
     except FileNotFoundError:
         return []
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return [f"{seals} is damaged"]
     unknown = [f"{seals} names {name[:80]!r}, which is none of the run's files" for name in said if name not in names]
-    return unknown + [fault for name, seal in said.items() if name in names and (fault := _fault(folder, name, seal))]
+    wanted = [name for name in said if name in names and only in (None, name)]
+    return unknown + [fault for name in wanted if (fault := _fault(folder, name, said[name], grows=name == grows))]
 
 
-def _fault(folder: Path, name: str, seal: Seal) -> str:
+def _fault(folder: Path, name: str, seal: Seal, *, grows: bool) -> str:
     try:
         size = (folder / name).stat().st_size
-        if size != seal.bytes:
+        if size < seal.bytes or (size > seal.bytes and not grows):
             return f"{name} has {size:,} bytes instead of {seal.bytes:,}"
-        content = (folder / name).read_bytes()
+        with (folder / name).open("rb") as file:
+            content, added = file.read(seal.bytes), file.read()
     except OSError as error:
         return f"{name} can't be read ({error.strerror})"
+    lines = _timed(content + added) if grows else []
+    if len(set(lines)) < len(lines):
+        return f"{name} says the same twice"
     return "" if seal_of(content) == seal else f"{name} is not as it was written (its SHA-256 is another)"
 
 
-def require_seals(folder: Path, seals: str, names: Sequence[str]) -> None:
-    """Raises RunError where a file is not as it was sealed."""
-    faults = broken_seals(folder, seals, names)
+def require_seals(
+    folder: Path, seals: str, names: Sequence[str], *, grows: str = "", only: str | None = None, remedy: str
+) -> None:
+    """As `broken_seals`, but raises RunError where anything is wrong."""
+    faults = broken_seals(folder, seals, names, grows=grows, only=only)
     if faults:
-        raise RunError(
-            [f"{str(folder)!r}: {fault}" for fault in faults],
-            remedy=f"Bring it back from a copy, or train anew. If it was changed on purpose, remove {seals}.",
-        )
+        raise RunError([f"{str(folder)!r}: {fault}" for fault in faults], remedy=remedy)
+
+
+def _timed(lines: bytes) -> list[bytes]:
+    """Lines of events that say when something was; none of them comes twice."""
+    return [line for line in lines.split(b"\n") if b'"elapsed_s"' in line]
+
+
+def read_file(path: Path, *, most: int = _LARGEST) -> bytes:
+    """The content of a file that is one: reading a pipe would never end, nor would a file of terabytes of nothing.
+
+    Raises:
+        OSError: as `open`; also for what is no regular file, or larger than any such file is.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    if status.st_size > most:
+        raise OSError(errno.EFBIG, f"{status.st_size:,} bytes are more than such a file has", str(path))
+    return path.read_bytes()
+
+
+def manifest_fault(folder: Path, manifest: str, order: tuple[int, int]) -> str:
+    """What is wrong with a checkpoint, as a phrase; empty where all its files match its manifest.
+
+    Args:
+        folder: of the checkpoint.
+        manifest: the file's name in it.
+        order: how often the training had gone back by then, and its step, as the folder's name says.
+    """
+    try:
+        said = msgspec.json.decode(read_file(folder / manifest), type=Manifest)
+    except OSError as error:
+        return f"{manifest} can't be read ({error.strerror})"
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return f"{manifest} is no manifest"
+    if (said.back, said.step) != order:
+        return f"{manifest} is that of step {said.step:,}"
+    for name, seal in said.files.items():
+        path = folder / Path(name).name
+        try:
+            size = path.stat().st_size
+            if size != seal.bytes:
+                return f"{name!r} has {size:,} bytes instead of {seal.bytes:,}"
+            if seal_of(read_file(path, most=_LARGEST_WEIGHTS)) != seal:
+                return f"{name!r} does not have the content that was written"
+        except OSError as error:
+            return f"{path.name!r} can't be read ({error.strerror})"
+    return "" if said.files else f"{manifest} names no files"
 
 
 # --- Lines of events -------------------------------------------------------------------------------------------------

@@ -77,12 +77,12 @@ def _on_new_data(chosen: argparse.Namespace) -> int:
     from ..hardware import measure_hardware
     from ..modelfile import load
     from ..recipe import parse_recipe
-    from ..run import DATA, MODEL, RECIPE, open_run
+    from ..run import DATA, RECIPE, open_run
     from ..sources import open_source
 
     directory = open_run(chosen.directory)
     asked = parse_recipe(directory.read_text(RECIPE)).source
-    model = load(directory.path / MODEL)
+    model = load(directory.model_file())
     kind, question = kind_of(model.header.encoder), question_of(model.header.task)
     asked = msgspec.structs.replace(asked, location=chosen.on, kind=kind, task=question, test_files=None)
     source = open_source(asked)

@@ -61,7 +61,7 @@ def run(chosen: argparse.Namespace) -> int:
         raise ModelFileError(
             f"the run {chosen.directory!r} holds no {MODEL}", remedy=f"gnomon report {chosen.directory}"
         )
-    model = load(directory.path / MODEL)
+    model = load(directory.model_file())
     examples: list[Example] = []
     failed = more = 0
     for name, raw, encoded in given_rows(model, chosen.files, chosen.texts):

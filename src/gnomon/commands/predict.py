@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import RecipeError
@@ -40,9 +41,13 @@ def add(commands: Commands) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Do it. Returns the exit code."""
     from ..predict import print_predictions
+    from ..run import MODEL, Run
 
     if not chosen.files and not chosen.texts:
         raise RecipeError("there is nothing to predict", remedy="gnomon predict MODEL FILES, or --text TEXT.")
+    run = Run(Path(chosen.model))
+    if run.has(MODEL):
+        run.require_whole(MODEL)
     return print_predictions(
         chosen.model,
         chosen.files,

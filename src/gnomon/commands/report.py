@@ -33,9 +33,10 @@ def add(commands: Commands) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Do it. Returns the exit code."""
     deadline = Deadline(process_start_s())
-    from ..run import open_run
+    from ..run import MAY_NAME_CODE, open_run
+    from ..seals import require_trust
     from .working import work
 
     opened = open_run(chosen.directory)
-    opened.require_trust(chosen.model)
+    require_trust(opened.path, MAY_NAME_CODE, trusted=chosen.model)
     return work(opened, deadline, chosen, None, title=chosen.directory)

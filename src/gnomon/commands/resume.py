@@ -37,9 +37,10 @@ def run(chosen: argparse.Namespace) -> int:
     start_s = process_start_s()
     deadline = parse_deadline(chosen.by, start_s=start_s)
     from ..recipe import resume
-    from ..run import Run, is_search, open_run
+    from ..run import MAY_NAME_CODE, is_search, open_run
+    from ..seals import require_trust
 
-    Run(Path(chosen.directory)).require_trust(chosen.model)
+    require_trust(Path(chosen.directory), MAY_NAME_CODE, trusted=chosen.model)
     if is_search(chosen.directory):
         from .tune import go_on
 

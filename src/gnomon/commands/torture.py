@@ -119,6 +119,17 @@ def _files(folder: Path, chosen: argparse.Namespace) -> Iterator[Tried]:
     yield from files(folder, count=chosen.count, seed=chosen.seed)
 
 
+def _add_corrupt(suites: Commands) -> None:
+    parser = _add_suite(suites, "corrupt", _corrupt, help="damage what it has written: is each piece found?")
+    parser.add_argument("--count", type=_count, default=5000, metavar="N", help="of mutations [5000]")
+
+
+def _corrupt(folder: Path, chosen: argparse.Namespace) -> Iterator[Tried]:
+    from ..torture.corrupt import corrupt
+
+    yield from corrupt(folder, count=chosen.count, seed=chosen.seed)
+
+
 def _count(text: str) -> int:
     """A whole number, 0 or more."""
     if not text.isdecimal():
@@ -126,4 +137,4 @@ def _count(text: str) -> int:
     return int(text)
 
 
-_SUITES: tuple[Callable[[Commands], None], ...] = (_add_resume, _add_signals, _add_disk, _add_files)
+_SUITES: tuple[Callable[[Commands], None], ...] = (_add_resume, _add_signals, _add_disk, _add_files, _add_corrupt)

@@ -43,7 +43,7 @@ def run(chosen: argparse.Namespace) -> int:
         raise ModelFileError(
             f"the run {chosen.directory!r} holds no {MODEL}", remedy=f"gnomon report {chosen.directory}"
         )
-    model = load(directory.path / MODEL)
+    model = load(directory.model_file())
     rows, problems = follow_files(model, chosen.files, chosen.texts)
     for problem in problems:
         sys.stderr.write(f"{problem}\n")

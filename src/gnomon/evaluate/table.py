@@ -54,6 +54,7 @@ def read_predictions(run: Run, part: Split) -> Predicted:
     if not run.has(PREDICTIONS):
         raise RunError(f"{str(run.path)!r} has not been judged", remedy=f"Judge it first: gnomon report {run.path}")
     try:
+        run.require_whole(PREDICTIONS)
         table = pyarrow.parquet.read_table(run.path / PREDICTIONS, filters=[("split", "==", part)])
         return _predicted(table)
     except (pyarrow.ArrowException, OSError, KeyError, ValueError) as error:
