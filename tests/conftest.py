@@ -14,6 +14,8 @@ from typing import Final, Protocol
 import pytest
 from PIL import Image, ImageDraw
 
+from gnomon.rounding import round_alike
+
 THREADS: Final = 2
 SHARED_DATA: Final = Path(__file__).parents[2] / "shared" / "data"
 
@@ -42,6 +44,7 @@ def pytest_configure() -> None:
     Threads that wait by spinning starve each other where the machine has something else to do.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    round_alike()
     for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[variable] = str(THREADS)
 

@@ -18,7 +18,7 @@ SOURCE: Final = Path(__file__).parents[1] / "src"
 PACKAGE: Final = SOURCE / "gnomon"
 
 PREDICT: Final = (
-    *("errors", "visible", "types", "version", "deadline", "chance", "space"),
+    *("errors", "visible", "types", "version", "deadline", "chance", "rounding", "space"),
     *("sources", "encoders", "models", "tasks", "features", "familiarity", "tensorfile", "modelfile", "predict"),
 )
 TRAIN: Final = (

@@ -29,6 +29,7 @@ from gnomon.recipe import Prepared, Recipe, finish, fit, resume
 from gnomon.run import MODEL, PREDICTIONS, REPORT, Run, create_run, open_run
 from gnomon.sources import SourceSpec
 from gnomon.sources.arrays import array_source
+from gnomon.torture.lives import heed_signals
 from gnomon.types import Event, Saved, Stepped, Stopped, Validated
 
 SOURCE: Final = Path(gnomon.__file__).parents[1]
@@ -284,6 +285,7 @@ def _command(*arguments: str) -> "subprocess.Popen[str]":
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_signals,
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from .commands import understood
 from .errors import EXIT_FAULT, EXIT_INPUT, GnomonError, InputError, Interrupted, RowError
+from .rounding import round_alike
 from .visible import inert_streams, visible
 
 
@@ -18,6 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Threads that wait for each other by spinning are starved, many times over, as soon as another process takes a
     # core. Read when torch loads its threads, hence here.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    round_alike()
     try:
         chosen = understood(sys.argv[1:] if arguments is None else arguments)
         run: Callable[[argparse.Namespace], int] = chosen.run

@@ -15,6 +15,7 @@ import msgspec
 import torch
 
 from .errors import RecipeError
+from .rounding import round_alike
 from .types import Value
 
 Format: TypeAlias = Literal["float32", "bfloat16"]
@@ -54,6 +55,7 @@ def measure_hardware(*, device: str, threads: int | None) -> Hardware:
     chosen = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     if chosen.split(":")[0] not in ("cpu", "cuda") or (chosen.startswith("cuda") and not torch.cuda.is_available()):
         raise RecipeError(f"there is no device {device!r} on this machine", remedy="Use --device cpu, or leave it out.")
+    round_alike()
     count = threads or usable_cores()
     torch.set_num_threads(count)
     if chosen.startswith("cuda"):

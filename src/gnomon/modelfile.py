@@ -30,6 +30,7 @@ from .features import features_and_outputs
 from .models import Cnn, Imported, ModelSpec, channels_last
 from .models.bounds import empty_network
 from .models.cnn import Network, folded
+from .rounding import round_alike
 from .tasks import Classify, Regress, Tag, Task
 from .tasks.classify import outputs, with_views
 from .tensorfile import check_values, digest_of, read_outside
@@ -40,8 +41,9 @@ VERSION: Final = 3
 UNSEALED: Final = (1, 2)
 """Versions without a checksum. They are read all the same: what is wrong with them shows in part only."""
 CHUNKS: Final = (16, 32, 64, 128)
-"""Sizes of a forward pass in every prediction; what is left over is filled up to the next. Below 16 rows a large matrix
-product takes other kernels and rounds differently, so that a row's answer would depend on its neighbours."""
+"""Sizes of a forward pass in a prediction of pictures; what is left over is filled up to the next. Below 16 rows a
+large matrix product takes other kernels and rounds differently, so that a row's answer would depend on its neighbours.
+Of sequences there is one size for each length, at most 64."""
 SMALL_CHUNKS: Final = (2, 4, 8)
 """Further sizes, where they round alike: small networks on some machines."""
 
@@ -180,10 +182,13 @@ class Model:
 
     def _inputs(self, encoded: NDArray[Any]) -> Tensor:
         """As the network takes them, and filled up to the next size of `CHUNKS` by repeating the first."""
-        filled = np.broadcast_to(encoded[:1], (self._chunk_of(len(encoded)), *encoded.shape[1:])).copy()
+        encoder = self.header.encoder
+        pictures = isinstance(encoder, ImageEncoder)
+        size = self._chunk_of(len(encoded)) if pictures else chunk_rows(encoder, encoded.shape[1])
+        filled = np.broadcast_to(encoded[:1], (size, *encoded.shape[1:])).copy()
         filled[: len(encoded)] = encoded
         device = next((parameter.device for parameter in self.network.parameters()), torch.device("cpu"))
-        return self.header.encoder.inputs(torch.from_numpy(filled).to(device))
+        return encoder.inputs(torch.from_numpy(filled).to(device))
 
     def _averaged(self, inputs: Tensor, alone: Tensor, rows: int) -> Tensor:
         """Outputs with the other views of the rows whose first one leaves a doubt."""
@@ -223,12 +228,14 @@ class Model:
 
 
 def chunk_rows(encoder: Encoder, steps: int | None = None) -> int:
-    """Rows of the largest forward pass in a prediction: 128, or fewer of large rows, at least 16."""
+    """Rows of the largest forward pass in a prediction: 128 of pictures, 64 of sequences, or fewer of large rows, at
+    least 16.
+    """
     if isinstance(encoder, ImageEncoder):
-        positions = encoder.height * encoder.width
+        positions, most = encoder.height * encoder.width, CHUNKS[-1]
     else:
-        positions = _STEP_PIXELS * (steps or encoder.shape[0])
-    return max(size for size in CHUNKS if size == CHUNKS[0] or size * positions <= _CHUNK_PIXELS)
+        positions, most = _STEP_PIXELS * (steps or encoder.shape[0]), CHUNKS[-2]
+    return max(size for size in CHUNKS if size == CHUNKS[0] or (size <= most and size * positions <= _CHUNK_PIXELS))
 
 
 def _chunks(encoder: Encoder, encoded: NDArray[Any]) -> Iterator[tuple[NDArray[np.int64], int | None]]:
@@ -262,6 +269,7 @@ def load(path: str | Path, *, module: nn.Module | None = None) -> Model:
     Raises:
         ModelFileError: missing, damaged, not a model file, of another version, or contents that do not fit.
     """
+    round_alike()
     path = Path(path)
     text = _described(path)
     header = _header_of(text, path)

@@ -151,6 +151,13 @@ def _ended(handle: int, seconds: float) -> bool:
     return bool(select.select([handle], [], [], max(0.0, seconds))[0])
 
 
+def heed_signals() -> None:
+    """In a process that a shell began in the background, where Ctrl-C is ignored from the start, as if it were not."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def _begin_real(words: Sequence[str], folder: Path, output: Path) -> int:
     source = str(Path(__file__).parents[2])
     with output.open("wb") as sink:
@@ -162,6 +169,7 @@ def _begin_real(words: Sequence[str], folder: Path, output: Path) -> int:
             stdout=sink,
             stderr=sink,
             start_new_session=True,
+            preexec_fn=heed_signals,
         )
     number = process.pid
     process.returncode = 0  # it is waited for here, not by the object
@@ -178,6 +186,7 @@ def _fork(words: Sequence[str], folder: Path, output: Path, moment: Moment, prep
     code = _FAULT
     try:
         os.setpgid(0, 0)
+        heed_signals()
         os.chdir(folder)
         sink = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         os.dup2(sink, 1)
