@@ -27,8 +27,9 @@ from .types import Count, DataSpec, Decision, Positive, Share, Value, plural
 
 DEFAULT_EPOCHS: Final = 20
 """Epochs where neither a deadline nor a number of steps or epochs is given."""
-RESERVE_FIXED_S: Final = 2.5
-"""Seconds kept for saving, report, baseline and the process's end; measured at 0.7 to 2.0 on two cores."""
+RESERVE_FIXED_S: Final = 3.0
+"""Seconds kept for saving, report, baseline, what the model remembers of its rows, and the process's end; measured at
+0.7 to 2.5 on two cores."""
 RESERVE_SHARE: Final = 0.015
 """Share of the deadline kept for what nobody foresees."""
 
@@ -36,7 +37,7 @@ DOUBTFUL_SHARE: Final = 0.2
 """Of the validation rows: those with less confidence than this quantile would be predicted from several views."""
 _MOST_BATCH_PIXELS, _MOST_BATCH_STEPS = 2**21, 2**15
 _VALIDATION_SHARE = 0.02
-_REMEMBERED_ROWS, _SCORING_S = 2000, 5e-5
+_SCORING_S = 5e-5
 _PROBING_SHARE = 0.05
 _VIEWS_SHARE = 0.12
 _MOST_VALIDATIONS, _MOST_EPOCH_VALIDATIONS = 12, 50
@@ -383,11 +384,9 @@ def _length(
 
 
 def _finish_s(speed: Speed, num_validation: int, num_test: int, views: Views, deadline: Deadline) -> float:
-    """Seconds to judge, report and save after the last step; the validation part is first judged by single views, and
-    some training rows are looked at too.
-    """
+    """Seconds to judge, report and save after the last step; the validation part is first judged by single views."""
     share = RESERVE_SHARE * deadline.total_s if deadline.is_set else 0.0
-    passes = (num_validation + num_test) * _passes(views) + num_validation + _REMEMBERED_ROWS
+    passes = (num_validation + num_test) * _passes(views) + num_validation
     judging_s = 1.25 * passes / speed.rows_per_s + _SCORING_S * (num_validation + num_test)
     return RESERVE_FIXED_S + share + judging_s
 
