@@ -21,8 +21,11 @@ from torch import Tensor
 
 from .errors import RunError
 from .hardware import Surroundings
+from .models import Imported, ModelSpec
+from .models.bounds import empty_network
 from .progress import Change, times_back
 from .run import Checkpoint
+from .tensorfile import misfit
 from .types import Event, Value
 
 VERSION: Final = 2
@@ -177,6 +180,25 @@ def final_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
     return _tensors(checkpoint, WEIGHTS)
 
 
+def require_fitting(checkpoint: Checkpoint, spec: ModelSpec, input_shape: tuple[int, ...], num_outputs: int) -> None:
+    """Hold the plan's network against the checkpoint's weights before memory is taken for either.
+
+    Raises:
+        RunError: the network is impossible or immense, or not that of the checkpoint.
+    """
+    if isinstance(spec, Imported):
+        return
+    try:
+        fault = misfit(checkpoint.path / WEIGHTS, empty_network(spec, input_shape, num_outputs))
+    except ValueError as error:
+        fault = str(error)
+    if fault:
+        raise RunError(
+            f"the checkpoint {checkpoint.path.name} does not fit its plan: {fault}",
+            remedy="Bring both back from a copy, or train anew.",
+        )
+
+
 def position_of(checkpoint: Checkpoint) -> Position:
     """Where the training of a checkpoint stands.
 
@@ -184,7 +206,10 @@ def position_of(checkpoint: Checkpoint) -> Position:
         RunError: it is whole, but of another version.
     """
     try:
-        return msgspec.json.decode(checkpoint.read(_POSITION), type=Position)
+        position = msgspec.json.decode(checkpoint.read(_POSITION), type=Position)
+        if position.step != checkpoint.step or not 0 <= position.best_step <= position.step:
+            raise msgspec.ValidationError(f"it is of step {position.step:,}, and stands at {checkpoint.step:,}")
+        return position
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _of_another_version(checkpoint, error) from None
 

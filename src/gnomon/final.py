@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .checkpoints import final_weights
+from .checkpoints import final_weights, require_fitting
 from .dataset import Dataset
 from .errors import RunError
 from .evaluate.answers import Outputs, outputs_of
@@ -50,6 +50,8 @@ def final_model(run: Run, dataset: Dataset, plan: Plan, *, module: nn.Module | N
     task = task_of(dataset, plan)
     made = {"gnomon": VERSION, "data": dataset.summary.name}
     header = Header(encoder=dataset.encoder, model=plan.model, task=task, made=made)
+    if module is None:
+        require_fitting(checkpoint, plan.model, dataset.spec.input_shape, task.num_outputs)
     network = plan.model.build(dataset.spec.input_shape, task.num_outputs) if module is None else module
     network.load_state_dict(final_weights(checkpoint))
     network = channels_last(network.requires_grad_(False).to(plan.device))

@@ -42,6 +42,9 @@ class Hardware(Value, frozen=True):
     formats: tuple[Format, ...]
 
 
+_THREADS: Final = range(1, 4097)
+
+
 def measure_hardware(*, device: str, threads: int | None) -> Hardware:
     """Look at the machine, and set the number of threads for this process; on a GPU, that bits can be repeated.
 
@@ -56,7 +59,9 @@ def measure_hardware(*, device: str, threads: int | None) -> Hardware:
     if chosen.split(":")[0] not in ("cpu", "cuda") or (chosen.startswith("cuda") and not torch.cuda.is_available()):
         raise RecipeError(f"there is no device {device!r} on this machine", remedy="Use --device cpu, or leave it out.")
     round_alike()
-    count = threads or usable_cores()
+    count = usable_cores() if threads is None else threads
+    if count not in _THREADS:
+        raise RecipeError(f"{count:,} threads are none that a machine has", remedy="Leave --threads out.")
     torch.set_num_threads(count)
     if chosen.startswith("cuda"):
         _repeat_bits()

@@ -20,6 +20,8 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 NAME: Final = ".lock"
+_NOT_A_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
+"""A link of this name, in a folder from elsewhere, would have another file overwritten."""
 
 
 @contextmanager
@@ -47,7 +49,7 @@ def _locked(path: Path) -> int | None:
     """An open file with a lock on it; None where there are no locks, or the folder can't be written."""
     while True:
         try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | _NOT_A_LINK, 0o666)
         except OSError:
             return None
         try:

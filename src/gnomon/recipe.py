@@ -17,7 +17,7 @@ from torch import nn
 
 from .answer_speed import write_answer_speed
 from .batches import Rows
-from .checkpoints import Position, position_of
+from .checkpoints import Position, position_of, require_fitting
 from .dataset import Dataset, DatasetSpec, split_table
 from .deadline import Deadline, process_start_s
 from .errors import RecipeError
@@ -302,6 +302,8 @@ def _resume(run: Run, deadline: Deadline, given: InMemory) -> Generator[Event, N
     else:
         position = position_of(checkpoint)
         step = position.step
+        if given.module is None:
+            require_fitting(checkpoint, plan.model, dataset.spec.input_shape, prepared.task.num_outputs)
         run.drop_events_after(
             step,
             told_step=position.told_step,

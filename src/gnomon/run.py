@@ -17,7 +17,6 @@ checkpoint's `MANIFEST.json` seals its files; one whose files do not match it do
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import time
@@ -42,7 +41,7 @@ from .seals import (
     write_seals,
 )
 from .types import Event, Finished, Reverted, Stepped, Stopped, Validated
-from .writing import append_line, remove_leftovers, sync_file, whole_name, write_atomically, write_folder
+from .writing import append_line, link_to, remove_leftovers, sync_file, whole_name, write_atomically, write_folder
 
 RECIPE: Final = "recipe.toml"
 PLAN: Final = "plan.json"
@@ -93,10 +92,12 @@ BEST: Final = "best"
 
 _CHECKPOINTS = "checkpoints"
 _FOLDERS = ("evaluation", _CHECKPOINTS)
+_OWN_FOLDERS = (*_FOLDERS, EXPLANATIONS, TENSORBOARD, BEST)
 _LATEST = "latest"
 _MANIFEST = "MANIFEST.json"
 _CHECKPOINT = re.compile(r"step-(\d{1,18})(?:-back-(\d{1,4}))?")
 KEPT_CHECKPOINTS: Final = 2
+_MOST_CHECKPOINTS: Final = 100
 _REMEDY: Final = f"Bring it back from a copy, or train anew. If it was changed on purpose, remove {SEALS}."
 
 T = TypeVar("T")
@@ -146,7 +147,7 @@ class Run:
         """
         self.require_whole(name)
         try:
-            return msgspec.json.decode(read_file(self.path / name), type=kind)
+            return msgspec.json.decode(read_file(self.path / name, most=most_bytes(name)), type=kind)
         except OSError as error:
             raise RunError(
                 f"{str(self.path / name)!r} can't be read: {error.strerror}", remedy="Was the run begun?"
@@ -163,7 +164,7 @@ class Run:
             RunError: missing or not a text.
         """
         try:
-            return read_file(self.path / name).decode()
+            return read_file(self.path / name, most=most_bytes(name)).decode()
         except (OSError, UnicodeDecodeError) as error:
             raise RunError(f"{str(self.path / name)!r} can't be read: {error}", remedy="Was the run begun?") from None
 
@@ -335,20 +336,22 @@ class Run:
                 link.unlink()
                 before = sorted(path.parent for path in link.parent.glob(f"*/{PLAN}"))
                 if before:
-                    _point_latest(before[-1])
+                    link_to(before[-1].name, link)
                 link.parent.rmdir()
 
     def _lines(self) -> list[bytes]:
         try:
-            lines = (self.path / METRICS).read_bytes().split(b"\n")
-        except FileNotFoundError:
+            lines = read_file(self.path / METRICS).split(b"\n")
+        except OSError:
             return []
         return [line for line in lines[:-1] if line]
 
     def _checkpoint_folders(self) -> list[Path]:
         """Oldest first; files and folders of other names are none."""
         found = (path for path in (self.path / _CHECKPOINTS).glob("step-*") if path.is_dir())
-        return sorted((path for path in found if _CHECKPOINT.fullmatch(whole_name(path.name))), key=_order_of)
+        return sorted((path for path in found if _CHECKPOINT.fullmatch(whole_name(path.name))), key=_order_of)[
+            -_MOST_CHECKPOINTS:
+        ]
 
 
 def create_run(out: str | Path | None, *, data: str, model: str) -> Run:
@@ -367,7 +370,7 @@ def create_run(out: str | Path | None, *, data: str, model: str) -> Run:
         for name in _FOLDERS:
             (path / name).mkdir(exist_ok=True)
         if out is None:
-            _point_latest(path)
+            link_to(path.name, path.parent / _LATEST)
     except OSError as error:
         raise RunError(
             f"the run directory can't be made: {error.filename!r}: {error.strerror}",
@@ -387,7 +390,7 @@ def create_search(out: str | Path | None, *, data: str) -> Run:
     try:
         if out is None:
             path = _unused(Path("runs"), f"{time.strftime('%Y%m%d-%H%M%S')}-{_slug(data)}-tune")
-            _link_latest(path.parent, f"{path.name}/{BEST}")
+            link_to(f"{path.name}/{BEST}", path.parent / _LATEST)
             return Run(path)
         path = Path(out)
         path.mkdir(parents=True, exist_ok=True)
@@ -417,6 +420,9 @@ def open_run(path: str | Path) -> Run:
         folder = run.path.parent
         beside = [found.name for found in folder.iterdir() if found.is_dir()] if folder.is_dir() else []
         raise RunError(f"there is no run directory {str(path)!r}", remedy=nearest(run.path.name, beside))
+    for name in _OWN_FOLDERS:
+        if (run.path / name).is_symlink():
+            raise RunError(f"{str(run.path / name)!r} is a link", remedy="Put the folder itself there.")
     if not run.has(RECIPE):
         raise RunError(
             f"{str(path)!r} is not a run directory: it has no {RECIPE}", remedy="Give one, such as runs/latest."
@@ -440,6 +446,11 @@ def _fault(folder: Path) -> str:
     return manifest_fault(folder, _MANIFEST, _order_of(folder)[:2])
 
 
+def most_bytes(name: str) -> int:
+    """Bytes that a file may have; some grow with the data."""
+    return 2**23 if name in (RECIPE, PLAN, ENVIRONMENT, NETWORK) else 2**30
+
+
 def _order_of(folder: Path) -> tuple[int, int, bool]:
     """How often the training had gone back, its step, and whether the folder is where it belongs."""
     match = _CHECKPOINT.fullmatch(whole_name(folder.name))
@@ -456,21 +467,6 @@ def _unused(folder: Path, name: str) -> Path:
             continue
         return path
     raise RunError(f"{str(folder / name)!r} and 998 like it exist", remedy="Give --out.")
-
-
-def _point_latest(path: Path) -> None:
-    """`latest` beside the run, replaced in one step; where links are not allowed, none."""
-    _link_latest(path.parent, path.name)
-
-
-def _link_latest(folder: Path, target: str) -> None:
-    temporary = folder / f".latest.{os.getpid()}"
-    try:
-        temporary.unlink(missing_ok=True)
-        temporary.symlink_to(target)
-        temporary.replace(folder / _LATEST)
-    except OSError:
-        temporary.unlink(missing_ok=True)
 
 
 def _check_free(path: Path) -> None:

@@ -27,6 +27,7 @@ from .types import Value
 from .writing import write_atomically
 
 _LARGEST: Final = 2**30
+_LARGEST_NAMING: Final = 2**23
 _LARGEST_WEIGHTS: Final = 64 * 2**30
 _CHECK: Final = re.compile(rb',"check":"([0-9a-f]{8})"}$')
 
@@ -93,11 +94,11 @@ def _fault(folder: Path, name: str, seal: Seal, *, grows: bool) -> str:
         size = (folder / name).stat().st_size
         if size < seal.bytes or (size > seal.bytes and not grows):
             return f"{name} has {size:,} bytes instead of {seal.bytes:,}"
-        with (folder / name).open("rb") as file:
-            content, added = file.read(seal.bytes), file.read()
+        whole = read_file(folder / name)
+        content = whole[: seal.bytes] if grows else whole
     except OSError as error:
         return f"{name} can't be read ({error.strerror})"
-    lines = _timed(content + added) if grows else []
+    lines = _timed(whole) if grows else []
     if len(set(lines)) < len(lines):
         return f"{name} says the same twice"
     return "" if seal_of(content) == seal else f"{name} is not as it was written (its SHA-256 is another)"
@@ -157,6 +158,8 @@ def manifest_fault(folder: Path, manifest: str, order: tuple[int, int]) -> str:
                 return f"{name!r} does not have the content that was written"
         except OSError as error:
             return f"{path.name!r} can't be read ({error.strerror})"
+        except ValueError:
+            return f"{manifest} names {name!r}, which no file can be called"
     return "" if said.files else f"{manifest} names no files"
 
 
@@ -202,7 +205,7 @@ def require_trust(folder: Path, names: Sequence[str], *, trusted: str | None) ->
 
 def _own_code(path: Path) -> Iterator[str]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_file(path, most=_LARGEST_NAMING).decode()
         yield from _imported(tomllib.loads(text) if path.suffix == ".toml" else json.loads(text))
     except (OSError, ValueError, RecursionError):
         return  # whoever reads it will say so

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from .batches import Passes, Rows
 from .checkpoints import Position, Snapshot
 from .deadline import Deadline
+from .errors import RunError
 from .hardware import Format, surroundings
 from .optim import Averages, MovingAverage, Optimizer, average_of, build_optimizer
 from .plan import Plan
@@ -160,13 +161,23 @@ def _reach_back(average: Averages | None, steps: int) -> None:
         average.decay = _decay_over(steps)
 
 
-def _restore(state: State, saved: Snapshot) -> None:
-    position, tensors = saved.position, saved.tensors
+def _fill(state: State, tensors: dict[str, Tensor]) -> None:
     state.model.load_state_dict(_below(tensors, "model/"))
     state.optimizer.load_state(_below(tensors, "optimizer/"))
     state.passes.load_state(_below(tensors, "passes/"))
     if state.average is not None:
         state.average.module.load_state_dict(_below(tensors, "average/"))
+
+
+def _restore(state: State, saved: Snapshot) -> None:
+    position, tensors = saved.position, saved.tensors
+    try:
+        _fill(state, tensors)
+    except (RuntimeError, KeyError, ValueError, TypeError, IndexError) as error:
+        raise RunError(
+            f"the checkpoint of step {position.step:,} does not fit its plan: {' '.join(str(error).split())[:200]}",
+            remedy="Bring both back from a copy, or train anew.",
+        ) from None
     state.history = list(position.history)
     if state.history:
         _reach_back(state.average, state.history[-1].steps)

@@ -17,7 +17,7 @@ from typing import Annotated, Final, TypeAlias
 
 import msgspec
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 LARGEST_HEADER: Final = 16 * 2**20
 """Bytes; a vocabulary of 60,000 long words takes half of it."""
@@ -126,3 +126,23 @@ def digest_of(text: str, tensors: Mapping[str, Tensor]) -> str:
         content.update(f"\x00{name}\x00{tensor.dtype}\x00{tuple(tensor.shape)}\x00".encode())
         content.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return content.hexdigest()
+
+
+def misfit(path: Path, network: nn.Module) -> str:
+    """Why a file's tensors can't be those of a network, as a phrase; "" where names and shapes are the same.
+
+    Args:
+        path: of the file, of which the header alone is read.
+        network: may be without memory.
+    """
+    try:
+        found = {name: place.shape for name, place in read_outside(path).places.items()}
+    except OSError as error:
+        return f"it can't be read ({error.strerror})"
+    except ValueError as error:
+        return str(error)
+    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    if found.keys() != wanted.keys():
+        return f"its tensors are not the network's: {sorted(found.keys() ^ wanted.keys())[:3]}"
+    wrong = [name for name, shape in wanted.items() if found[name] != shape]
+    return f"{wrong[0]} does not have the shape {wanted[wrong[0]]}" if wrong else ""

@@ -25,7 +25,8 @@ from .encoders import TextEncoder
 from .errors import RecipeError
 from .hardware import Format, is_out_of_memory, kept_memory
 from .ladder import products_of
-from .models import ModelSpec, Starts, channels_last, rows_to_start_from, start_from
+from .models import Imported, ModelSpec, Starts, channels_last, rows_to_start_from, start_from
+from .models.bounds import empty_network
 from .optim import Steps, climbed
 from .pace import Pace
 from .plan import Plan
@@ -109,6 +110,8 @@ def build_model(
     """
     data = rows.dataset.spec
     torch.manual_seed(chance.key(seed, "weights"))
+    if module is None:
+        _require_possible(spec, data.input_shape, len(data.classes))
     model = spec.build(data.input_shape, len(data.classes)) if module is None else copy.deepcopy(module)
     count = rows_to_start_from(model, data.input_shape)
     if count and started:
@@ -120,6 +123,16 @@ def build_model(
         vocabulary = encoder.vocabulary if isinstance(encoder, TextEncoder) else ()
         start_from(model, rows.inputs(chosen).cpu(), labels, vocabulary, known=known)
     return channels_last(model.to(device))
+
+
+def _require_possible(spec: ModelSpec, input_shape: tuple[int, ...], num_outputs: int) -> None:
+    """Raises RecipeError where a network is impossible or immense, before memory is taken for it."""
+    if isinstance(spec, Imported):
+        return
+    try:
+        empty_network(spec, input_shape, num_outputs)
+    except ValueError as error:
+        raise RecipeError(f"the network can't be built: {error}", remedy="Give another --model or --widths.") from None
 
 
 def train(

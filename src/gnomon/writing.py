@@ -19,6 +19,9 @@ from .errors import RunError
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _BESIDE: Final = ".replaced"
 
+_OWN: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+"""What stands in a folder from elsewhere may be a link to a file that is none of its own, or a pipe."""
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write one file under another name, sync, rename, sync the folder.
@@ -90,7 +93,7 @@ def append_line(path: Path, line: bytes) -> None:
         RunError: with the system's reason.
     """
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _OWN, 0o666)
         try:
             _write_all(handle, line + b"\n")
         finally:
@@ -161,12 +164,23 @@ def refused(path: Path, error: OSError, *, needed: int) -> RunError:
     )
 
 
+def link_to(target: str, link: Path) -> None:
+    """A link to what stands beside it, replaced in one step; where links are not allowed, none."""
+    temporary = link.with_name(f".{link.name}.{os.getpid()}")
+    try:
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(target)
+        temporary.replace(link)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+
+
 def _megabytes(count: int) -> str:
     return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.1f} kB"
 
 
 def _write(path: Path, content: bytes) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _OWN, 0o666)
     try:
         _write_all(handle, content)
         os.fsync(handle)

@@ -38,6 +38,8 @@ FITS: Final[tuple[Fit, ...]] = get_args(Fit)
 MAX_PIXELS: Final = 80_000_000
 """A picture that claims more is refused before decoding; 80 million pixels take 240 MB."""
 
+_FEW_PIXELS: Final = 16_000_000
+_MOST_PIXELS_A_BYTE: Final = 500
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 _EXIF_ORIENTATION = 0x0112
@@ -221,6 +223,8 @@ def _open(raw: bytes | str) -> Image.Image:
         raise RowError(f"claims {width:,}×{height:,} pixels, more than {MAX_PIXELS // 10**6} million")
     if not width or not height:
         raise RowError("has no pixels")
+    if width * height > max(_FEW_PIXELS, _MOST_PIXELS_A_BYTE * len(raw)):
+        raise RowError(f"claims {width:,}×{height:,} pixels in {len(raw):,} bytes: it is empty, or made to do harm")
     return image
 
 

@@ -37,13 +37,15 @@ from ..run import (
     SUSPECTS,
     TEST,
     VALIDATION,
+    most_bytes,
 )
-from ..seals import broken_seals, without_check
+from ..seals import broken_seals, read_file, without_check
 from ..types import Decision, Event, SetAside
 from .shapes import Evaluation, Explanations, Mistake, NearDuplicates, Slices, SpecimensOfCell, Speed, Suspects
 from .words import Said, say
 
 T = TypeVar("T")
+_LONGEST_LINE: Final = 2**22
 
 CONTENTS: Final[dict[str, Said]] = {
     DATA: say("the data that was found"),
@@ -208,7 +210,7 @@ def _unsealed(directory: Path) -> list[tuple[str, str]]:
 
 def _text(path: Path, name: str, damaged: list[tuple[str, str]]) -> str | None:
     try:
-        return path.read_bytes().decode("utf-8", errors="replace")
+        return read_file(path, most=most_bytes(name)).decode("utf-8", errors="replace")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -254,6 +256,8 @@ def _parsed(lines: list[str], unreadable: list[int]) -> Iterator[Event]:
         if not line.strip():
             continue
         try:
+            if len(line) > _LONGEST_LINE:
+                raise ValueError("longer than any event")
             bare = without_check(line.encode())
             fields = json.loads("" if bare is None else bare)
             # JSON has no NaN: a loss that is not a number is written as null.

@@ -126,6 +126,8 @@ def open_source(spec: SourceSpec) -> Source:
     notes = [f"{path!r} is read from this folder, not the built-in set of that name"] if path in BUILT_IN else []
     extension = os.path.splitext(path)[1].lower()
     is_folder = os.path.isdir(path)
+    if not is_folder and not os.path.isfile(path):
+        raise DataError(f"{path!r} is neither a file nor a folder", remedy="A pipe or a device can't be read as data.")
     if extension in TABLE_EXTENSIONS and not is_folder:
         return _open_table(spec, path, notes) if spec.series_id is None else _open_series_table(spec, path, notes)
     _refuse(spec, "series_id")

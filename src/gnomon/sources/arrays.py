@@ -9,6 +9,7 @@ import lzma
 import math
 import os
 import re
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Hashable, Iterator, Sequence
@@ -35,8 +36,11 @@ _CHANNELS: Final = (1, 3, 4)
 _UNREADABLE: Final = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, MemoryError),
     *(RuntimeError, NotImplementedError),  # an encrypted member; a method of compression that zipfile does not know
+    *(tokenize.TokenError, SyntaxError),  # a header that NumPy can't read
 )
 _LARGEST_ARRAY: Final = 64 * 2**30
+_SMALL_ARRAY: Final = 64 * 2**20
+_MOST_UNPACKED: Final = 100
 _LARGEST_HASHED: Final = 2**30
 _SHAPES: Final = "Images are arrays (N, H, W), (N, H, W, C) or (N, C, H, W), where C is 1, 3 or 4."
 _KEYS: Final = "Use keys such as X and y, or x_train, y_train, x_test, y_test; or name them with --input and --target."
@@ -244,6 +248,12 @@ def _check_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, location: s
     size = math.prod(shape) * dtype.itemsize
     if size > _LARGEST_ARRAY:
         raise DataError(f"the array {member.filename!r} in {location!r} is too large: {size:,} bytes")
+    if size > max(_SMALL_ARRAY, _MOST_UNPACKED * member.compress_size):
+        raise DataError(
+            f"the array {member.filename!r} in {location!r} unpacks to {size:,} bytes, more than {_MOST_UNPACKED} "
+            "times what it takes in the file",
+            remedy="If its numbers are meant to be so alike, save it as it is: np.savez.",
+        )
     if size + header != member.file_size:
         raise ValueError(
             f"the array {member.filename!r} says {size:,} bytes, and holds {member.file_size - header:,}: it is damaged"

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Final
 
 from ..errors import RecipeError
 from ..types import Row, plural
 from .labels import Listing
+
+_LEAST_S: Final = 0.5
+_ROW_S: Final = 2e-5
 
 GIVER_OF_TEST_FILES = "--test-files gives"
 """Who names the parts then, as a sentence begins."""
@@ -33,7 +40,8 @@ def group_by_key(listing: Listing, pattern: re.Pattern[str]) -> Listing:
     Raises:
         RecipeError: it matches no row at all.
     """
-    found = [pattern.search(row.key) for row in listing.rows]
+    with _in_time(pattern.pattern, len(listing.rows)):
+        found = [pattern.search(row.key) for row in listing.rows]
     names = [match[1] if match else None for match in found]
     alone = names.count(None)
     if alone == len(names):
@@ -67,7 +75,8 @@ def with_test_files(rows: Sequence[Row], expression: str | None) -> tuple[Sequen
             f"--test-files {expression!r} names a test part, and the data has one already ({plural(given, 'row')})",
             remedy="Leave it out.",
         )
-    chosen = [pattern.search(row.key) is not None for row in rows]
+    with _in_time(expression, len(rows)):
+        chosen = [pattern.search(row.key) is not None for row in rows]
     count = sum(chosen)
     if count in (0, len(rows)):
         which = f"matches none of {plural(len(rows), 'row')}" if not count else f"matches all {plural(count, 'row')}"
@@ -85,8 +94,39 @@ def with_test_files(rows: Sequence[Row], expression: str | None) -> tuple[Sequen
 def _compiled(expression: str, what: str, remedy: str) -> re.Pattern[str]:
     try:
         return re.compile(expression)
-    except re.error as error:
+    except (re.error, RecursionError, OverflowError) as error:
         raise RecipeError(f"the {what} {expression!r} is no regular expression: {error}", remedy=remedy) from error
+
+
+@contextmanager
+def _in_time(expression: str, rows: int) -> Iterator[None]:
+    """Ends a search that would go on for ever, as expressions such as `(a+)+$` can make it.
+
+    Python's own search listens to signals now and then. Where there is no timer to be had, as in another thread than
+    the first, Ctrl-C alone ends it.
+
+    Raises:
+        RecipeError: it took too long.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    most_s = _LEAST_S + _ROW_S * rows
+
+    def give_up(number: int, frame: object) -> None:
+        raise RecipeError(
+            f"the expression {expression!r:.200} takes more than {most_s:.1f} s on {plural(rows, 'name')}",
+            remedy="It may try one way after another without end, as (a+)+$ does: write it with fewer * and +.",
+        )
+
+    before = signal.signal(signal.SIGVTALRM, give_up)
+    signal.setitimer(signal.ITIMER_VIRTUAL, most_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 def _group_notes(rows: Sequence[Row], alone: int) -> list[str]:

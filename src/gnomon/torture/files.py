@@ -20,11 +20,15 @@ from . import Tried
 from .preload import preload
 from .strangers import OUTSIDE, Case, predict_words, train_words
 from .strangers.archives import archive_cases
+from .strangers.arrays import array_cases
 from .strangers.material import photos, prepare
+from .strangers.media import media_cases
 from .strangers.models import model_cases
+from .strangers.runs import run_cases
 from .strangers.tables import table_cases
 from .watched import Bounds, Outcome, run_watched
 
+_GENERATORS: Final = (model_cases, run_cases, archive_cases, table_cases, array_cases, media_cases)
 MOST_SECONDS: Final = 1.0
 MOST_BYTES: Final = 200 * 10**6
 
@@ -41,12 +45,11 @@ def files(folder: Path, *, count: int, seed: int) -> Iterator[Tried]:
     """
     preload()
     good = prepare(folder)
-    usual = {words[0]: _usual(words, folder, good) for words in (train_words("photos"), predict_words("photos"))}
-    for case in chosen(
-        [case for cases in (model_cases, archive_cases, table_cases) for case in cases(seed)], count, seed
-    ):
-        outcome = try_case(case, folder, good)
-        found = problems_of(case, outcome, usual.get(case.words[0], 0.0))
+    judged = _judged(folder, good)
+    usual = {words[0]: _usual(words, folder, judged) for words in _USUAL}
+    for case in chosen([case for cases in _GENERATORS for case in cases(seed)], count, seed):
+        outcome = try_case(case, folder, judged if case.kind == "run" else good)
+        found = problems_of(case, outcome, usual[case.words[0]])
         how = "refused" if outcome.code == 2 else "left out what was wrong" if case.ends == "aside" else "harmless"
         yield Tried(f"{case.kind}: {case.what}", not found, "; ".join(found) or how, kind=case.kind)
 
@@ -100,10 +103,24 @@ def problems_of(case: Case, outcome: Outcome, usual_s: float) -> list[str]:
     return found
 
 
-def _usual(words: tuple[str, ...], root: Path, good: Path) -> float:
+_USUAL: Final = (train_words("photos")[:-2], predict_words("photos"), ("resume", "run"), ("report", "run"))
+
+
+def _usual(words: tuple[str, ...], root: Path, judged: Path) -> float:
     """Seconds that a command takes for good files."""
-    tried = [try_case(Case("good", "good files", words, photos), root, good) for _ in range(2)]
+    tried = [try_case(Case("good", "good files", words, lambda _: None), root, judged) for _ in range(2)]
     return max(outcome.seconds for outcome in tried)
+
+
+def _judged(root: Path, good: Path) -> Path:
+    """A copy of the good files with pictures, and a run that was trained on them and judged."""
+    judged = root / "judged"
+    shutil.copytree(good, judged)
+    photos(judged)
+    bounds = Bounds(writable=(judged, root / "cache"))
+    trained = run_watched(lambda: _command(train_words("photos")), folder=judged, bounds=bounds)
+    assert trained.code == 0, trained.text
+    return judged
 
 
 def _command(words: Sequence[str]) -> int:

@@ -178,6 +178,7 @@ def _hook(forbidden: list[str], bounds: Bounds) -> Callable[[str, tuple[Any, ...
             elif secret and not isinstance(path, int) and inside(path, secret):
                 note(f"open {path!r}, which is no part of the data")
         elif event in _CHANGES:
+            details = _with_folder(details)
             for place in _CHANGES[event]:
                 is_text = event == "os.symlink" and place == 0
                 if not is_text and not inside(details[place], writable):
@@ -188,6 +189,18 @@ def _hook(forbidden: list[str], bounds: Bounds) -> Callable[[str, tuple[Any, ...
             note(f"import of {details[0]!r} from {details[1]!r}")
 
     return hook
+
+
+def _with_folder(details: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The path whole, where it is relative to an open folder, whose number stands last."""
+    if (
+        len(details) < 2
+        or not isinstance(details[-1], int)
+        or details[-1] < 0
+        or not isinstance(details[0], str | bytes)
+    ):
+        return details
+    return os.path.join(os.readlink(f"/proc/self/fd/{details[-1]}"), os.fsdecode(details[0])), *details[1:]
 
 
 def _file_of(code: object, caller: FrameType) -> str:
