@@ -259,6 +259,7 @@ def main() -> None:
             broken += batch(name, all_targets[name], f"{chosen.seed}/{name}/{number}", chosen.keep)
             counts[name] += BATCH
             number += 1
+            sys.stdout.flush()
             used = resource.getrusage(resource.RUSAGE_CHILDREN)
             spent = used.ru_utime + used.ru_stime
     for name, count in counts.items():

@@ -16,6 +16,7 @@ from .encoders import Encoder, Fit
 from .errors import DataError
 from .fitting import fit_geometry, with_statistics
 from .sources import Source
+from .sources.cells import protected
 from .splits import Duplicates, SplitSpec, describe_duplicates, find_duplicates, split_rows
 from .targets import read_targets, with_strata
 from .types import (
@@ -184,7 +185,8 @@ def dataset_notes(dataset: Dataset) -> list[str]:
 
 
 def split_table(dataset: Dataset) -> str:
-    """`split.csv`: every row of the source with the part that it is in, or why it is in none."""
+    """`split.csv`: every row of the source with the part that it is in, or why it is in none; a name that a spreadsheet
+    would calculate has an apostrophe before it."""
     part_of = {int(row): part for part, rows in dataset.parts.items() for row in rows}
     reasons = {row.key: row.reason for row in dataset.summary.set_aside}
     sink = io.StringIO()
@@ -192,7 +194,8 @@ def split_table(dataset: Dataset) -> str:
     table.writerow(("row", "key", "label", "split", "set_aside"))
     for index, row in enumerate(dataset.rows):
         part = part_of.get(index, "")
-        table.writerow((index, row.key, row.label, part, "" if part else reasons.get(row.key, "")))
+        why = "" if part else reasons.get(row.key, "")
+        table.writerow((index, protected(row.key), protected(row.label), part, protected(why)))
     return sink.getvalue()
 
 

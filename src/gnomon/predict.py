@@ -21,9 +21,9 @@ from .encoders import kind_of, quiet_decoding
 from .errors import DataError, ModelFileError, RecipeError, RowError
 from .modelfile import Model, load
 from .sources.archives import archive_kind, open_files
+from .sources.cells import protected
 from .sources.files import Files, read_path, size_problem
 from .sources.forms import EXTENSIONS, extension_of
-from .sources.questions import number_of
 from .sources.ts import EXTENSION as TS
 from .sources.ts import TsSeries, read_ts
 from .tasks import Answer, Answered, Classify, Task
@@ -237,16 +237,16 @@ def _line_writer(abstain_below: float) -> Writes:
 def _csv_writer(task: Task, top: int, abstain_below: float) -> Writes:
     table = csv.writer(sys.stdout, lineterminator="\n")
     head = task.columns(top)
-    table.writerow(["file", *map(_cell, head), "problem"])
+    table.writerow(["file", *map(protected, head), "problem"])
 
     def write(name: str, answer: Answered | str, *, unlike: bool = False) -> None:
         if isinstance(answer, str):
-            table.writerow([_cell(name), *[""] * len(head), answer])
+            table.writerow([protected(name), *[""] * len(head), protected(answer)])
             return
         problems = ["unsure"] if _is_unsure(answer, abstain_below) else []
         problems += ["unlike the training data"] if unlike else []
-        cells = [cell if number_of(cell) is not None else _cell(cell) for cell in answer.cells()]
-        table.writerow([_cell(name), *cells, *[""] * (len(head) - len(cells)), "; ".join(problems)])
+        cells = [*map(protected, answer.cells())]
+        table.writerow([protected(name), *cells, *[""] * (len(head) - len(cells)), "; ".join(problems)])
 
     return write
 
@@ -258,8 +258,3 @@ def _is_unsure(answer: Answered, abstain_below: float) -> bool:
 def _inert(text: str) -> str:
     """Without control characters, which would move the cursor or colour the terminal."""
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
-
-
-def _cell(text: str) -> str:
-    """A spreadsheet takes a cell that begins with one of these for a formula; an apostrophe makes it text."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

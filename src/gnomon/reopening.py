@@ -21,6 +21,7 @@ from .opening import InMemory, read_dataset
 from .plan import RESERVE_FIXED_S, Plan
 from .run import DATA, ENVIRONMENT, SPLIT, Run
 from .sources import SourceSpec, open_source
+from .sources.cells import unprotected
 from .types import Event, Row, listed, plural
 from .version import VERSION
 
@@ -114,7 +115,7 @@ def _environment(run: Run) -> dict[str, Any]:
 def _rows_of(run: Run) -> dict[str, str]:
     """Key → label of the rows that the run saw."""
     table = csv.DictReader(io.StringIO(run.read_text(SPLIT)))
-    return {row.get("key") or "": row.get("label") or "" for row in table}
+    return {unprotected(row.get("key") or ""): unprotected(row.get("label") or "") for row in table}
 
 
 def _changes(before: Mapping[str, str], rows: Sequence[Row]) -> str:

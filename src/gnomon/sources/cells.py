@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -16,8 +17,28 @@ MISSING: Final = frozenset(("", "nan", "na", "n/a", "null", "none", "?"))
 TIME_NAMES: Final = ("time", "timestamp", "timestamps", "datetime", "date", "step", "t")
 """What a column of times is called, in small letters."""
 
+_CALCULATED: Final = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+"""Beginnings that a spreadsheet takes for a formula, in full width too; and such as were protected already."""
 _LONGEST_SHOWN: Final = 40
 _LATEST: Final = 1e300
+
+
+def protected(text: str) -> str:
+    """A text as the cell of a table that a spreadsheet may open: with an apostrophe before what it would calculate.
+
+    `unprotected` gives the text back. Numbers stay as they are.
+    """
+    return f"'{text}" if _CALCULATED.match(text) and not _is_number(text) else text
+
+
+def unprotected(cell: str) -> str:
+    """The text of a cell that `protected` made."""
+    return cell[1:] if cell.startswith("'") and _CALCULATED.match(cell) else cell
+
+
+def _is_number(text: str) -> bool:
+    value = number(text)
+    return value is not None and math.isfinite(value)
 
 
 def number(cell: str) -> float | None:
