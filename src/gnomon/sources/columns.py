@@ -25,6 +25,8 @@ _SHORT: Final = 60
 """Characters of a value by which rows can be told apart."""
 _BLOCK: Final = 64 * 2**20
 """Bytes that are read at once."""
+_CHECKED: Final = 4 * 2**20
+_SAVE_AS_UTF8: Final = "Save it as UTF-8 (in a spreadsheet: 'CSV UTF-8')."
 _LONGEST_LINE: Final = 16 * 2**20
 _MOST_VALUES: Final = 10**6
 _MOST_COLUMNS: Final = 20_000
@@ -120,29 +122,42 @@ def _check_text(location: str) -> str:
     Raises:
         DataError: not UTF-8 text, with the line; or a line, or its first, that is longer than any can be.
     """
-    remedy = "Save it as UTF-8 (in a spreadsheet: 'CSV UTF-8')."
-    header = ""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    header, numbers, begun = b"", 1, 0
     with open(location, "rb") as file:
-        for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE + 1), b""), start=1):
-            if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                raise DataError(f"the table {location!r} is in UTF-16, not in UTF-8", remedy=remedy)
-            if len(line) > _LONGEST_LINE:
-                raise DataError(
-                    f"line {number} of {location!r} is longer than {_LONGEST_LINE:,} bytes", remedy=_READABLE
-                )
+        while block := file.read(_CHECKED):
+            if not header and block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                raise DataError(f"the table {location!r} is in UTF-16, not in UTF-8", remedy=_SAVE_AS_UTF8)
+            header = header or block.partition(b"\n")[0]
             try:
-                text = line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                value = line[max(0, error.start - 10) : error.end + 10]
-                raise DataError(
-                    f"line {number} of {location!r} is no UTF-8 text: byte 0x{line[error.start]:02x} in {value!r}",
-                    remedy=remedy,
-                ) from error
-            header = header or text
-    sign = "\t" if location.lower().endswith(".tsv") else next((sign for sign in ",;\t" if sign in header), ",")
-    if header.count(sign) >= _MOST_COLUMNS:
+                decoder.decode(block)
+            except UnicodeDecodeError:
+                raise _no_text(location) from None
+            # A block holds less than the longest line, so that only a line over several of them may be too long.
+            end = block.find(b"\n")
+            if begun + (len(block) if end < 0 else end) > _LONGEST_LINE:
+                what = f"line {numbers} of {location!r} is longer than {_LONGEST_LINE:,} bytes"
+                raise DataError(what, remedy=_READABLE)
+            begun = begun + len(block) if end < 0 else len(block) - block.rindex(b"\n") - 1
+            numbers += block.count(b"\n")
+    text = header.decode(errors="replace")
+    sign = "\t" if location.lower().endswith(".tsv") else next((sign for sign in ",;\t" if sign in text), ",")
+    if text.count(sign) >= _MOST_COLUMNS:
         raise DataError(f"{location!r} has more than {_MOST_COLUMNS:,} columns", remedy=_READABLE)
     return sign
+
+
+def _no_text(location: str) -> DataError:
+    """Says where the first line stands that is no text."""
+    with open(location, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                value = line[max(0, error.start - 10) : error.end + 10]
+                what = f"line {number} of {location!r} is no UTF-8 text: byte 0x{line[error.start]:02x} in {value!r}"
+                return DataError(what, remedy=_SAVE_AS_UTF8)
+    return DataError(f"the table {location!r} is no UTF-8 text", remedy=_SAVE_AS_UTF8)
 
 
 def _read_parquet(location: str) -> Columns:
