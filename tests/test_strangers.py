@@ -128,10 +128,14 @@ def test_a_ts_file_that_says_immense_numbers_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("a.ts").write_bytes(b"@dimensions " + b"9" * 5000 + b"\n@classLabel true a b\n@data\n1,2:a\n")
-    said = run_command("train a.ts --steps 1", capsys)
-    assert said.code == 2
-    assert "says that it has 999" in said.error
+    for header, says in (
+        (b"@dimensions " + b"9" * 5000, "says that it has 999"),
+        (b"@classLabel " + b"a " * 2**20, "bytes"),
+    ):
+        Path("a.ts").write_bytes(header + b"\n@classLabel true a b\n@data\n1,2:a\n")
+        said = run_command("train a.ts --steps 1", capsys)
+        assert said.code == 2
+        assert says in said.error
 
 
 # --- The suite -------------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from .cells import number, shortened
 EXTENSION: Final = ".ts"
 
 _LARGEST_FLOAT32: Final = float(np.finfo(np.float32).max)
+_LONGEST_HEADER_LINE: Final = 2**20
 _MOST_DIGITS: Final = 9
 _BETWEEN_DIMENSIONS: Final = re.compile(r"\)\s*:\s*\(")
 _BETWEEN_PAIRS: Final = re.compile(r"\)\s*,\s*\(")
@@ -76,6 +77,8 @@ def read_ts(lines: Iterable[bytes]) -> tuple[TsHeader, Iterator[TsLine]]:
 def _read_header(lines: Iterator[tuple[int, bytes]]) -> TsHeader:
     said: dict[str, list[str]] = {}
     for place, line in lines:
+        if len(line) > _LONGEST_HEADER_LINE:
+            raise RowError(f"is no .ts file of the UCR/UEA archive: line {place} of its header has {len(line):,} bytes")
         text = line.decode("utf-8-sig", errors="backslashreplace").strip()
         if text.lower().startswith("@data"):
             return _header_of(said)

@@ -152,7 +152,7 @@ def _csv(extra: bytes | Callable[[], bytes], folder: Path) -> None:
 _LINES: Final[dict[str, bytes | Callable[[], bytes]]] = {
     "a text of 50 MB": lambda: b"x" * 5 * 10**7 + b",cat\n",
     "a text of 50 MB of words": lambda: b"word " * 10**7 + b",cat\n",
-    "a text of 10 MB in quotes, with line ends": lambda: b'"' + b"a\n" * 5 * 10**6 + b'",cat\n',
+    "a text of 3 MB in quotes, with line ends": lambda: b'"' + b"a\n" * 15 * 10**5 + b'",cat\n',
     "a label of 10 MB": lambda: b"text," + b"x" * 10**7 + b"\n",
     "10,000 labels": lambda: b"".join(b"text %d,label %d\n" % (n, n) for n in range(10_000)),
     "a line of 100,000 values": lambda: b"a," * 10**5 + b"\n",
