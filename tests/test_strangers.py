@@ -124,6 +124,13 @@ def test_a_table_that_no_one_wrote_is_refused(tmp_path: Path, make: Callable[[Pa
         opened(make(tmp_path))
 
 
+def test_a_label_that_is_a_text_is_set_aside(tmp_path: Path) -> None:
+    rows = b"".join(b"some text %d,%s\n" % (number, b"ab"[number % 2 :][:1]) for number in range(20))
+    source = opened(_csv(b"text,label\n" + rows + b"other," + b"x" * 20_000 + b"\n")(tmp_path))
+    assert len(source.rows) == 20
+    assert [row.reason[:33] for row in source.set_aside] == ["its label has 20,000 characters: "]
+
+
 def test_a_ts_file_that_says_immense_numbers_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

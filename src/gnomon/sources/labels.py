@@ -21,6 +21,10 @@ CLASSES: Final = Asked(task="classify")
 _WHOLE_FLOAT: Final = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0+")
 
 
+_LONGEST_LABEL: Final = 10_000
+"""Characters; a longer text is no name of a class, and no list of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """Rows that can be used together.
@@ -55,6 +59,20 @@ def settle(rows: Sequence[Row], *, where: str, giver: str, remedy: str, asked: A
     Raises:
         DataError: fewer than two classes.
     """
+    long = [SetAside(key=row.key, reason=_too_long(row.label)) for row in rows if len(row.label) > _LONGEST_LABEL]
+    if long:
+        rows = [row for row in rows if len(row.label) <= _LONGEST_LABEL]
+    if not rows:
+        raise DataError(f"all labels of {where!r} are texts; the first one {long[0].reason}", remedy=remedy)
+    listing = _settled(rows, where=where, giver=giver, remedy=remedy, asked=asked)
+    return replace(listing, set_aside=[*long, *listing.set_aside]) if long else listing
+
+
+def _too_long(label: str) -> str:
+    return f"its label has {len(label):,} characters: {label[:20]!r}…"
+
+
+def _settled(rows: Sequence[Row], *, where: str, giver: str, remedy: str, asked: Asked) -> Listing:
     question, notes = choose_question([row.label for row in rows], asked)
     if question != "classify":
         return _settle_others(rows, question, notes, asked, where=where, giver=giver)
