@@ -19,7 +19,18 @@ PACKAGE: Final = SOURCE / "gnomon"
 
 PREDICT: Final = (
     *("errors", "visible", "types", "version", "deadline", "chance", "rounding", "space"),
-    *("sources", "encoders", "models", "tasks", "features", "familiarity", "tensorfile", "modelfile", "predict"),
+    *(
+        "sources",
+        "encoders",
+        "minimise",
+        "models",
+        "tasks",
+        "features",
+        "familiarity",
+        "tensorfile",
+        "modelfile",
+        "predict",
+    ),
 )
 TRAIN: Final = (
     *(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .cache import EncodedRows
+from .minimise import minimise
 
 MOST_ROWS: Final = 6_000
 """Rows that the model is fitted on; more of them change little and cost time of the deadline."""
@@ -112,15 +113,11 @@ def _fitted(
     mean, scale = _standard(features)
     inputs = (features - mean) * scale
     weights = torch.zeros(features.shape[1] + 1, num_outputs, requires_grad=True)
-    method = torch.optim.LBFGS([weights], max_iter=_ITERATIONS, history_size=10, line_search_fn="strong_wolfe")
 
-    def closure() -> float:
-        method.zero_grad()
-        loss = measure(_scores(inputs, weights), targets) + _PENALTY * weights[:-1].square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return float(loss.detach())
+    def loss() -> Tensor:
+        return measure(_scores(inputs, weights), targets) + _PENALTY * weights[:-1].square().sum()
 
-    method.step(closure)  # type: ignore[no-untyped-call]
+    minimise(loss, [weights], iterations=_ITERATIONS, history=10)
     return LinearModel(mean, scale, weights.detach())
 
 

@@ -12,7 +12,7 @@ from torch import nn
 from .checkpoints import final_weights, require_fitting
 from .dataset import Dataset
 from .errors import RunError
-from .evaluate.answers import Outputs, outputs_of
+from .evaluate.answers import Outputs, outputs_of, with_other_views
 from .evaluate.temperature import fitted_temperature
 from .modelfile import Header, Model
 from .models import LinearDeep, LinearNetwork, WideDeep, WideNetwork, channels_last
@@ -105,7 +105,7 @@ def _validated(model: Model, dataset: Dataset) -> tuple[Model, Outputs]:
     if isinstance(task, Classify) and task.views != "none":
         confidence = model.answers_of_outputs(found.single).max(axis=1)
         task = _replaced(task, sure=min(_SURE, float(np.quantile(confidence, DOUBTFUL_SHARE))))
-        found = outputs_of(dataset, _asking(model, task), rows)
+        found = with_other_views(dataset, _asking(model, task), rows, found.single)
     if isinstance(task, Classify | Tag):
         task = _replaced(task, temperature=fitted_temperature(task, found.averaged, labels))
     model = _asking(model, task)

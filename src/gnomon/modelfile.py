@@ -155,6 +155,15 @@ class Model:
             single[chosen] = alone[: len(chosen)].cpu().numpy()
         return Passed(averaged, single, features)
 
+    def averaged(self, encoded: NDArray[Any], single: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The outputs that predictions rest on, where those of a single view are known; the same bits as `passed`."""
+        averaged = single.copy()
+        for chosen, steps in _chunks(self.header.encoder, encoded):
+            inputs = self._inputs(encoded[chosen] if steps is None else encoded[chosen, :steps])
+            alone = torch.from_numpy(single[chosen]).to(inputs.device)
+            averaged[chosen] = self._averaged(inputs, alone, len(chosen)).cpu().numpy()
+        return averaged
+
     def answers_of_outputs(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Outputs `(N, K)` → probabilities, or values in their unit."""
         answers: NDArray[np.float32] = self.header.task.activated(torch.from_numpy(outputs)).numpy()

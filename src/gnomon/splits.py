@@ -115,12 +115,13 @@ def _draw(
     bundles = _bundles(rows, drawable, duplicates)
     for position in chance.ranked(seed, "split", [rows[bundle[0]].key for bundle in bundles]):
         bundle = bundles[position]
-        labels = Counter(rows[index].label for index in bundle)
+        labels = {rows[bundle[0]].label: 1} if len(bundle) == 1 else Counter(rows[index].label for index in bundle)
         for part, quota in quotas.items():
             lacking = sum(min(count, quota[label]) for label, count in labels.items())
             if 2 * lacking >= len(bundle):
                 drawn[part] += bundle
-                quota.subtract(labels)
+                for label, count in labels.items():
+                    quota[label] -= count
                 break
         else:
             drawn["train"] += bundle

@@ -64,6 +64,16 @@ def outputs_of(dataset: Dataset, model: Model, rows: NDArray[np.int64]) -> Outpu
     return Outputs(averaged, single, unlikeness)
 
 
+def with_other_views(dataset: Dataset, model: Model, rows: NDArray[np.int64], single: NDArray[np.float32]) -> Outputs:
+    """As `outputs_of`, where the outputs for the single views are known; without unlikeness."""
+    averaged, start = np.empty_like(single), 0
+    for chosen, block in dataset.encoded.blocks(rows):
+        place = slice(start, start + len(chosen))
+        averaged[place] = model.averaged(block, single[place])
+        start += len(chosen)
+    return Outputs(averaged, single)
+
+
 def judged_by(dataset: Dataset, model: Model, rows: NDArray[np.int64], outputs: Outputs) -> Judged:
     """These rows with their answers and their truth."""
     groups = groups_of([dataset.rows[row].group for row in rows])

@@ -1,4 +1,4 @@
-"""How much each place of a row counts for an output: four methods, by Captum.
+"""How much each place of a row counts for an output: four methods, by Captum, which is loaded when one is asked for.
 
     gradients               |∂ output / ∂ input|                         Simonyan, Vedaldi, Zisserman (2014)
     integrated-gradients    the gradients' mean on the way from nothing   Sundararajan, Taly, Yan (2017)
@@ -21,13 +21,6 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from captum.attr import (
-    FeatureAblation,
-    IntegratedGradients,
-    LayerGradCam,
-    Occlusion,
-    Saliency,
-)
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -128,6 +121,8 @@ def _scored(subject: Subject, output: int) -> Any:
 
 
 def _gradients(subject: Subject, output: int) -> Tensor:
+    from captum.attr import Saliency
+
     found = Saliency(_scored(subject, output)).attribute(_leaves(subject.parts), abs=True)
     return _by_place(subject, found)
 
@@ -137,6 +132,8 @@ def _integrated(subject: Subject, output: int, difference: float, most_points: i
 
     The way of a recurrent network may rise within a thousandth of it, which even hundreds of even points don't see.
     """
+    from captum.attr import IntegratedGradients
+
     method = IntegratedGradients(_scored(subject, output))
     scores: dict[float, float] = {}
 
@@ -173,6 +170,8 @@ def _occluded(subject: Subject, output: int) -> Tensor:
         return _ablated(subject, output)
     (row,) = subject.parts
     window, stride = _window(subject)
+    from captum.attr import Occlusion
+
     found: Tensor = Occlusion(_scored(subject, output)).attribute(
         row.detach(),
         sliding_window_shapes=window,
@@ -201,6 +200,8 @@ def _ablated(subject: Subject, output: int) -> Tensor:
         return subject.score(subject.outputs(ids), output)
 
     tokens = torch.arange(subject.whole.shape[1], device=subject.whole.device)
+    from captum.attr import FeatureAblation
+
     found: Tensor = FeatureAblation(forward).attribute(
         subject.whole,
         baselines=subject.nothing,
@@ -229,6 +230,8 @@ def _one_cam(subject: Subject, output: int, row: Tensor, layer: nn.Module, shape
     def forward(seen: Tensor) -> Tensor:
         whole = seen if subject.kind == "image" else torch.cat((seen, there.expand(len(seen), -1, -1)), dim=2)
         return subject.score(subject.alone(whole), output)
+
+    from captum.attr import LayerGradCam
 
     maps: Tensor = LayerGradCam(forward, layer).attribute(row.requires_grad_(), relu_attributions=True)
     wanted = [int(side) for side in shape]

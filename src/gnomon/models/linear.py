@@ -17,6 +17,7 @@ from typing import Final, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from ..minimise import minimise
 from ..types import Value
 from .crnn import Crnn
 from .ensemble import Ensemble
@@ -124,14 +125,9 @@ def _logistic(features: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, T
     """Weights `(F, K)` and bias `(K,)` of least cross-entropy and squared weights, by L-BFGS from zero."""
     weights = torch.zeros(features.shape[1], classes, dtype=torch.float64, requires_grad=True)
     bias = torch.zeros(classes, dtype=torch.float64, requires_grad=True)
-    method = torch.optim.LBFGS([weights, bias], max_iter=_ITERATIONS, line_search_fn="strong_wolfe")
 
-    def closure() -> float:
-        method.zero_grad()
-        loss = nn.functional.cross_entropy(features @ weights + bias, labels)
-        (loss + _DECAY * weights.square().sum()).backward()  # type: ignore[no-untyped-call]
-        return float(loss.detach() + _DECAY * weights.detach().square().sum())
+    def loss() -> Tensor:
+        return nn.functional.cross_entropy(features @ weights + bias, labels) + _DECAY * weights.square().sum()
 
-    with torch.enable_grad():
-        method.step(closure)  # type: ignore[no-untyped-call]
+    minimise(loss, [weights, bias], iterations=_ITERATIONS)
     return weights.detach(), bias.detach()

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..minimise import minimise
 from .wide import WideNetwork
 
 _HELD_OUT: Final = 5
@@ -85,17 +86,12 @@ def _factors(answers: Sequence[Tensor], labels: Tensor) -> tuple[float, ...]:
     """Factors of the models' logits, 0 or more, under which their sum has the least cross-entropy."""
     raw = torch.zeros(len(answers), dtype=torch.float64, requires_grad=True)
     logits = torch.stack([answer.double() for answer in answers], dim=2)
-    method = torch.optim.LBFGS([raw], max_iter=50, line_search_fn="strong_wolfe")
 
-    def closure() -> float:
-        method.zero_grad()
+    def loss() -> Tensor:
         factors = nn.functional.softplus(raw)
-        loss = nn.functional.cross_entropy(logits @ factors, labels) + _FACTOR_PENALTY * factors.square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return float(loss.detach())
+        return nn.functional.cross_entropy(logits @ factors, labels) + _FACTOR_PENALTY * factors.square().sum()
 
-    with torch.enable_grad():
-        method.step(closure)  # type: ignore[no-untyped-call]
+    minimise(loss, [raw], iterations=50)
     return tuple(nn.functional.softplus(raw.detach()).tolist())
 
 

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from ..minimise import spare_compiler, uncompiled
 from .averages import Averages, Lookahead, MovingAverage, SlowWeights
 from .muon import Muon, orthogonalise
 from .schedule_free import ScheduleFree
@@ -25,6 +26,9 @@ from .sharpness import climbed
 from .spec import LEARNING_RATES, USUAL, Average, OptimizerName, OptimizerSpec, Schedule
 
 _MUON_SGD_RATE = 0.25
+_SGD = uncompiled(torch.optim.SGD)
+_Adam = uncompiled(torch.optim.Adam)
+_AdamW = uncompiled(torch.optim.AdamW)
 
 
 class Steps(Protocol):
@@ -82,18 +86,19 @@ def build_optimizer(model: nn.Module, spec: OptimizerSpec, *, products: torch.dt
         spec: how.
         products: number format of the products that an optimizer makes of its own; weights stay as they are.
     """
+    spare_compiler()
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = _groups(trained, spec.weight_decay)
     match spec.name:
         case "gradient-descent":
-            return Optimizer([(torch.optim.SGD(groups, lr=spec.peak), 1.0)])
+            return Optimizer([(_SGD(groups, lr=spec.peak), 1.0)])
         case "sgd":
             momentum = spec.momentum
-            return Optimizer([(torch.optim.SGD(groups, lr=spec.peak, momentum=momentum, nesterov=momentum > 0), 1.0)])
+            return Optimizer([(_SGD(groups, lr=spec.peak, momentum=momentum, nesterov=momentum > 0), 1.0)])
         case "adam":
-            return Optimizer([(torch.optim.Adam(groups, lr=spec.peak, fused=True), 1.0)])
+            return Optimizer([(_Adam(groups, lr=spec.peak, fused=True), 1.0)])
         case "adamw":
-            return Optimizer([(torch.optim.AdamW(groups, lr=spec.peak, fused=True), 1.0)])
+            return Optimizer([(_AdamW(groups, lr=spec.peak, fused=True), 1.0)])
         case "schedule-free-sgd" | "schedule-free-adamw":
             return Optimizer([(ScheduleFree(groups, adaptive=spec.name == "schedule-free-adamw"), 1.0)])
         case _:
@@ -117,7 +122,7 @@ def _with_muon(trained: list[nn.Parameter], spec: OptimizerSpec, products: torch
     if filters:
         parts.append((Muon(filters, products=products), 1.0))
     if rest:
-        sgd = torch.optim.SGD(_groups(rest, spec.weight_decay), lr=0.0, momentum=0.85, nesterov=True)
+        sgd = _SGD(_groups(rest, spec.weight_decay), lr=0.0, momentum=0.85, nesterov=True)
         parts.append((sgd, _MUON_SGD_RATE))
     return Optimizer(parts)
 

@@ -156,19 +156,24 @@ def _open_folder(spec: SourceSpec, path: str, notes: Sequence[str]) -> Source:
 
 def _open_files(spec: SourceSpec, path: str, notes: Sequence[str]) -> Source:
     """A folder or an archive of files, whose folders name the classes."""
+    from .archives import open_files
+    from .folders import file_folder
     from .kinds import kind_of_files
 
     _refuse(spec, "input", "target")
-    kind, why = (spec.kind, "") if spec.kind else kind_of_files(path)
-    told = [*notes, why] if why else notes
-    from .folders import open_file_folder
+    patterns = {"group": spec.group, "test_files": spec.test_files}
+    files = open_files(path)
+    try:
+        kind, why = (spec.kind, "") if spec.kind else kind_of_files(files)
+        told = [*notes, why] if why else notes
+        if kind == "series":
+            from .series import series_files
 
-    if kind == "series":
-        from .series import open_series_files
-
-        patterns = {"group": spec.group, "test_files": spec.test_files}
-        return open_series_files(path, **patterns, asked=spec.asked, notes=told)
-    return open_file_folder(path, kind=kind, group=spec.group, test_files=spec.test_files, notes=told)
+            return series_files(files, path, **patterns, asked=spec.asked, notes=told)
+        return file_folder(files, path, kind=kind, **patterns, notes=told)
+    except BaseException:
+        files.close()
+        raise
 
 
 def _open_table(spec: SourceSpec, path: str, notes: Sequence[str]) -> Source:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from ..errors import DataError, RecipeError, RowError
+from ..errors import DataError, RowError
 from ..types import Kind, Question, Row, SetAside, plural
-from .archives import open_files
 from .files import Files, FolderFiles, digest, link_notes, rows_digest, short_name
 from .forms import FORMS, HEAD_BYTES
 from .layout import read_layout
@@ -36,7 +35,8 @@ class FileSource:
         self.files.close()
 
 
-def open_file_folder(
+def file_folder(
+    files: Files,
     location: str,
     *,
     kind: Kind,
@@ -47,18 +47,18 @@ def open_file_folder(
     """The files of one kind in a folder, a zip or a tar archive, whose folders name the classes.
 
     Args:
-        location: of the folder or archive.
+        files: of the folder or archive; closed with the source.
+        location: where they are.
         kind: of the files; others are set aside.
         group: a regular expression on the row's key, whose first group names the row's group.
         test_files: a regular expression on the row's key, which tells the rows of the test part.
         notes: sentences to begin with.
 
     Raises:
-        DataError: not readable, no such files, no class folders, fewer than two classes.
+        DataError: no such files, no class folders, fewer than two classes.
         RecipeError: an expression can't be used.
     """
     pattern = None if group is None else compile_group(group)
-    files = open_files(location)
     try:
         listing = read_layout(
             files.names,
@@ -70,11 +70,7 @@ def open_file_folder(
         )
         grouped = listing if pattern is None else group_by_key(listing, pattern)
     except DataError as error:
-        files.close()
         raise DataError([*error.problems, *_refusal_notes(files.set_aside)], remedy=error.remedy) from None
-    except RecipeError:
-        files.close()
-        raise
     hint_of = dict(zip(files.names, files.hints, strict=True))
     return FileSource(
         name=short_name(location),

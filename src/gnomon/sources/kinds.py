@@ -7,7 +7,6 @@ from typing import Final
 
 from ..errors import RowError
 from ..types import NOUNS, Kind, plural
-from .archives import open_files
 from .files import Files
 from .forms import EXTENSIONS, FORMS, HEAD_BYTES, extension_of
 from .pairs import pair_among
@@ -16,20 +15,13 @@ from .ts import EXTENSION as TS
 _LOOKED_AT: Final = 20
 
 
-def kind_of_files(location: str) -> tuple[Kind, str]:
+def kind_of_files(files: Files) -> tuple[Kind, str]:
     """The kind of most files, and a sentence about it; nothing is said of pictures, which are the usual case.
 
     Tables count as series only inside of folders: one beside them describes the others.
-
-    Raises:
-        DataError: not readable.
     """
-    files = open_files(location)
-    try:
-        named = _named(files)
-        counts = named or _begun(files)
-    finally:
-        files.close()
+    named = _named(files)
+    counts = named or _begun(files)
     if pair_among(files.names, (TS,)) is not None or (
         not counts and any(extension_of(name) == TS for name in files.names)
     ):

@@ -19,11 +19,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError, RecipeError, RowError
 from ..types import Question, Row, SetAside, Split, listed, plural
-from .archives import open_files
 from .arrays import Part, labels_of_part, read_npz
 from .columns import reason_notes
 from .files import Files, digest, rows_digest, short_name
-from .folders import FileSource, open_file_folder
+from .folders import FileSource, file_folder
 from .labels import CLASSES, settle
 from .pairs import pair_among, paired
 from .patterns import compile_group, group_by_key
@@ -183,7 +182,8 @@ def named_series(name: str, lines: Iterator[TsLine]) -> Iterator[tuple[str, Any]
 # --- Folders and archives --------------------------------------------------------------------------------------------
 
 
-def open_series_files(
+def series_files(
+    files: Files,
     location: str,
     *,
     group: str | None = None,
@@ -194,23 +194,23 @@ def open_series_files(
     """The CSV and TSV files of a folder or an archive, whose folders name the classes; or a pair of `.ts` files in it.
 
     Args:
+        files: of the folder or archive; closed with the source.
+        location: where they are.
         group: a regular expression on the row's key, whose first group names the row's group.
         test_files: a regular expression on the row's key, which tells the rows of the test part.
         asked: what the user says of the labels; folders name classes.
         notes: sentences to begin with.
 
     Raises:
-        DataError: not readable, no such files, no class folders, fewer than two classes.
+        DataError: no such files, no class folders, fewer than two classes.
         RecipeError: an expression can't be used, or there is nothing that it could be used on.
     """
-    files = open_files(location)
-    try:
-        if any(name.lower().endswith(EXTENSION) for name in files.names):
-            _refuse_patterns(location, {"--group": group, "--test-files": test_files})
-            return _ts_pair(files, location, asked, notes)
-    finally:
+    if any(name.lower().endswith(EXTENSION) for name in files.names):
+        _refuse_patterns(location, {"--group": group, "--test-files": test_files})
+        source = _ts_pair(files, location, asked, notes)
         files.close()
-    return open_file_folder(location, kind="series", group=group, test_files=test_files, notes=notes)
+        return source
+    return file_folder(files, location, kind="series", group=group, test_files=test_files, notes=notes)
 
 
 def _ts_pair(files: Files, location: str, asked: Asked, notes: Sequence[str]) -> SeriesSource:
