@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import os
 import signal
 import sys
@@ -20,6 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # core. Read when torch loads its threads, hence here.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     round_alike()
+    # Nothing is looked through for cycles at the end: with PyTorch in memory that takes half a second of a deadline.
+    atexit.register(gc.freeze)
     try:
         chosen = understood(sys.argv[1:] if arguments is None else arguments)
         run: Callable[[argparse.Namespace], int] = chosen.run

@@ -121,7 +121,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sciki
                 try:
                     next(events)
                 except StopIteration as stop:
-                    return final_model(run, stop.value.dataset, stop.value.plan)[0]
+                    return final_model(run, stop.value.dataset, stop.value.plan, deadline)[0]
 
     def _checked(
         self, inputs: ArrayLike, targets: ArrayLike | None, *, fitting: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -11,18 +12,20 @@ from torch import nn
 
 from .checkpoints import final_weights, require_fitting
 from .dataset import Dataset
+from .deadline import Deadline
 from .errors import RunError
 from .evaluate.answers import Outputs, outputs_of, with_other_views
 from .evaluate.temperature import fitted_temperature
 from .modelfile import Header, Model
 from .models import LinearDeep, LinearNetwork, WideDeep, WideNetwork, channels_last
-from .plan import DOUBTFUL_SHARE, Plan
+from .plan import DOUBTFUL_SHARE, REMEMBERED_ROWS, RESERVE_FIXED_S, Plan, passes_of
 from .run import Run
-from .tasks import Classify, Regress, Tag, Task, bind
+from .tasks import Classify, Regress, Tag, Task, Views, bind
 from .tasks.regress import margins
 from .tasks.tag import best_thresholds
 from .version import VERSION
 
+_VIEWS: Final[tuple[Views, ...]] = ("mirror+shift", "mirror", "none")
 _SURE: Final = 0.98
 _SHARES: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.25, 1.5)
 _TINY: Final = 1e-30
@@ -35,8 +38,12 @@ def task_of(dataset: Dataset, plan: Plan) -> Task:
     return bind(dataset.spec, class_weights=plan.class_weights, label_smoothing=plan.label_smoothing, views=plan.views)
 
 
-def final_model(run: Run, dataset: Dataset, plan: Plan, *, module: nn.Module | None = None) -> tuple[Model, Outputs]:
+def final_model(
+    run: Run, dataset: Dataset, plan: Plan, deadline: Deadline, *, module: nn.Module | None = None
+) -> tuple[Model, Outputs]:
     """The network with the best validated weights, in the form in which a model file gives it back.
+
+    Where the machine has become so slow that the planned views of pictures would miss the deadline, it has fewer.
 
     Returns:
         The model, and its outputs for the validation part.
@@ -55,7 +62,7 @@ def final_model(run: Run, dataset: Dataset, plan: Plan, *, module: nn.Module | N
     network = plan.model.build(dataset.spec.input_shape, task.num_outputs) if module is None else module
     network.load_state_dict(final_weights(checkpoint))
     network = channels_last(network.requires_grad_(False).to(plan.device))
-    return _validated(_with_share(Model(header, network.eval()), dataset), dataset)
+    return _validated(_with_share(Model(header, network.eval()), dataset), dataset, deadline)
 
 
 def _with_share(model: Model, dataset: Dataset) -> Model:
@@ -91,7 +98,7 @@ def _outputs(task: Task, answers: torch.Tensor) -> torch.Tensor:
     return answers.clamp(_TINY, 1 - 1e-7).logit() if isinstance(task, Tag) else task.targets(answers).double()
 
 
-def _validated(model: Model, dataset: Dataset) -> tuple[Model, Outputs]:
+def _validated(model: Model, dataset: Dataset, deadline: Deadline) -> tuple[Model, Outputs]:
     """With what the validation part tells of the task; and the network's outputs there.
 
     Of classes: which rows are doubtful, the fifth of least confidence, since other views are for them alone; and the
@@ -100,8 +107,12 @@ def _validated(model: Model, dataset: Dataset) -> tuple[Model, Outputs]:
     """
     task, rows = model.header.task, dataset.parts["validation"]
     labels = dataset.labels[rows]
+    began = time.monotonic()
     # By single views: nothing is doubtful where everything is sure.
     found = outputs_of(dataset, _asking(model, _replaced(task, sure=0.0)), rows)
+    if isinstance(task, Classify) and task.views != "none":
+        row_s = (time.monotonic() - began) / max(1, len(rows))
+        task = _replaced(task, views=_affordable(task.views, row_s, dataset, deadline))
     if isinstance(task, Classify) and task.views != "none":
         confidence = model.answers_of_outputs(found.single).max(axis=1)
         task = _replaced(task, sure=min(_SURE, float(np.quantile(confidence, DOUBTFUL_SHARE))))
@@ -115,6 +126,17 @@ def _validated(model: Model, dataset: Dataset) -> tuple[Model, Outputs]:
     elif isinstance(task, Regress):
         model = _asking(model, _replaced(task, margin=tuple(margins(answers, labels))))
     return model, found
+
+
+def _affordable(views: Views, row_s: float, dataset: Dataset, deadline: Deadline) -> Views:
+    """The planned views of a picture, or as many as there is time for where a row takes so many seconds."""
+    validation, test = len(dataset.parts["validation"]), len(dataset.parts["test"])
+    left_s = deadline.remaining_s() - RESERVE_FIXED_S
+    for fewer in _VIEWS[_VIEWS.index(views) :]:
+        passes = passes_of(fewer)
+        if row_s * ((passes - 1) * validation + passes * test + REMEMBERED_ROWS) <= left_s:
+            return fewer
+    return "none"
 
 
 def _asking(model: Model, task: Task) -> Model:

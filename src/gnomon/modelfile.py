@@ -155,6 +155,16 @@ class Model:
             single[chosen] = alone[: len(chosen)].cpu().numpy()
         return Passed(averaged, single, features)
 
+    def features(self, encoded: NDArray[Any]) -> NDArray[np.float32]:
+        """`(N, F)`: what the network makes of rows, by a single view of each."""
+        found: NDArray[np.float32] = np.empty((len(encoded), 0), np.float32)
+        for chosen, steps in _chunks(self.header.encoder, encoded):
+            inputs = self._inputs(encoded[chosen] if steps is None else encoded[chosen, :steps])
+            some, _ = features_and_outputs(self._quick, inputs, num_outputs=len(self.classes))
+            found = found if found.shape[1] else np.empty((len(encoded), some.shape[1]), np.float32)
+            found[chosen] = some[: len(chosen)].cpu().numpy()
+        return found
+
     def averaged(self, encoded: NDArray[Any], single: NDArray[np.float32]) -> NDArray[np.float32]:
         """The outputs that predictions rest on, where those of a single view are known; the same bits as `passed`."""
         averaged = single.copy()

@@ -70,8 +70,10 @@ class Pace:
         if not self._plan.end_s or step >= steps or step == self._look_step:
             return None
         validations = math.ceil((steps - step) / self._plan.validate_every)
-        left_s = self._plan.end_s - self._deadline.elapsed_s() - validations * self._judging_s
         seconds = time.monotonic() - self._look_at
+        slower = max(0.0, seconds / self._look_cost / self._plan.step_s - 1) if self._plan.step_s else 0.0
+        end_s = self._plan.end_s - slower * self._plan.judging_s  # what slows steps slows the judgement to come
+        left_s = end_s - self._deadline.elapsed_s() - validations * self._judging_s
         far = step - self._look_step >= max(3, _LOOK_SHARE * (steps - self._look_step))
         if left_s > 0 and not far and seconds < max(_SHORTEST_LOOK_S, _LOOK_SHARE * left_s):
             return None

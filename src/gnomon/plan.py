@@ -33,11 +33,14 @@ RESERVE_FIXED_S: Final = 3.0
 RESERVE_SHARE: Final = 0.015
 """Share of the deadline kept for what nobody foresees."""
 
+REMEMBERED_ROWS: Final = 2000
+"""That a model looks at to remember what its training data were like."""
 DOUBTFUL_SHARE: Final = 0.2
 """Of the validation rows: those with less confidence than this quantile would be predicted from several views."""
 _MOST_BATCH_PIXELS, _MOST_BATCH_STEPS = 2**21, 2**15
 _VALIDATION_SHARE = 0.02
 _SCORING_S = 5e-5
+_JUDGING_MARGIN = 1.25
 _PROBING_SHARE = 0.05
 _VIEWS_SHARE = 0.12
 _MOST_VALIDATIONS, _MOST_EPOCH_VALIDATIONS = 12, 50
@@ -104,6 +107,8 @@ class Plan(Value, frozen=True):
         small_until: share of the training with shrunk pictures.
         small_cost: seconds of such a step for one second of a whole one.
         validate_every: steps between validations.
+        step_s: seconds of a step with whole pictures, as measured; 0 in plans of before this was kept.
+        judging_s: seconds kept for judging that grow as the machine becomes slower; 0 for no deadline.
         end_s: seconds from the process's start at which training must have ended; 0 for no deadline.
         planned_s: seconds from the process's start at which everything is expected to be done; 0 for no deadline.
     """
@@ -131,6 +136,8 @@ class Plan(Value, frozen=True):
     planned_s: float
     decisions: tuple[Decision, ...]
     history: tuple[Change, ...] = ()
+    step_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    judging_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
     def step_cost(self, done: float) -> float:
         """What a step costs after this share of the training; 1 is one with whole pictures."""
@@ -148,9 +155,10 @@ class Plan(Value, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class _Length:
-    """How long to train: steps, the seconds that they take, and why."""
+    """How long to train: steps, the passes over the rows and the seconds that they are, and why."""
 
     steps: int
+    epochs: float
     train_s: float
     reason: str
 
@@ -192,15 +200,14 @@ def make_plan(
     chosen, speed, number_format, decisions = _choose_model(spec, hardware, deadline, model, training, probe, alone)
     batch = _batch_of(chosen, alone, training)
     views, views_decision = _choose_views(spec, training, symmetry, speed, num_validation + num_test, deadline)
-    finish_s = _finish_s(speed, num_validation, num_test, views, deadline) if finish_s is None else finish_s
+    judging_s = _judging_s(chosen, speed, num_validation, num_test, views) if finish_s is None else 0.0
+    finish_s = RESERVE_FIXED_S + judging_s + RESERVE_SHARE * _total_s(deadline) if finish_s is None else finish_s
     left_s = deadline.remaining_s() - finish_s if deadline.is_set else None
-    asked = training.skip_easy, training.small_until
-    thrift = choose_thrift(spec, chosen, speed, batch=batch, left_s=left_s, skip_easy=asked[0], small_until=asked[1])
+    thrift = choose_thrift(spec, chosen, speed, training.skip_easy, training.small_until, batch=batch, left_s=left_s)
     length = _length(spec, deadline, training, speed, batch, finish_s, thrift.mean_cost)
     rate = training.relative.learning_rate
     completed = optimizer.completed(spec.kind, batch=batch, steps=length.steps, textbook=textbook, factor=rate)
-    epochs = length.steps * batch / spec.num_train
-    augment, augment_decision = augment_for(spec, training.augment, symmetry, epochs)
+    augment, augment_decision = augment_for(spec, training.augment, symmetry, length.epochs)
     weights, weights_decision = _class_weights(spec, training)
     return Plan(
         model=_with_dropout(chosen, training.dropout),
@@ -218,16 +225,18 @@ def make_plan(
         skip_between=SKIP_BETWEEN,
         small_until=thrift.small_until,
         small_cost=thrift.small_cost,
-        validate_every=_validate_every(length, num_validation / speed.rows_per_s, None if deadline.is_set else epochs),
+        validate_every=_validate_every(length, num_validation / speed.rows_per_s, by_epochs=not deadline.is_set),
         early_stopping=training.early_stopping,
         checkpoint_steps=training.checkpoint_steps,
         seed=seed,
+        step_s=speed.step_s if deadline.is_set else 0.0,
+        judging_s=judging_s if deadline.is_set else 0.0,
         end_s=deadline.total_s - finish_s if deadline.is_set else 0.0,
         planned_s=deadline.elapsed_s() + length.train_s + finish_s if deadline.is_set else 0.0,
         decisions=(
             *decisions,
             msgspec.structs.replace(batch_decision, value=str(batch)),
-            Decision(name="length", value=f"{length.steps:,} steps, {epochs:.1f} epochs", reason=length.reason),
+            Decision(name="length", value=f"{length.steps:,} steps, {length.epochs:.1f} epochs", reason=length.reason),
             _describe_optimizer(completed, asked=optimizer.name is not None),
             *(augment_decision, weights_decision, views_decision, *thrift.decisions),
         ),
@@ -361,14 +370,14 @@ def _length(
     finish_s: float,
     mean_cost: float,
 ) -> _Length:
-    step_s = speed.step_s * mean_cost
+    step_s, passes = speed.step_s * mean_cost, batch / spec.num_train
     if training.steps is not None:
-        return _Length(training.steps, training.steps * step_s, "asked for")
+        return _Length(training.steps, training.steps * passes, training.steps * step_s, "asked for")
     if training.epochs is not None or not deadline.is_set:
         epochs = DEFAULT_EPOCHS if training.epochs is None else training.epochs
         steps = max(1, math.ceil(epochs * spec.num_train / batch))
         reason = "asked for" if training.epochs is not None else "neither deadline nor epochs given"
-        return _Length(steps, steps * step_s, reason)
+        return _Length(steps, steps * passes, steps * step_s, reason)
     seconds = deadline.remaining_s() - finish_s
     steps = int(seconds * (1 - _VALIDATION_SHARE) / step_s)
     if steps < 10:
@@ -380,18 +389,25 @@ def _length(
             remedy=f"Give at least --by {math.ceil(needed * 1.2)}s.",
         )
     reason = f"{spoken(seconds)} for training at {step_s * 1000:.1f} ms a step; {spoken(finish_s)} kept for the rest"
-    return _Length(steps, seconds, reason)
+    return _Length(steps, steps * passes, seconds, reason)
 
 
-def _finish_s(speed: Speed, num_validation: int, num_test: int, views: Views, deadline: Deadline) -> float:
-    """Seconds to judge, report and save after the last step; the validation part is first judged by single views."""
-    share = RESERVE_SHARE * deadline.total_s if deadline.is_set else 0.0
-    passes = (num_validation + num_test) * _passes(views) + num_validation
-    judging_s = 1.25 * passes / speed.rows_per_s + _SCORING_S * (num_validation + num_test)
-    return RESERVE_FIXED_S + share + judging_s
+def _total_s(deadline: Deadline) -> float:
+    return deadline.total_s if deadline.is_set else 0.0
 
 
-def _passes(views: Views) -> float:
+def _judging_s(model: ModelSpec, speed: Speed, num_validation: int, num_test: int, views: Views) -> float:
+    """Seconds to judge after the last step, by forward passes and by what is counted of each row.
+
+    The share of networks beside a linear model is found by two further passes over the validation part.
+    """
+    rows = num_validation + num_test
+    further = 2 * num_validation if isinstance(model, WideDeep | LinearDeep) else 0
+    passes = rows * passes_of(views) + further + min(REMEMBERED_ROWS, rows)
+    return _JUDGING_MARGIN * passes / speed.rows_per_s + _SCORING_S * rows
+
+
+def passes_of(views: Views) -> float:
     """Forward passes for a row on the mean; only doubtful rows have other views, in blocks that are filled up."""
     return 1 + {"none": 0, "mirror": 1, "mirror+shift": 5}[views] * min(1.0, DOUBTFUL_SHARE + 0.08)
 
@@ -406,7 +422,7 @@ def _choose_views(
         return training.views, Decision(name="views", value=training.views, reason="asked for")
     if symmetry[1] < 0.9 * symmetry[0] or training.augment == "none":
         return "none", Decision(name="views", value="none", reason="mirror images are not used in training either")
-    cost_s = _passes("mirror+shift") * rows / speed.rows_per_s
+    cost_s = passes_of("mirror+shift") * rows / speed.rows_per_s
     if cost_s <= _VIEWS_SHARE * (deadline.total_s if deadline.is_set else math.inf):
         reason = f"six {doubtful} take {spoken(cost_s)} in all"
         return "mirror+shift", Decision(name="views", value="mirror+shift", reason=reason)
@@ -429,10 +445,10 @@ def _class_weights(spec: DataSpec, training: TrainingSpec) -> tuple[tuple[float,
     return tuple(weight / mean for weight in raw), Decision(name="class weights", value=value, reason=reason)
 
 
-def _validate_every(length: _Length, validation_s: float, epochs: float | None) -> int:
+def _validate_every(length: _Length, validation_s: float, *, by_epochs: bool) -> int:
     """Steps between validations: one an epoch, at most 50; by a deadline 4 to 12, in about 2 % of the time."""
-    if epochs is not None:
-        times = min(_MOST_EPOCH_VALIDATIONS, round(epochs), length.steps)
+    if by_epochs:
+        times = min(_MOST_EPOCH_VALIDATIONS, round(length.epochs), length.steps)
     else:
         affordable = int(_VALIDATION_SHARE * length.train_s / max(validation_s, 1e-6))
         times = min(_MOST_VALIDATIONS, max(4, affordable), length.steps)

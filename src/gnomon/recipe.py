@@ -39,7 +39,7 @@ from .report import Language, write_model_card, write_report
 from .run import DATA, ENVIRONMENT, MODEL, NETWORK, PLAN, RECIPE, SEALS, SPLIT, Run
 from .sources import SourceSpec, open_source
 from .specimens import write_specimens
-from .tasks import Task
+from .tasks import Classify, Task
 from .training import build_model, train
 from .types import Event, Finished, Going, Noted, Phased, Planned, Reverted, Stopped, Validated, Value, plural
 from .version import VERSION
@@ -360,7 +360,9 @@ def _finish(
         dataset = yield from _reopened(run, recipe, deadline, given)
         measure_hardware(device=plan.device, threads=plan.threads)
     yield Phased(name="judging", elapsed_s=deadline.elapsed_s())
-    model, validation = final_model(run, dataset, plan, module=given.module)
+    model, validation = final_model(run, dataset, plan, deadline, module=given.module)
+    if isinstance(model.header.task, Classify) and model.header.task.views != plan.views:
+        yield Noted(text=f"the machine has become slow: views {model.header.task.views} instead of {plan.views}")
     model = with_memory(dataset, model, seed=recipe.seed)
     run.seal_judgement(begun=True)
     evaluation, judged = evaluate(run, dataset, model, seed=recipe.seed, validation=validation)

@@ -49,20 +49,20 @@ def choose_thrift(
     spec: DataSpec,
     model: ModelSpec,
     speed: Speed,
+    skip_easy: float | None,
+    small_until: float | None,
     *,
     batch: int,
     left_s: float | None,
-    skip_easy: float | None,
-    small_until: float | None,
 ) -> Thrift:
     """By a deadline, pixels and, where passes are few, rows are spent where they teach most; else every pass is whole.
 
     Args:
         spec: the data.
         model, speed: the network, and what it costs.
+        skip_easy, small_until: as asked for; None leaves it to this.
         batch: rows of a step.
         left_s: seconds of training; None without a deadline.
-        skip_easy, small_until: as asked for; None leaves it to this.
     """
     auto = left_s is not None and isinstance(model, Cnn)
     usual = _SMALL_UNTIL if auto and min(spec.input_shape[1:]) >= _SMALLEST_SHRUNK else 0.0

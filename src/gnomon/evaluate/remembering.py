@@ -35,7 +35,7 @@ def with_memory(dataset: Dataset, model: Model, *, seed: int) -> Model:
     remote: list[float] = []
     odd: list[float] = []
     for _, block in dataset.encoded.blocks(_some(dataset, "validation", _MOST_VALIDATION, seed)):
-        far, strange = memory.both(encoder, block, model.passed(block).features)
+        far, strange = memory.both(encoder, block, model.features(block))
         remote += [] if far is None else far.tolist()
         odd += strange.tolist()
     share = 1 - (1 - BELOW) / (2 if remote else 1)
@@ -58,5 +58,5 @@ def _looked_at(
     statistics, features = [], []
     for _, block in dataset.encoded.blocks(rows):
         statistics.append(statistics_of(dataset.encoder, block))
-        features.append(model.passed(block).features)
+        features.append(model.features(block))
     return np.concatenate(statistics), np.concatenate(features)
