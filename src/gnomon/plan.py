@@ -234,8 +234,7 @@ def make_plan(
         end_s=deadline.total_s - finish_s if deadline.is_set else 0.0,
         planned_s=deadline.elapsed_s() + length.train_s + finish_s if deadline.is_set else 0.0,
         decisions=(
-            *decisions,
-            msgspec.structs.replace(batch_decision, value=str(batch)),
+            *(*decisions, msgspec.structs.replace(batch_decision, value=str(batch))),
             Decision(name="length", value=f"{length.steps:,} steps, {length.epochs:.1f} epochs", reason=length.reason),
             _describe_optimizer(completed, asked=optimizer.name is not None),
             *(augment_decision, weights_decision, views_decision, *thrift.decisions),
