@@ -20,8 +20,8 @@ from .deadline import Deadline, spoken
 from .encoders import Encoder
 from .errors import DeadlineError
 from .hardware import Format, Hardware, measure_hardware, usable_cores
-from .ladder import Speed
-from .models import ModelSpec, Starts
+from .ladder import Speed, ladder
+from .models import ModelSpec, Starts, fitted_to
 from .plan import TrainingSpec
 from .probing import measure_speed
 from .sources import Source, SourceSpec, open_source
@@ -132,6 +132,21 @@ def probe_of(opened: Opened, module: nn.Module | None) -> Callable[[ModelSpec, i
         return known
 
     return probe
+
+
+def find_starts(opened: Opened, model: ModelSpec | None, *, seed: int) -> Starts:
+    """The weights that networks of texts start from: some seconds, which are to be gone before the plan is made.
+
+    Args:
+        opened: remembers them.
+        model: asked for, or None for the ladder, of which nearly all networks start from the same.
+        seed: of the training.
+    """
+    known, spec = opened.starts.setdefault(seed, {}), opened.dataset.spec
+    if spec.kind == "text" and not known:
+        usual = fitted_to(model, spec.kind, spec.question) if model else ladder(spec)[1].model
+        build_model(usual, opened.rows, seed=seed, device=opened.hardware.device, known=known)
+    return known
 
 
 def read_dataset(

@@ -12,6 +12,7 @@ from .progress import Change
 
 _SECONDS_BETWEEN_SIGNS: Final = 0.5
 _SHORTEST_LOOK_S, _LOOK_SHARE = 0.5, 0.15
+_BELIEVED: Final = 0.5
 _TOLERATED_LATE, _TOLERATED_EARLY, _TOLERATED_S = 0.01, 0.04, 0.2
 
 
@@ -28,7 +29,7 @@ class Pace:
         self._plan, self._deadline = plan, deadline
         self._told_at = self._sign_at = self._look_at = time.monotonic()
         self._told_step = self._look_step = step
-        self._look_cost = self._judging_s = 0.0
+        self._look_cost = self._judging_s = self._slower = 0.0
 
     def stepped_once(self, cost: float) -> None:
         """A step was made; `cost` is 1 for one with whole pictures."""
@@ -61,6 +62,19 @@ class Pace:
             self._sign_at = now
         return due
 
+    def _left_s(self, validations: int) -> float:
+        """Seconds for the steps to come. What slows them slows the judgement after them too."""
+        end_s = self._plan.end_s - self._slower * self._plan.judging_s
+        return end_s - self._deadline.elapsed_s() - validations * self._judging_s
+
+    def _notice(self, step_s: float) -> None:
+        """How much slower steps are than planned: believed slowly, and to half the speed at most, as with another
+        process on every core. A hitch near the end is no reason to stop at once, while the learning rate is high.
+        """
+        if self._plan.step_s:
+            now = min(1.0, max(0.0, step_s / self._plan.step_s - 1))
+            self._slower += _BELIEVED * (now - self._slower)
+
     def change(self, step: int, steps: int, done: float) -> Change | None:
         """Cut or add steps where the speed since the last look does not lead to the planned end.
 
@@ -71,12 +85,12 @@ class Pace:
             return None
         validations = math.ceil((steps - step) / self._plan.validate_every)
         seconds = time.monotonic() - self._look_at
-        slower = max(0.0, seconds / self._look_cost / self._plan.step_s - 1) if self._plan.step_s else 0.0
-        end_s = self._plan.end_s - slower * self._plan.judging_s  # what slows steps slows the judgement to come
-        left_s = end_s - self._deadline.elapsed_s() - validations * self._judging_s
+        left_s = self._left_s(validations)
         far = step - self._look_step >= max(3, _LOOK_SHARE * (steps - self._look_step))
         if left_s > 0 and not far and seconds < max(_SHORTEST_LOOK_S, _LOOK_SHARE * left_s):
             return None
+        self._notice(seconds / self._look_cost)
+        left_s = self._left_s(validations)
         step_s = seconds / self._look_cost * self._plan.cost_of_rest(done)
         self._look_at, self._look_step, self._look_cost = time.monotonic(), step, 0.0
         left = max(0, int(left_s / step_s))

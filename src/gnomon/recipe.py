@@ -28,8 +28,8 @@ from .final import final_model, task_of
 from .forecast import Forecast, Trial, forecast, run_bytes
 from .hardware import describe_environment, kept_memory, measure_hardware
 from .ladder import ladder, with_passes
-from .models import ModelSpec, describe_network
-from .opening import NOTHING, InMemory, Opened, open_data, open_parts, probe_of
+from .models import ModelSpec, Starts, describe_network
+from .opening import NOTHING, InMemory, Opened, find_starts, open_data, open_parts, probe_of
 from .optim import OptimizerSpec
 from .plan import Plan, TrainingSpec, make_plan
 from .probing import try_out
@@ -112,6 +112,7 @@ class Prepared:
     plan: Plan
     rows: Rows
     validation: Rows
+    starts: Starts | None = None
 
 
 def fit(recipe: Recipe, run: Run, deadline: Deadline, *, given: InMemory = NOTHING) -> Generator[Event, None, Prepared]:
@@ -162,6 +163,7 @@ def plan_on(
     """
     dataset = opened.dataset
     with kept_memory():
+        starts = find_starts(opened, recipe.model, seed=recipe.seed) if module is None else None
         plan = make_plan(
             dataset.spec,
             opened.hardware,
@@ -177,7 +179,7 @@ def plan_on(
             finish_s=finish_s,
         )
     plan = msgspec.structs.replace(plan, decisions=(*dataset.decisions, *plan.decisions))
-    return Prepared(dataset, task_of(dataset, plan), plan, opened.rows, opened.validation)
+    return Prepared(dataset, task_of(dataset, plan), plan, opened.rows, opened.validation, starts)
 
 
 def look_ahead(recipe: Recipe, deadline: Deadline) -> Generator[Event, None, Forecast]:
@@ -252,8 +254,9 @@ def _fit(recipe: Recipe, run: Run, deadline: Deadline, given: InMemory) -> Gener
     _note_environment(recipe, run, deadline)
     prepared = yield from prepare(recipe, deadline, given=given)
     plan, dataset = prepared.plan, prepared.dataset
-    known = given.opened.starts.get(plan.seed) if given.opened is not None else None
-    model = build_model(plan.model, prepared.rows, seed=plan.seed, device=plan.device, module=given.module, known=known)
+    model = build_model(
+        plan.model, prepared.rows, seed=plan.seed, device=plan.device, module=given.module, known=prepared.starts
+    )
     network = describe_network(model, _example(dataset), name=plan.value_of("network"))
     require_room(run.path, run_bytes(plan, network.bytes), what="the run's checkpoints and model")
     measure_hardware(device=plan.device, threads=plan.threads)

@@ -61,8 +61,10 @@ def _found(widths: Sequence[int], embedding: nn.Embedding, ids: Tensor) -> Itera
 def _largest_vectors(information: Any, count: int) -> NDArray[np.float64]:
     """`(V, count)`: the largest singular vectors, each by the root of its value, around 0."""
     from scipy.sparse.linalg import svds
+    from threadpoolctl import threadpool_limits
 
-    vectors, values, _ = svds(information, k=count, v0=np.ones(information.shape[0]), tol=1e-3)
+    with threadpool_limits(1):  # its products are so small that a second thread makes them three times slower
+        vectors, values, _ = svds(information, k=count, v0=np.ones(information.shape[0]), tol=1e-3)
     places: NDArray[np.float64] = vectors * np.sqrt(values)
     places -= places.mean(axis=0)
     return places
