@@ -106,6 +106,21 @@ def test_the_bad_camera_is_the_worst_slice(run: Path) -> None:
     assert {part.by for part in slices.slices} >= {"class", "column", "brightness", "contrast"}
 
 
+def test_pictures_of_several_sizes_are_divided_by_them(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name, shade in (("dark", 40), ("light", 200)):
+        (tmp_path / "mixed" / name).mkdir(parents=True)
+        for number in range(150):
+            size = (16, 16) if number % 2 else (24, 12)  # width and height
+            pixels = rng.integers(shade - 30, shade + 30, (size[1], size[0], 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "mixed" / name / f"{number}.png")
+    words = ["train", str(tmp_path / "mixed"), "--epochs", "1", "--test", "0.3", "--out", str(tmp_path / "run")]
+    assert cli.main([*words, "--quiet"]) == 0
+    slices: Slices = written(tmp_path / "run", "slices.json", Slices)
+    found = [part.name for part in slices.slices if part.by in ("size", "shape")]
+    assert found == ["size 256 pixels", "size 288 pixels", "width over height 1", "width over height 2"]
+
+
 def test_suspects_are_mostly_changed_labels(run: Path) -> None:
     suspects: Suspects = written(run, "suspects.json", Suspects)
     changed = set(json.loads((run.parent / "changed.json").read_text()))

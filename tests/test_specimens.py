@@ -16,8 +16,8 @@ from conftest import PictureFolder
 from gnomon import cli
 from gnomon.answer_speed import AnswerSpeed
 from gnomon.encoders.sound import choose_sound
-from gnomon.judgement import Evaluation
-from gnomon.run import SPECIMENS, SPEED, TEST, Run
+from gnomon.judgement import Evaluation, Mistake
+from gnomon.run import MISTAKES, SPECIMENS, SPEED, TEST, Run
 from gnomon.specimens import MOST_OF_A_CELL, SpecimensOfCell, playable
 from sound_files import sound_file, tone
 from source_files import write_folder, write_text
@@ -69,10 +69,14 @@ def test_recordings_are_heard(tmp_path: Path) -> None:
         for take in range(20)
     }
     write_folder(tmp_path / "words", tones)
-    (first, *_) = cells_of(trained(tmp_path / "words", tmp_path / "run"))
-    samples, rate = soundfile.read(io.BytesIO(base64.b64decode(first.rows[0].sound)))
-    assert len(samples) / rate == pytest.approx(0.2, abs=0.1)
-    assert abs(samples).max() > 0.05
+    run = trained(tmp_path / "words", tmp_path / "run")
+    (first, *_) = cells_of(run)
+    mistakes = run.read_json(MISTAKES, tuple[Mistake, ...])
+    assert mistakes, "two steps teach little"
+    for sound in (first.rows[0].sound, *(mistake.sound for mistake in mistakes)):
+        samples, rate = soundfile.read(io.BytesIO(base64.b64decode(sound)))
+        assert len(samples) / rate == pytest.approx(0.2, abs=0.1)
+        assert abs(samples).max() > 0.05
 
 
 @pytest.mark.parametrize("rate", [4000, 8000, 96_000])

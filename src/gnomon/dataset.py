@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .cache import EncodedRows, encode_rows, set_aside_rows
 from .encoders import Encoder, Fit
 from .errors import DataError
-from .fitting import fit_geometry, with_statistics
+from .fitting import fit_geometry, original_sizes, with_statistics
 from .sources import Source
 from .sources.cells import protected
 from .splits import Duplicates, SplitSpec, describe_duplicates, find_duplicates, split_rows
@@ -77,6 +77,7 @@ class Dataset:
         labels: of each row, as `Targets` has them.
         parts: for each split the indices of its rows, ascending.
         decisions: what was decided of the encoding, and why.
+        original_sizes: width and height of some test pictures as they were, by row, where they differ.
     """
 
     rows: Sequence[Row]
@@ -87,6 +88,7 @@ class Dataset:
     parts: dict[Split, NDArray[np.int64]]
     summary: DataSummary
     decisions: tuple[Decision, ...]
+    original_sizes: dict[int, tuple[int, int]]
 
 
 def build_dataset(
@@ -117,9 +119,8 @@ def build_dataset(
     notes: tuple[str, ...] = ()
     decisions: tuple[Decision, ...] = ()
     if geometry is None:
-        geometry, decisions, notes = fit_geometry(
-            source, parts["train"], size=spec.size, fit=spec.fit, max_pixels=max_pixels
-        )
+        found = fit_geometry(source, parts["train"], size=spec.size, fit=spec.fit, max_pixels=max_pixels)
+        geometry, decisions, notes = found
     encoded = yield from encode_rows(source, geometry, threads=threads)
     failed = set_aside_rows(source, encoded)
     parts, lost = _usable_parts(source, parts, set(encoded.index.set_aside))
@@ -161,6 +162,7 @@ def build_dataset(
             fingerprint=source.fingerprint,
         ),
         decisions=decisions,
+        original_sizes=original_sizes(source, parts["test"]),
     )
 
 

@@ -179,7 +179,7 @@ class Mistake(Value, frozen=True):
         confidence: of the answer; of a value, how far it is off.
         thumbnail: a PNG in base64; empty for texts.
         text: of a text, its beginning as the network reads it.
-        sound: of a recording, a playable file in base64 (Ogg), where it could be read again; else empty.
+        sound: of a recording, a playable file in base64, where it could be read again; else empty.
     """
 
     key: str

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
+import msgspec
 import numpy as np
 import pyarrow.parquet
 import soundfile
@@ -20,10 +21,13 @@ from .dataset import Dataset
 from .encoders import SoundEncoder
 from .encoders.recordings import decode, resample, samples_of_array
 from .errors import GnomonError, RowError
+from .judgement import Mistake, Suspect, Suspects
 from .previews import preview, small_picture
-from .run import PREDICTIONS, SPECIMENS, Run
+from .run import MISTAKES, PREDICTIONS, SPECIMENS, SUSPECTS, Run
 from .sources import Source
 from .types import Raw, Value
+
+Heard = TypeVar("Heard", Mistake, Suspect)
 
 MOST_CLASSES: Final = 60
 """With more classes no matrix is shown."""
@@ -52,28 +56,54 @@ class SpecimensOfCell(Value, frozen=True):
 
 
 def write_specimens(run: Run, dataset: Dataset, open_source: Callable[[], Source]) -> None:
-    """Write `evaluation/specimens.json`, of test rows; of anything but a classification with few classes, nothing.
+    """Write `evaluation/specimens.json`, of test rows of a classification with few classes; and give recordings among
+    the mistakes and suspects their sound.
 
     Args:
         run: that has been judged.
         dataset: of the run.
         open_source: opens the rows as they were given; asked for recordings alone.
     """
-    if dataset.spec.question != "classify" or len(dataset.spec.classes) > MOST_CLASSES:
-        return
-    cells = _chosen(run, dataset)
-    sounds = _sounds([row for _, rows in cells for row, _ in rows], dataset, open_source)
-    run.write_json(
-        SPECIMENS,
-        [
-            SpecimensOfCell(
-                true=true,
-                predicted=predicted,
-                rows=tuple(_specimen(dataset, row, confidence, sounds.get(row, "")) for row, confidence in rows),
-            )
-            for (true, predicted), rows in cells
-        ],
-    )
+    has_cells = dataset.spec.question == "classify" and len(dataset.spec.classes) <= MOST_CLASSES
+    cells = _chosen(run, dataset) if has_cells else []
+    listed = _listed(run, dataset)
+    wanted = {*listed.values(), *(row for _, rows in cells for row, _ in rows)}
+    sounds = _sounds(sorted(wanted), dataset, open_source)
+    if has_cells:
+        run.write_json(
+            SPECIMENS,
+            [
+                SpecimensOfCell(
+                    true=true,
+                    predicted=predicted,
+                    rows=tuple(_specimen(dataset, row, confidence, sounds.get(row, "")) for row, confidence in rows),
+                )
+                for (true, predicted), rows in cells
+            ],
+        )
+    heard = {key: sounds[row] for key, row in listed.items() if row in sounds}
+    if heard:
+        run.write_json(MISTAKES, _with_sounds(_mistakes(run), heard))
+        suspects = run.read_json(SUSPECTS, Suspects)
+        run.write_json(SUSPECTS, msgspec.structs.replace(suspects, rows=_with_sounds(suspects.rows, heard)))
+
+
+def _mistakes(run: Run) -> tuple[Mistake, ...]:
+    found: tuple[Mistake, ...] = run.read_json(MISTAKES, tuple[Mistake, ...])
+    return found
+
+
+def _listed(run: Run, dataset: Dataset) -> dict[str, int]:
+    """Rows that the report shows for themselves: the mistakes, and the suspects with a preview. Key → row."""
+    if not isinstance(dataset.encoder, SoundEncoder):
+        return {}
+    keys = {it.key for it in _mistakes(run)}
+    keys |= {it.key for it in run.read_json(SUSPECTS, Suspects).rows if it.thumbnail}
+    return {row.key: place for place, row in enumerate(dataset.rows) if row.key in keys}
+
+
+def _with_sounds(rows: Sequence[Heard], sounds: Mapping[str, str]) -> tuple[Heard, ...]:
+    return tuple(msgspec.structs.replace(it, sound=sounds.get(it.key, "") if it.thumbnail else "") for it in rows)
 
 
 Cells = list[tuple[tuple[int, int], list[tuple[int, float]]]]
@@ -102,17 +132,17 @@ def _specimen(dataset: Dataset, row: int, confidence: float, sound: str) -> Spec
     return Specimen(key=key, confidence=round(confidence, 4), picture=picture, text=text, sound=sound)
 
 
-def _sounds(rows: list[int], dataset: Dataset, open_source: Callable[[], Source]) -> dict[int, str]:
+def _sounds(rows: Sequence[int], dataset: Dataset, open_source: Callable[[], Source]) -> dict[int, str]:
     """What is to be heard of recordings; nothing of those that can't be read again."""
     encoder = dataset.encoder
-    if not isinstance(encoder, SoundEncoder):
+    if not isinstance(encoder, SoundEncoder) or not rows:
         return {}
     try:
         source = open_source()
     except GnomonError:
         return {}
     found = {}
-    for row in sorted(rows):
+    for row in rows:
         try:
             found[row] = playable(encoder, source.read(row))
         except RowError:

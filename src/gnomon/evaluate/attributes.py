@@ -38,7 +38,20 @@ def attributes_of(dataset: Dataset, judged: Judged) -> list[Attribute]:
     names = list(dict.fromkeys(name for row in rows for name, _ in row.others))
     tables = [dict(row.others) for row in rows]
     found += [_column(name, [table.get(name) for table in tables]) for name in names]
-    return found + _measured(dataset, judged)
+    return [*found, *_original(dataset, judged), *_measured(dataset, judged)]
+
+
+def _original(dataset: Dataset, judged: Judged) -> list[Attribute]:
+    """Of pictures before they were brought to one size: pixels, and width over height, where they differ."""
+    if not dataset.original_sizes:
+        return []
+    nothing = (np.nan, np.nan)
+    width, height = np.array([dataset.original_sizes.get(row, nothing) for row in judged.rows.tolist()]).T
+    found = [
+        Attribute("size", "size", numbers=width * height, unit="pixels"),
+        Attribute("shape", "width over height", numbers=width / height),
+    ]
+    return [each for each in found if each.numbers is not None and np.nanmin(each.numbers) < np.nanmax(each.numbers)]
 
 
 def _column(name: str, values: list[object]) -> Attribute:

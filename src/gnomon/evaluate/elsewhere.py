@@ -12,6 +12,7 @@ from ..cache import encode_rows, set_aside_rows
 from ..dataset import Dataset, DataSummary
 from ..encoders import kind_of
 from ..errors import DataError
+from ..fitting import original_sizes
 from ..judgement import Evaluation, Slices
 from ..modelfile import Model
 from ..sources import Source
@@ -77,6 +78,7 @@ def judge_on(source: Source, model: Model, summary: DataSummary, *, threads: int
         parts={"train": usable[:0], "validation": usable[:0], "test": usable},
         summary=_summary(source, summary, failed),
         decisions=(),
+        original_sizes=original_sizes(source, usable),
     )
     judged = judged_by(dataset, model, usable, outputs_of(dataset, model, usable))
     evaluation = evaluation_of(model, judged, constant_baseline(dataset.spec, judged))

@@ -96,8 +96,15 @@ def _parts(attribute: Attribute) -> Iterator[tuple[Slice, NDArray[np.bool_]]]:
                 (words == word),
             )
         return
-    numbers = attribute.numbers
+    numbers, unit = attribute.numbers, f" {attribute.unit}" if attribute.unit else ""
     known = numbers[~np.isnan(numbers)]
+    values = np.unique(known)
+    if len(values) <= _PARTS:
+        for value in values:
+            name = f"{title}{value:.4g}{unit}"
+            part = Slice(by=attribute.by, name=name, rows=0, score=nothing, difference=nothing, p=1.0, column=column)
+            yield part, numbers == value
+        return
     edges = np.unique(np.quantile(known, np.linspace(0, 1, _PARTS + 1))) if len(known) else known
     for place, (low, high) in enumerate(pairwise(edges)):
         last = place == len(edges) - 2
@@ -105,7 +112,7 @@ def _parts(attribute: Attribute) -> Iterator[tuple[Slice, NDArray[np.bool_]]]:
         yield (
             Slice(
                 by=attribute.by,
-                name=f"{title}{low:.4g} to {high:.4g}{f' {attribute.unit}' if attribute.unit else ''}",
+                name=f"{title}{low:.4g} to {high:.4g}{unit}",
                 rows=0,
                 score=nothing,
                 difference=nothing,
