@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 import numpy as np
@@ -30,6 +30,7 @@ from .features import features_and_outputs
 from .models import Cnn, Imported, ModelSpec, channels_last
 from .models.bounds import empty_network
 from .models.cnn import Network, folded
+from .quantise import Kind, kinds_stored, restored, stored
 from .rounding import round_alike
 from .tasks import Classify, Regress, Tag, Task
 from .tasks.classify import outputs, with_views
@@ -38,6 +39,8 @@ from .types import Metric, Raw, Value
 
 FORMAT: Final = "gnomon-model"
 VERSION: Final = 3
+SMALL: Final = 4
+"""The version of files whose large tensors are int8; what else they hold is of version 3."""
 UNSEALED: Final = (1, 2)
 """Versions without a checksum. They are read all the same: what is wrong with them shows in part only."""
 CHUNKS: Final = (16, 32, 64, 128)
@@ -52,6 +55,9 @@ _SEAL: Final = re.compile(r'(?<="sha256":")[0-9a-f]{64}(?="}\Z)')
 _NO_SEAL: Final = "0" * 64
 
 
+Numbers: TypeAlias = Literal["float32", "int8"]
+
+
 class Header(Value, frozen=True):
     """What a model file says beside its weights.
 
@@ -59,6 +65,7 @@ class Header(Value, frozen=True):
         num_outputs: outputs of the network; equals the number of the task's classes.
         metrics: of the test part, as measured when the file was made.
         made: who made it: version of Gnomon, date, data; for people.
+        numbers: of large tensors in a file: float32, or int8 with scales (see `quantise`); in memory all are float32.
         familiar: of the training rows that are remembered, so that others can be told; None where there are none.
         sha256: in a file, over this header with 64 zeros in its place and over the tensors; empty in memory.
     """
@@ -69,8 +76,9 @@ class Header(Value, frozen=True):
     metrics: dict[str, Metric] = msgspec.field(default_factory=dict)
     made: dict[str, str] = msgspec.field(default_factory=dict)
     familiar: Familiar | None = None
+    numbers: Numbers = "float32"
     format: Literal["gnomon-model"] = FORMAT
-    version: Literal[3] = VERSION
+    version: Literal[3, 4] = VERSION
     sha256: str = ""
 
     @property
@@ -195,9 +203,12 @@ class Model:
         header = msgspec.structs.replace(self.header, familiar=memory.spec)
         return Model(header, self.network, memory.tensors)
 
-    def to_bytes(self) -> bytes:
-        """The bytes of a model file that holds all of it."""
-        return to_bytes(self.header, self.network.state_dict() | self._memory)
+    def to_bytes(self, *, numbers: Numbers = "float32") -> bytes:
+        """The bytes of a model file that holds all of it; with int8 in about a quarter of the room, rounded."""
+        version: Literal[3, 4] = VERSION if numbers == "float32" else SMALL
+        header = msgspec.structs.replace(self.header, numbers=numbers, version=version)
+        tensors = self.network.state_dict() | self._memory
+        return to_bytes(header, tensors if numbers == "float32" else stored(tensors))
 
     def _inputs(self, encoded: NDArray[Any]) -> Tensor:
         """As the network takes them, and filled up to the next size of `CHUNKS` by repeating the first."""
@@ -293,8 +304,12 @@ def load(path: str | Path, *, module: nn.Module | None = None) -> Model:
     text = _described(path)
     header = _header_of(text, path)
     network = module if module is not None else _empty_network(header, path)
-    tensors = _read_tensors(path, network, header.familiar)
+    wanted = _wanted(network, header.familiar)
+    tensors = _read_tensors(path, wanted if header.numbers == "float32" else kinds_stored(wanted))
     _check_seal(text, tensors, path)
+    if header.numbers == "int8":
+        tensors = restored(tensors, wanted)
+        header = msgspec.structs.replace(header, numbers="float32", version=VERSION)
     memory = {name: tensors.pop(name) for name in (header.familiar.shapes if header.familiar else ())}
     network.load_state_dict(tensors, assign=True)
     for parameter in network.parameters():
@@ -347,9 +362,9 @@ class _Versioned(msgspec.Struct):
 def _upgraded(described: Any, path: Path) -> Any:
     """What an older Gnomon wrote, in today's terms: version 1 knew pictures alone, version 2 no checksum."""
     version = described.get("version") if isinstance(described, dict) else None
-    if isinstance(version, int) and version > VERSION:
+    if isinstance(version, int) and version > SMALL:
         raise ModelFileError(
-            f"{str(path)!r} is a model file of version {version}, and this Gnomon reads version {VERSION}",
+            f"{str(path)!r} is a model file of version {version}, and this Gnomon reads version {SMALL}",
             remedy="Update Gnomon.",
         )
     if version == 1 and isinstance(described.get("encoder"), dict):
@@ -359,6 +374,8 @@ def _upgraded(described: Any, path: Path) -> Any:
 
 def _check(header: Header, path: Path) -> None:
     encoder, task = header.encoder, header.task
+    if (header.version == SMALL) != (header.numbers == "int8"):
+        raise _damaged(path, f"its numbers are not those of version {header.version}")
     if not all(1 <= side <= 65536 for side in encoder.shape) or math.prod(encoder.shape) > 2**28:
         raise _damaged(path, f"its input has the impossible shape {encoder.shape}")
     if not has_statistics(encoder):
@@ -388,10 +405,15 @@ def _empty_network(header: Header, path: Path) -> nn.Module:
         raise _damaged(path, str(error)) from None
 
 
-def _read_tensors(path: Path, network: nn.Module, familiar: Familiar | None) -> dict[str, Tensor]:
+def _wanted(network: nn.Module, familiar: Familiar | None) -> dict[str, Kind]:
+    """Shape and type of all tensors in memory, by name."""
     wanted = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in network.state_dict().items()}
     if familiar is not None:
         wanted |= {name: (shape, familiar.types[name]) for name, shape in familiar.shapes.items()}
+    return wanted
+
+
+def _read_tensors(path: Path, wanted: Mapping[str, Kind]) -> dict[str, Tensor]:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             names = set(file.keys())

@@ -61,6 +61,7 @@ SPEED: Final = "evaluation/speed.json"
 PREDICTIONS: Final = "predictions.parquet"
 REPORT: Final = "report.html"
 MODEL: Final = "model.safetensors"
+SMALL_MODEL: Final = "model-int8.safetensors"
 MODEL_CARD: Final = "model-card.md"
 SEALS: Final = "seals.json"
 DECIDING: Final = (RECIPE, ENVIRONMENT, DATA, NETWORK, SPLIT, PLAN)

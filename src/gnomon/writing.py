@@ -141,7 +141,7 @@ def require_room(path: Path, needed: int, *, what: str) -> None:
     free = free_bytes(path.absolute())
     if free < needed:
         raise RunError(
-            f"{what} need {_megabytes(needed)} at {str(path)!r}, and {_megabytes(free)} are free there",
+            f"{what} need {megabytes(needed)} at {str(path)!r}, and {megabytes(free)} are free there",
             remedy="Free disk space, give --out on a larger disk, or a smaller network.",
         )
 
@@ -149,7 +149,7 @@ def require_room(path: Path, needed: int, *, what: str) -> None:
 def refused(path: Path, error: OSError, *, needed: int) -> RunError:
     """What the system refused, for people: where, why, how much was needed, how much is free."""
     try:
-        free = f", {_megabytes(free_bytes(path.absolute()))} free"
+        free = f", {megabytes(free_bytes(path.absolute()))} free"
     except OSError:
         free = ""
     remedy = {
@@ -159,7 +159,7 @@ def refused(path: Path, error: OSError, *, needed: int) -> RunError:
         errno.EIO: "The disk does not work as it should; copy the run to another one.",
     }.get(error.errno or 0, "Free disk space." if error.errno in _FULL else "Look into the cause.")
     return RunError(
-        f"{str(path)!r} can't be written: {error.strerror or error} ({_megabytes(needed)} needed{free})",
+        f"{str(path)!r} can't be written: {error.strerror or error} ({megabytes(needed)} needed{free})",
         remedy=f"{remedy} What was saved before is intact; gnomon resume goes on from there.",
     )
 
@@ -175,7 +175,8 @@ def link_to(target: str, link: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _megabytes(count: int) -> str:
+def megabytes(count: int) -> str:
+    """A number of bytes for people: `1.2 MB`, `31.0 kB`."""
     return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.1f} kB"
 
 

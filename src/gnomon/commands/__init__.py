@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from ..errors import RecipeError, nearest
 from ..version import VERSION
-from . import compare, evaluate, explain, plan, predict, report, resume, torture, train, tune, xray
+from . import compare, evaluate, explain, plan, predict, report, resume, shrink, torture, train, tune, xray
 
 _EXAMPLES = """\
 examples:
@@ -58,6 +58,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"gnomon {VERSION}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (train, plan, predict, evaluate, compare, explain, xray, resume, report, tune, torture):
+    for command in (train, plan, predict, evaluate, compare, explain, xray, resume, report, shrink, tune, torture):
         command.add(commands)
     return parser
