@@ -14,7 +14,7 @@ from .types import Value
 
 _ROWS: Final = 64
 _TIMES: Final = 5
-_MOST_S: Final = 0.2
+_MOST_S: Final = 0.1
 
 
 class AnswerSpeed(Value, frozen=True):

@@ -134,7 +134,7 @@ def _affordable(views: Views, row_s: float, dataset: Dataset, deadline: Deadline
     left_s = deadline.remaining_s() - RESERVE_FIXED_S
     for fewer in _VIEWS[_VIEWS.index(views) :]:
         passes = passes_of(fewer)
-        if row_s * ((passes - 1) * validation + passes * test + REMEMBERED_ROWS) <= left_s:
+        if row_s * ((passes - 1) * validation + passes * test + 2 * REMEMBERED_ROWS) <= left_s:
             return fewer
     return "none"
 

@@ -23,7 +23,7 @@ Format: TypeAlias = Literal["float32", "bfloat16"]
 _OUT_OF_MEMORY: Final = ("can't allocate memory", "out of memory", "bad_alloc", "could not create a memory object")
 
 # Option of glibc's mallopt, its value while memory is kept, and its usual value: trim threshold, top pad, most maps.
-_ALLOCATOR = ((-1, 2**31 - 1, 128 * 1024), (-2, 64 * 2**20, 0), (-4, 0, 65536))
+_ALLOCATOR = ((-1, 2**31 - 1, 64 * 2**20), (-2, 64 * 2**20, 0), (-3, 32 * 2**20, 32 * 2**20), (-4, 0, 65536))
 
 
 class Hardware(Value, frozen=True):

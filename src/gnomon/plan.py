@@ -33,14 +33,15 @@ RESERVE_FIXED_S: Final = 3.0
 RESERVE_SHARE: Final = 0.015
 """Share of the deadline kept for what nobody foresees."""
 
-REMEMBERED_ROWS: Final = 2000
-"""That a model looks at to remember what its training data were like."""
+REMEMBERED_ROWS: Final = 1000
+"""Of training and of validation, at most, that a model looks at to remember what its training data were like."""
 DOUBTFUL_SHARE: Final = 0.2
 """Of the validation rows: those with less confidence than this quantile would be predicted from several views."""
 _MOST_BATCH_PIXELS, _MOST_BATCH_STEPS = 2**21, 2**15
 _VALIDATION_SHARE = 0.02
 _SCORING_S = 5e-5
-_JUDGING_MARGIN = 1.25
+_JUDGING_MARGIN, _FILLED_UP = 1.25, 1500
+_HEARD_S, _MOST_HEARD = 4e-3, 300
 _PROBING_SHARE = 0.05
 _VIEWS_SHARE = 0.12
 _MOST_VALIDATIONS, _MOST_EPOCH_VALIDATIONS = 12, 50
@@ -200,7 +201,7 @@ def make_plan(
     chosen, speed, number_format, decisions = _choose_model(spec, hardware, deadline, model, training, probe, alone)
     batch = _batch_of(chosen, alone, training)
     views, views_decision = _choose_views(spec, training, symmetry, speed, num_validation + num_test, deadline)
-    judging_s = _judging_s(chosen, speed, num_validation, num_test, views) if finish_s is None else 0.0
+    judging_s = _judging_s(spec, chosen, speed, num_validation, num_test, views) if finish_s is None else 0.0
     finish_s = RESERVE_FIXED_S + judging_s + RESERVE_SHARE * _total_s(deadline) if finish_s is None else finish_s
     left_s = deadline.remaining_s() - finish_s if deadline.is_set else None
     thrift = choose_thrift(spec, chosen, speed, training.skip_easy, training.small_until, batch=batch, left_s=left_s)
@@ -395,15 +396,22 @@ def _total_s(deadline: Deadline) -> float:
     return deadline.total_s if deadline.is_set else 0.0
 
 
-def _judging_s(model: ModelSpec, speed: Speed, num_validation: int, num_test: int, views: Views) -> float:
-    """Seconds to judge after the last step, by forward passes and by what is counted of each row.
+def _judging_s(
+    spec: DataSpec, model: ModelSpec, speed: Speed, num_validation: int, num_test: int, views: Views
+) -> float:
+    """Seconds to judge after the last step: by forward passes, by what is counted of each row, and to make recordings
+    heard.
 
-    The share of networks beside a linear model is found by two further passes over the validation part.
+    The share of networks beside a linear model is found by two further passes over the validation part. Sequences are
+    judged in blocks of like length, which are filled up.
     """
     rows = num_validation + num_test
     further = 2 * num_validation if isinstance(model, WideDeep | LinearDeep) else 0
-    passes = rows * passes_of(views) + further + min(REMEMBERED_ROWS, rows)
-    return _JUDGING_MARGIN * passes / speed.rows_per_s + _SCORING_S * rows
+    remembered = min(REMEMBERED_ROWS, spec.num_train) + min(REMEMBERED_ROWS, num_validation)
+    filled = 0 if spec.kind == "image" else _FILLED_UP
+    passes = rows * passes_of(views) + further + remembered + filled
+    heard_s = _HEARD_S * min(num_test, _MOST_HEARD) if spec.kind == "sound" else 0.0
+    return _JUDGING_MARGIN * passes / speed.rows_per_s + _SCORING_S * rows + heard_s
 
 
 def passes_of(views: Views) -> float:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import io
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
@@ -55,7 +57,9 @@ class SpecimensOfCell(Value, frozen=True):
     rows: tuple[Specimen, ...]
 
 
-def write_specimens(run: Run, dataset: Dataset, open_source: Callable[[], Source]) -> None:
+def write_specimens(
+    run: Run, dataset: Dataset, open_source: Callable[[], Source], *, seconds: float | None = None
+) -> None:
     """Write `evaluation/specimens.json`, of test rows of a classification with few classes; and give recordings among
     the mistakes and suspects their sound.
 
@@ -63,12 +67,13 @@ def write_specimens(run: Run, dataset: Dataset, open_source: Callable[[], Source
         run: that has been judged.
         dataset: of the run.
         open_source: opens the rows as they were given; asked for recordings alone.
+        seconds: that making recordings heard may take; None for as long as it takes.
     """
     has_cells = dataset.spec.question == "classify" and len(dataset.spec.classes) <= MOST_CLASSES
     cells = _chosen(run, dataset) if has_cells else []
     listed = _listed(run, dataset)
     wanted = {*listed.values(), *(row for _, rows in cells for row, _ in rows)}
-    sounds = _sounds(sorted(wanted), dataset, open_source)
+    sounds = _sounds(sorted(wanted), dataset, open_source, math.inf if seconds is None else seconds)
     if has_cells:
         run.write_json(
             SPECIMENS,
@@ -132,8 +137,9 @@ def _specimen(dataset: Dataset, row: int, confidence: float, sound: str) -> Spec
     return Specimen(key=key, confidence=round(confidence, 4), picture=picture, text=text, sound=sound)
 
 
-def _sounds(rows: Sequence[int], dataset: Dataset, open_source: Callable[[], Source]) -> dict[int, str]:
-    """What is to be heard of recordings; nothing of those that can't be read again."""
+def _sounds(rows: Sequence[int], dataset: Dataset, open_source: Callable[[], Source], seconds: float) -> dict[int, str]:
+    """What is to be heard of recordings; nothing of those that can't be read again, or that there is no time for."""
+    began = time.monotonic()
     encoder = dataset.encoder
     if not isinstance(encoder, SoundEncoder) or not rows:
         return {}
@@ -143,6 +149,8 @@ def _sounds(rows: Sequence[int], dataset: Dataset, open_source: Callable[[], Sou
         return {}
     found = {}
     for row in rows:
+        if time.monotonic() - began > seconds:
+            break
         try:
             found[row] = playable(encoder, source.read(row))
         except RowError:
