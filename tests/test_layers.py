@@ -57,6 +57,7 @@ TRAIN: Final = (
         "answer_speed",
         "final",
         "shrink",
+        "distil",
         "doctor",
         "explain",
         "report",

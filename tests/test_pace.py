@@ -27,9 +27,25 @@ def plan_of(folder: Any, picture_folder: PictureFolder) -> tuple[Run, Plan]:
     return run, run.read_json(PLAN, Plan)
 
 
-@pytest.mark.parametrize(("slower", "judging_s"), [(1.0, 8.0), (2.0, 0.0), (2.0, 8.0), (1.5, 8.0)])
+@pytest.mark.parametrize(
+    ("slower", "judging_s", "least_s", "more_s"),
+    [
+        (1.0, 8.0, 8.0, 0.0),
+        (2.0, 0.0, 0.0, 0.0),
+        (2.0, 8.0, 8.0, 8.0),
+        (1.5, 8.0, 8.0, 4.0),
+        (2.0, 8.0, 5.0, 2.0),
+        (1.5, 8.0, 5.0, 0.0),
+    ],
+)
 def test_training_ends_early_enough_to_judge_as_slowly(
-    tmp_path: Any, picture_folder: PictureFolder, monkeypatch: pytest.MonkeyPatch, slower: float, judging_s: float
+    tmp_path: Any,
+    picture_folder: PictureFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    slower: float,
+    judging_s: float,
+    least_s: float,
+    more_s: float,
 ) -> None:
     _, plan = plan_of(tmp_path, picture_folder)
     step_s, steps = 0.1, 400
@@ -38,6 +54,7 @@ def test_training_ends_early_enough_to_judge_as_slowly(
     plan = msgspec.structs.replace(
         plan, steps=steps, step_s=step_s, end_s=50.0, judging_s=judging_s, small_until=0.0, validate_every=1000
     )
+    plan = msgspec.structs.replace(plan, judging_least_s=least_s)
     pace, step = Pace(plan, Deadline(990.0, 990.0 + 60.0), 0), 0  # 10 s are gone: 400 steps end at 50 s
     while step < steps:
         now[0] += slower * step_s
@@ -45,8 +62,7 @@ def test_training_ends_early_enough_to_judge_as_slowly(
         pace.stepped_once(1.0)
         change = pace.change(step, steps, step / steps)
         steps = change.steps if change else steps
-    wanted = 50.0 - (slower - 1) * judging_s
-    assert now[0] - 990.0 == pytest.approx(wanted, abs=0.5)
+    assert now[0] - 990.0 == pytest.approx(50.0 - more_s, abs=0.5)
 
 
 def test_a_machine_too_slow_for_the_planned_views_has_fewer(tmp_path: Any, picture_folder: PictureFolder) -> None:

@@ -30,6 +30,9 @@ RESIDENT_SHARE: Final = 0.25
 RESIDENT_BYTES: Final = 256 * 2**20
 """What encoded rows may take in the processor's memory; larger parts stay in the mapped file."""
 
+TAUGHT: Final = 0.8
+"""Share of a row's target that is a teacher's answer."""
+
 _SORTED_BATCHES: Final = 32
 
 
@@ -42,6 +45,8 @@ class Rows:
         labels: `(N,)`, class indices.
         lengths: `(N,)`, steps of each; None where rows have none, or all about the same number.
         resident: `(N, *shape)` as stored, in memory on the device; or None: then rows are read from the file.
+        taught: `(N, K)`, the probabilities that a teacher gives the classes; None without one.
+        teacher: the digest of its file; empty without one.
     """
 
     dataset: Dataset
@@ -49,6 +54,8 @@ class Rows:
     labels: Tensor
     lengths: NDArray[np.int64] | None
     resident: Tensor | None
+    taught: Tensor | None = None
+    teacher: str = ""
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -62,7 +69,15 @@ class Rows:
             self.labels[chosen],
             None if self.lengths is None else self.lengths[positions],
             None if self.resident is None else self.resident[chosen.to(self.resident.device)],
+            None if self.taught is None else self.taught[chosen],
+            self.teacher,
         )
+
+    def targets(self, positions: NDArray[np.int64], task: Task) -> Tensor:
+        """`(n, K)` targets of these rows: by their labels, and where there is a teacher, mostly by what it says."""
+        chosen = torch.from_numpy(positions).to(self.labels.device)
+        targets = task.targets(self.labels[chosen])
+        return targets if self.taught is None else torch.lerp(targets, self.taught[chosen], TAUGHT)
 
     def inputs(self, positions: NDArray[np.int64]) -> Tensor:
         """These rows as a network takes them; of sequences, no more padding than their longest calls for."""
@@ -194,8 +209,7 @@ def batch_of(
         seed, task, augment: of the training.
         scale: of height and width, at most 1: small pictures cost less while the coarse is learnt.
     """
-    inputs = rows.inputs(positions)
-    targets = task.targets(rows.labels[torch.from_numpy(positions).to(rows.labels.device)])
+    inputs, targets = rows.inputs(positions), rows.targets(positions, task)
     indices = rows.indices[positions]
     inputs, targets = augment.apply(inputs, targets, seed=seed, epochs=passes, rows=indices)
     return Batch(inputs=shrunk(inputs, scale), targets=targets, rows=indices)

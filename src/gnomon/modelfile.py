@@ -203,6 +203,12 @@ class Model:
         header = msgspec.structs.replace(self.header, familiar=memory.spec)
         return Model(header, self.network, memory.tensors)
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all that decides its answers."""
+        text = msgspec.json.encode(msgspec.structs.replace(self.header, sha256="", made={}, metrics={})).decode()
+        return digest_of(text, self.network.state_dict())
+
     def to_bytes(self, *, numbers: Numbers = "float32") -> bytes:
         """The bytes of a model file that holds all of it; with int8 in about a quarter of the room, rounded."""
         version: Literal[3, 4] = VERSION if numbers == "float32" else SMALL

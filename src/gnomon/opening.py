@@ -17,6 +17,7 @@ from .baseline import features_of
 from .batches import Rows, open_rows
 from .dataset import Dataset, DatasetSpec, build_dataset, dataset_notes
 from .deadline import Deadline, spoken
+from .distil import taught
 from .encoders import Encoder
 from .errors import DeadlineError
 from .hardware import Format, Hardware, measure_hardware, usable_cores
@@ -113,6 +114,7 @@ def opened_for(dataset: Dataset, training: TrainingSpec, *, seed: int) -> Opened
     """The machine measured, and the parts of a data set opened. Sets the threads."""
     hardware = measure_hardware(device=training.device, threads=training.threads)
     rows, validation = open_parts(dataset, hardware)
+    rows = taught(rows, training.teacher)
     return Opened(dataset, hardware, rows, validation, _symmetry(dataset, seed), {}, {})
 
 

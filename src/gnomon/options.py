@@ -78,7 +78,7 @@ _OPTIMIZER_OPTIONS = ("learning_rate", "weight_decay", "momentum", "schedule", "
 _TRAINING_OPTIONS = (
     *("epochs", "steps", "batch", "format", "augment", "dropout", "label_smoothing", "balance", "views"),
     *("skip_easy", "small_until"),
-    *("early_stopping", "threads", "device"),
+    *("early_stopping", "threads", "device", "teacher"),
 )
 
 
@@ -168,6 +168,7 @@ def add_network_options(group: Any) -> None:
         "--skip-easy", type=share, metavar="SHARE", help="of the rows, in late passes [0.6 by a deadline]"
     )
     group.add_argument("--small-until", type=share, metavar="SHARE", help="shrunk pictures so long [0.6 by a deadline]")
+    group.add_argument("--teacher", metavar="RUN", help="a larger network's run or model file, which is learnt from")
     group.add_argument("--early-stopping", type=positive, metavar="N", help="stop after N validations without a best")
     group.add_argument("--format", choices=("auto", "float32", "bfloat16"), help="of products in training [measured]")
     group.add_argument("--threads", type=positive, help="[all cores]")

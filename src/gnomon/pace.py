@@ -12,7 +12,6 @@ from .progress import Change
 
 _SECONDS_BETWEEN_SIGNS: Final = 0.5
 _SHORTEST_LOOK_S, _LOOK_SHARE = 0.5, 0.15
-_BELIEVED: Final = 0.5
 _TOLERATED_LATE, _TOLERATED_EARLY, _TOLERATED_S = 0.01, 0.04, 0.2
 
 
@@ -29,7 +28,8 @@ class Pace:
         self._plan, self._deadline = plan, deadline
         self._told_at = self._sign_at = self._look_at = time.monotonic()
         self._told_step = self._look_step = step
-        self._look_cost = self._judging_s = self._slower = 0.0
+        self._look_cost = self._judging_s = 0.0
+        self._slower = self._slower_now = 0.0
 
     def stepped_once(self, cost: float) -> None:
         """A step was made; `cost` is 1 for one with whole pictures."""
@@ -63,17 +63,19 @@ class Pace:
         return due
 
     def _left_s(self, validations: int) -> float:
-        """Seconds for the steps to come. What slows them slows the judgement after them too."""
-        end_s = self._plan.end_s - self._slower * self._plan.judging_s
-        return end_s - self._deadline.elapsed_s() - validations * self._judging_s
+        """Seconds for the steps to come. What slows them slows the judgement after them too, at its least."""
+        more_s = max(0.0, (1 + self._slower) * self._plan.judging_least_s - self._plan.judging_s)
+        return self._plan.end_s - more_s - self._deadline.elapsed_s() - validations * self._judging_s
 
     def _notice(self, step_s: float) -> None:
-        """How much slower steps are than planned: believed slowly, and to half the speed at most, as with another
-        process on every core. A hitch near the end is no reason to stop at once, while the learning rate is high.
+        """How much slower steps are than planned, to half the speed at most, as with another process on every core.
+
+        Believed when two looks agree: a hitch near the end is no reason to stop at once, while the learning rate is
+        high.
         """
         if self._plan.step_s:
             now = min(1.0, max(0.0, step_s / self._plan.step_s - 1))
-            self._slower += _BELIEVED * (now - self._slower)
+            self._slower, self._slower_now = min(now, self._slower_now), now
 
     def change(self, step: int, steps: int, done: float) -> Change | None:
         """Cut or add steps where the speed since the last look does not lead to the planned end.

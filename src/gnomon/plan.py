@@ -78,6 +78,7 @@ class TrainingSpec(Value, frozen=True):
         early_stopping: validations without improvement after which training stops; 0 for never.
         threads, device: of the training.
         checkpoint_steps: steps between checkpoints; None saves by time.
+        teacher: a model file, or a run directory with one, whose answers are most of the targets.
         relative: what shall be more or less than by itself.
     """
 
@@ -96,6 +97,7 @@ class TrainingSpec(Value, frozen=True):
     threads: Annotated[int, msgspec.Meta(ge=1, le=1024)] | None = None
     device: str = "auto"
     checkpoint_steps: Count | None = None
+    teacher: str | None = None
     relative: Relative = Relative()
 
 
@@ -109,7 +111,9 @@ class Plan(Value, frozen=True):
         small_cost: seconds of such a step for one second of a whole one.
         validate_every: steps between validations.
         step_s: seconds of a step with whole pictures, as measured; 0 in plans of before this was kept.
-        judging_s: seconds kept for judging that grow as the machine becomes slower; 0 for no deadline.
+        judging_s: seconds kept for judging; 0 for no deadline.
+        judging_least_s: of these, what is needed without further views of pictures; it grows as the machine slows down.
+        teacher: the digest of the teacher's file; empty without one.
         end_s: seconds from the process's start at which training must have ended; 0 for no deadline.
         planned_s: seconds from the process's start at which everything is expected to be done; 0 for no deadline.
     """
@@ -139,6 +143,8 @@ class Plan(Value, frozen=True):
     history: tuple[Change, ...] = ()
     step_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     judging_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    judging_least_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    teacher: str = ""
 
     def step_cost(self, done: float) -> float:
         """What a step costs after this share of the training; 1 is one with whole pictures."""
@@ -201,11 +207,10 @@ def make_plan(
     chosen, speed, number_format, decisions = _choose_model(spec, hardware, deadline, model, training, probe, alone)
     batch = _batch_of(chosen, alone, training)
     views, views_decision = _choose_views(spec, training, symmetry, speed, num_validation + num_test, deadline)
-    judging_s = _judging_s(spec, chosen, speed, num_validation, num_test, views) if finish_s is None else 0.0
-    finish_s = RESERVE_FIXED_S + judging_s + RESERVE_SHARE * _total_s(deadline) if finish_s is None else finish_s
-    left_s = deadline.remaining_s() - finish_s if deadline.is_set else None
+    reserve = _reserve(spec, chosen, speed, (num_validation, num_test), views, deadline, finish_s)
+    left_s = deadline.remaining_s() - reserve.all_s if deadline.is_set else None
     thrift = choose_thrift(spec, chosen, speed, training.skip_easy, training.small_until, batch=batch, left_s=left_s)
-    length = _length(spec, deadline, training, speed, batch, finish_s, thrift.mean_cost)
+    length = _length(spec, deadline, training, speed, batch, reserve.all_s, thrift.mean_cost)
     rate = training.relative.learning_rate
     completed = optimizer.completed(spec.kind, batch=batch, steps=length.steps, textbook=textbook, factor=rate)
     augment, augment_decision = augment_for(spec, training.augment, symmetry, length.epochs)
@@ -231,9 +236,10 @@ def make_plan(
         checkpoint_steps=training.checkpoint_steps,
         seed=seed,
         step_s=speed.step_s if deadline.is_set else 0.0,
-        judging_s=judging_s if deadline.is_set else 0.0,
-        end_s=deadline.total_s - finish_s if deadline.is_set else 0.0,
-        planned_s=deadline.elapsed_s() + length.train_s + finish_s if deadline.is_set else 0.0,
+        judging_s=reserve.judging_s,
+        judging_least_s=reserve.least_s,
+        end_s=deadline.total_s - reserve.all_s if deadline.is_set else 0.0,
+        planned_s=deadline.elapsed_s() + length.train_s + reserve.all_s if deadline.is_set else 0.0,
         decisions=(
             *(*decisions, msgspec.structs.replace(batch_decision, value=str(batch))),
             Decision(name="length", value=f"{length.steps:,} steps, {length.epochs:.1f} epochs", reason=length.reason),
@@ -392,8 +398,28 @@ def _length(
     return _Length(steps, steps * passes, seconds, reason)
 
 
-def _total_s(deadline: Deadline) -> float:
-    return deadline.total_s if deadline.is_set else 0.0
+@dataclass(frozen=True, slots=True)
+class _Reserve:
+    """Seconds kept after the last step: all of them; to judge as planned; and to judge by single views."""
+
+    all_s: float
+    judging_s: float = 0.0
+    least_s: float = 0.0
+
+
+def _reserve(
+    spec: DataSpec,
+    model: ModelSpec,
+    speed: Speed,
+    judged: tuple[int, int],
+    views: Views,
+    deadline: Deadline,
+    finish_s: float | None,
+) -> _Reserve:
+    if finish_s is not None or not deadline.is_set:
+        return _Reserve(finish_s or 0.0)
+    judging_s, least_s = (_judging_s(spec, model, speed, *judged, seen) for seen in (views, "none"))
+    return _Reserve(RESERVE_FIXED_S + judging_s + RESERVE_SHARE * deadline.total_s, judging_s, least_s)
 
 
 def _judging_s(

@@ -20,7 +20,8 @@ from .batches import Rows
 from .checkpoints import Position, position_of, require_fitting
 from .dataset import Dataset, DatasetSpec, split_table
 from .deadline import Deadline, process_start_s
-from .errors import RecipeError
+from .distil import taught
+from .errors import RecipeError, RunError
 from .evaluate import evaluate, search
 from .evaluate.remembering import with_memory
 from .explain.examples import explain_examples
@@ -178,7 +179,8 @@ def plan_on(
             seed=recipe.seed,
             finish_s=finish_s,
         )
-    plan = msgspec.structs.replace(plan, decisions=(*dataset.decisions, *plan.decisions))
+    decisions = (*dataset.decisions, *plan.decisions)
+    plan = msgspec.structs.replace(plan, decisions=decisions, teacher=opened.rows.teacher)
     return Prepared(dataset, task_of(dataset, plan), plan, opened.rows, opened.validation, starts)
 
 
@@ -292,6 +294,9 @@ def _resume(run: Run, deadline: Deadline, given: InMemory) -> Generator[Event, N
     yield Phased(name="reading", elapsed_s=deadline.elapsed_s())
     dataset = yield from _reopened(run, recipe, deadline, given)
     rows, validation = open_parts(dataset, measure_hardware(device=plan.device, threads=plan.threads))
+    rows = taught(rows, recipe.training.teacher)
+    if rows.teacher != plan.teacher:
+        raise RunError("the teacher is not the one of then", remedy="Bring its file back, or train anew.")
     prepared = Prepared(dataset, task_of(dataset, plan), plan, rows, validation)
     if lines := run.unreadable_events():
         yield Noted(

@@ -41,8 +41,9 @@ def calibration_error(confidence: Array, right: NDArray[np.bool_], groups: Group
     """Expected calibration error over the bins of `reliability` (Naeini et al. 2015, with bins of equal mass).
 
     Distances are never negative, so that chance alone makes the error greater: of few rows it is overstated. The
-    interval lies around the error less what chance adds to it on the mean, by a bootstrap; its width is that of the
-    error or, where that is more, of the distances of all bins together. It reaches up to the error itself at least.
+    interval lies around the error less what chance adds to it on the mean, by a bootstrap; its width is the greatest of
+    that of the error, of the distances of all bins together, and of their sum. It reaches up to the error itself at
+    least.
     """
     gaps = confidence - right
     bins = _bins(confidence)
@@ -55,7 +56,7 @@ def calibration_error(confidence: Array, right: NDArray[np.bool_], groups: Group
     noise = (weights @ member) / weights.sum(axis=1, keepdims=True) - exact
     drawn = np.abs(exact + noise).sum(axis=1)
     centre = 2 * error - float(drawn.mean())
-    half = Z * max(float(drawn.std()), float(np.sqrt(noise.var(axis=0).sum())))
+    half = Z * max(float(drawn.std()), float(np.sqrt(noise.var(axis=0).sum())), float(noise.sum(axis=1).std()))
     return Metric(value=error, low=min(error, max(0.0, centre - half)), high=max(error, centre + half))
 
 
