@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .deadline import Deadline, spoken
+from .estimate import Cluster, told
 from .forecast import Forecast, Outlook
 from .types import (
     Decoded,
@@ -100,8 +101,8 @@ def summary(finished: Finished, headline: str, baselines: dict[str, Metric]) -> 
     return "\n".join(lines)
 
 
-def foretell(said: Forecast) -> str:
-    """A forecast, for people."""
+def foretell(said: Forecast, cluster: Cluster | None = None) -> str:
+    """A forecast, for people; with what the same training takes on other machines, where it holds that."""
     rows = [(item.name, item.value, item.reason) for item in said.decisions]
     rows.append(("expected", _range(said.outlook), "of the test part; from a trial on this data"))
     memory = f"{said.memory_bytes / 1e9:.1f} GB" if said.memory_bytes else "unknown"
@@ -114,6 +115,8 @@ def foretell(said: Forecast) -> str:
     for outlook in said.more_time:
         times = f"{outlook.train_s / said.outlook.train_s:.0f}× the time"
         rows.append((times, _range(outlook), f"{outlook.network}, {outlook.epochs:.1f} epochs"))
+    if said.elsewhere is not None and cluster is not None:
+        rows += told(said.elsewhere, cluster)
     wide = max(len(name) for name, _, _ in rows)
     return "\n".join(f"{name:<{wide}}  {value}  ({reason})" for name, value, reason in rows)
 

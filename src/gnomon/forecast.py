@@ -8,10 +8,12 @@ A trial that makes no mistake promises nothing more.
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Final
 
 from .energy import watts_of
+from .estimate import Cluster, Estimate, Work, estimate
 from .ladder import describe_model, ladder, products_of
 from .models import NetworkSummary
 from .plan import Plan
@@ -60,6 +62,7 @@ class Forecast(Value, frozen=True):
         memory_bytes: peak of the process so far, in which steps of the networks were made already.
         cache_bytes, run_bytes: on disk.
         energy_wh: of the whole command, at `watts`, which is assumed, not measured.
+        elsewhere: what the same training takes on other machines, where that was asked.
     """
 
     decisions: tuple[Decision, ...]
@@ -71,6 +74,7 @@ class Forecast(Value, frozen=True):
     run_bytes: int
     energy_wh: float
     watts: float
+    elsewhere: Estimate | None = None
 
 
 def forecast(
@@ -82,6 +86,7 @@ def forecast(
     train_s: float,
     total_s: float,
     cache_bytes: int,
+    cluster: Cluster | None = None,
 ) -> Forecast:
     """Everything that a plan promises.
 
@@ -92,6 +97,7 @@ def forecast(
         trial: on the data.
         train_s, total_s: seconds of training, and of the whole command.
         cache_bytes: encoded rows on disk.
+        cluster: other machines, to say what the same training takes there.
     """
     watts = watts_of(plan.device, plan.threads)
     epochs = plan.steps * plan.batch / spec.num_train
@@ -106,6 +112,24 @@ def forecast(
         run_bytes=run_bytes(plan, network.bytes),
         energy_wh=watts * total_s / 3600,
         watts=watts,
+        elsewhere=None if cluster is None else estimate(_work_of(plan, spec, network, epochs), cluster),
+    )
+
+
+def _work_of(plan: Plan, spec: DataSpec, network: NetworkSummary, epochs: float) -> Work:
+    """The planned training as an estimate wants it. The backward pass needs what each layer gives."""
+    name = plan.optimizer.name or ""
+    return Work(
+        parameters=network.parameters,
+        products=max(1, products_of(plan.model, spec)),
+        activations=sum(math.prod(layer.output_shape) for layer in network.layers) or 1,
+        rows=spec.num_train,
+        passes=max(epochs, 1e-9),
+        batch=plan.batch,
+        number_format=plan.format,
+        moments=2 if name.endswith(("adam", "adamw")) else 1,
+        averaged=plan.optimizer.average == "ema",
+        layers=len(network.layers),
     )
 
 

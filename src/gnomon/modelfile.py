@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from threading import get_ident
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 import numpy as np
@@ -23,10 +24,11 @@ from numpy.typing import NDArray
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
-from .encoders import Encoder, ImageEncoder, has_statistics, kind_of, padded_length, quiet_decoding
+from .chunks import CHUNKS, SMALL_CHUNKS, Chunk, chunk_rows, chunks_of, side_by_side
+from .encoders import Encoder, ImageEncoder, has_statistics, kind_of, quiet_decoding
 from .errors import ModelFileError, RowError
 from .familiarity import Familiar, Familiarity
-from .features import features_and_outputs
+from .features import heard, joined
 from .models import Cnn, Imported, ModelSpec, channels_last
 from .models.bounds import empty_network
 from .models.cnn import Network, folded
@@ -43,18 +45,11 @@ SMALL: Final = 4
 """The version of files whose large tensors are int8; what else they hold is of version 3."""
 UNSEALED: Final = (1, 2)
 """Versions without a checksum. They are read all the same: what is wrong with them shows in part only."""
-CHUNKS: Final = (16, 32, 64, 128)
-"""Sizes of a forward pass in a prediction of pictures; what is left over is filled up to the next. Below 16 rows a
-large matrix product takes other kernels and rounds differently, so that a row's answer would depend on its neighbours.
-Of sequences there is one size for each length, at most 64."""
-SMALL_CHUNKS: Final = (2, 4, 8)
-"""Further sizes, where they round alike: small networks on some machines."""
-
-_CHUNK_PIXELS, _STEP_PIXELS = 2**21, 64
 _SEAL: Final = re.compile(r'(?<="sha256":")[0-9a-f]{64}(?="}\Z)')
 _NO_SEAL: Final = "0" * 64
 
 
+T = TypeVar("T")
 Numbers: TypeAlias = Literal["float32", "int8"]
 
 
@@ -111,6 +106,7 @@ class Model:
         self._memory = memory or {}
         self._quick = folded(network) if isinstance(network, Network) else network
         self._tried: dict[tuple[int, int], bool] = {}
+        self._alike: dict[int, bool] = {}
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -152,34 +148,39 @@ class Model:
     def passed(self, encoded: NDArray[Any]) -> Passed:
         """Rows as the encoder stores them, `(N, *shape)`, through the network."""
         averaged, single = (np.empty((len(encoded), len(self.classes)), np.float32) for _ in range(2))
-        features: NDArray[np.float32] = np.empty((len(encoded), 0), np.float32)
-        for chosen, steps in _chunks(self.header.encoder, encoded):
-            inputs = self._inputs(encoded[chosen] if steps is None else encoded[chosen, :steps])
-            found, alone = features_and_outputs(self._quick, inputs, num_outputs=len(self.classes))
-            if not features.shape[1]:
-                features = np.empty((len(encoded), found.shape[1]), np.float32)
-            features[chosen] = found[: len(chosen)].cpu().numpy()
-            averaged[chosen] = self._averaged(inputs, alone, len(chosen))[: len(chosen)].cpu().numpy()
-            single[chosen] = alone[: len(chosen)].cpu().numpy()
-        return Passed(averaged, single, features)
+        with heard(self._quick, len(self.classes)) as found:
+
+            def one(chosen: NDArray[np.int64], inputs: Tensor) -> NDArray[np.float32]:
+                found.pop(get_ident(), None)  # of passes before, for other ends
+                alone = outputs(self._quick, inputs)
+                own = joined(found.pop(get_ident(), []), alone)[: len(chosen)].cpu().numpy()
+                averaged[chosen] = self._averaged(inputs, alone, len(chosen))[: len(chosen)].cpu().numpy()
+                single[chosen] = alone[: len(chosen)].cpu().numpy()
+                return own
+
+            features = self._of_chunks(encoded, one)
+        return Passed(averaged, single, self._features(encoded, features))
 
     def features(self, encoded: NDArray[Any]) -> NDArray[np.float32]:
         """`(N, F)`: what the network makes of rows, by a single view of each."""
-        found: NDArray[np.float32] = np.empty((len(encoded), 0), np.float32)
-        for chosen, steps in _chunks(self.header.encoder, encoded):
-            inputs = self._inputs(encoded[chosen] if steps is None else encoded[chosen, :steps])
-            some, _ = features_and_outputs(self._quick, inputs, num_outputs=len(self.classes))
-            found = found if found.shape[1] else np.empty((len(encoded), some.shape[1]), np.float32)
-            found[chosen] = some[: len(chosen)].cpu().numpy()
-        return found
+        with heard(self._quick, len(self.classes)) as found:
+
+            def one(chosen: NDArray[np.int64], inputs: Tensor) -> NDArray[np.float32]:
+                found.pop(get_ident(), None)  # of passes before, for other ends
+                alone = outputs(self._quick, inputs)
+                return joined(found.pop(get_ident(), []), alone)[: len(chosen)].cpu().numpy()
+
+            return self._features(encoded, self._of_chunks(encoded, one))
 
     def averaged(self, encoded: NDArray[Any], single: NDArray[np.float32]) -> NDArray[np.float32]:
         """The outputs that predictions rest on, where those of a single view are known; the same bits as `passed`."""
         averaged = single.copy()
-        for chosen, steps in _chunks(self.header.encoder, encoded):
-            inputs = self._inputs(encoded[chosen] if steps is None else encoded[chosen, :steps])
+
+        def one(chosen: NDArray[np.int64], inputs: Tensor) -> None:
             alone = torch.from_numpy(single[chosen]).to(inputs.device)
             averaged[chosen] = self._averaged(inputs, alone, len(chosen)).cpu().numpy()
+
+        self._of_chunks(encoded, one)
         return averaged
 
     def answers_of_outputs(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -215,6 +216,49 @@ class Model:
         header = msgspec.structs.replace(self.header, numbers=numbers, version=version)
         tensors = self.network.state_dict() | self._memory
         return to_bytes(header, tensors if numbers == "float32" else stored(tensors))
+
+    def _of_chunks(
+        self, encoded: NDArray[Any], one: Callable[[NDArray[np.int64], Tensor], T]
+    ) -> list[tuple[NDArray[np.int64], T]]:
+        """What `one` makes of each block of rows: of its places and inputs.
+
+        On a processor several blocks go side by side, one thread each, where that gives the same bits: nobody waits for
+        a thread whose core another process has taken, and small operations are not divided.
+        """
+
+        def made(chunk: Chunk) -> tuple[NDArray[np.int64], T]:
+            chosen, steps = chunk
+            inputs = self._inputs(encoded[chosen] if steps is None else encoded[chosen, :steps])
+            return chosen, one(chosen, inputs)
+
+        chunks, threads = list(chunks_of(self.header.encoder, encoded)), torch.get_num_threads()
+        if len(chunks) < 2 * threads or threads == 1 or not self._threads_alike(chunks, encoded):
+            return [made(chunk) for chunk in chunks]
+        return side_by_side(chunks, made, threads=threads)
+
+    def _threads_alike(self, chunks: Sequence[Chunk], encoded: NDArray[Any]) -> bool:
+        """Whether one thread gives the bits of several on this machine; tried out once, on the first block."""
+        threads = torch.get_num_threads()
+        if threads not in self._alike:
+            device = next((parameter.device.type for parameter in self.network.parameters()), "cpu")
+            chosen, steps = chunks[0]
+            inputs = self._inputs(encoded[chosen] if steps is None else encoded[chosen, :steps])
+            several = outputs(self._quick, inputs)
+            try:
+                torch.set_num_threads(1)
+                self._alike[threads] = device == "cpu" and torch.equal(outputs(self._quick, inputs), several)
+            finally:
+                torch.set_num_threads(threads)
+        return self._alike[threads]
+
+    def _features(
+        self, encoded: NDArray[Any], found: Sequence[tuple[NDArray[np.int64], NDArray[np.float32]]]
+    ) -> NDArray[np.float32]:
+        """`(N, F)` of all blocks."""
+        features = np.empty((len(encoded), found[0][1].shape[1] if found else 0), np.float32)
+        for chosen, own in found:
+            features[chosen] = own
+        return features
 
     def _inputs(self, encoded: NDArray[Any]) -> Tensor:
         """As the network takes them, and filled up to the next size of `CHUNKS` by repeating the first."""
@@ -261,31 +305,6 @@ class Model:
             )
             self._tried[situation] = torch.equal(many, few)
         return self._tried[situation]
-
-
-def chunk_rows(encoder: Encoder, steps: int | None = None) -> int:
-    """Rows of the largest forward pass in a prediction: 128 of pictures, 64 of sequences, or fewer of large rows, at
-    least 16.
-    """
-    if isinstance(encoder, ImageEncoder):
-        positions, most = encoder.height * encoder.width, CHUNKS[-1]
-    else:
-        positions, most = _STEP_PIXELS * (steps or encoder.shape[0]), CHUNKS[-2]
-    return max(size for size in CHUNKS if size == CHUNKS[0] or (size <= most and size * positions <= _CHUNK_PIXELS))
-
-
-def _chunks(encoder: Encoder, encoded: NDArray[Any]) -> Iterator[tuple[NDArray[np.int64], int | None]]:
-    """Which rows go through the network together, and of sequences how many steps of them: those of its own length.
-
-    So a row's padding, too, does not depend on its neighbours.
-    """
-    lengths = encoder.lengths(encoded)
-    padded = None if lengths is None else np.array([padded_length(int(n), encoded.shape[1]) for n in lengths])
-    for steps in (None,) if padded is None else np.unique(padded).tolist():
-        rows = np.arange(len(encoded)) if padded is None else np.flatnonzero(padded == steps)
-        size = chunk_rows(encoder, steps)
-        for start in range(0, len(rows), size):
-            yield rows[start : start + size], steps
 
 
 def to_bytes(header: Header, weights: dict[str, Tensor]) -> bytes:

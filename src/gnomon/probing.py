@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from .augment import Augment
 from .batches import Passes, Rows, batch_of, in_order
+from .chunks import chunk_rows
 from .hardware import Format
 from .ladder import Speed
-from .modelfile import chunk_rows
 from .models import ModelSpec
 from .optim import USUAL, Optimizer, OptimizerSpec, build_optimizer
 from .state import number_type_of

@@ -22,6 +22,7 @@ from .dataset import Dataset, DatasetSpec, split_table
 from .deadline import Deadline, process_start_s
 from .distil import taught
 from .errors import RecipeError, RunError
+from .estimate import Cluster
 from .evaluate import evaluate, search
 from .evaluate.remembering import with_memory
 from .explain.examples import explain_examples
@@ -184,7 +185,9 @@ def plan_on(
     return Prepared(dataset, task_of(dataset, plan), plan, opened.rows, opened.validation, starts)
 
 
-def look_ahead(recipe: Recipe, deadline: Deadline) -> Generator[Event, None, Forecast]:
+def look_ahead(
+    recipe: Recipe, deadline: Deadline, *, cluster: Cluster | None = None
+) -> Generator[Event, None, Forecast]:
     """Plan, try the smallest network on the data for a moment, and say what to expect. Writes nothing but the cache.
 
     Raises:
@@ -217,6 +220,7 @@ def look_ahead(recipe: Recipe, deadline: Deadline) -> Generator[Event, None, For
         train_s=train_s,
         total_s=deadline.total_s,
         cache_bytes=len(dataset.encoded) * dataset.encoded.row_bytes,
+        cluster=cluster,
     )
 
 
