@@ -91,7 +91,7 @@ MODELS: Final = (
             _outer_header({"__metadata__": {"gnomon": 5}})),
     Refused("description a list", PREDICT, ("its description is not valid", AGAIN),
             _outer_header({"__metadata__": {"gnomon": "[]"}})),
-    Refused("of a later version", PREDICT, ("of version 4", "Update Gnomon."), _described({"version": 4})),
+    Refused("of a later version", PREDICT, ("of version 5", "Update Gnomon."), _described({"version": 5})),
     Refused("unknown field", PREDICT, ("unknown field `code`", AGAIN), _described({"code": "1"})),
     Refused("no such model", PREDICT, ("$.model.model", AGAIN), _described({"model.model": "resnet"})),
     Refused("a user's own code", PREDICT, ("(os:mkdir)", "imports no code", "gnomon.load(path, module="),

@@ -11,7 +11,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from torch import nn
 
 import gnomon
 from conftest import PictureFolder
+from gnomon.chunks import side_by_side
 from gnomon.deadline import Deadline
 from gnomon.encoders import ImageEncoder
 from gnomon.errors import ModelFileError
@@ -141,6 +142,30 @@ def test_answers_do_not_depend_on_the_neighbours(spec: ModelSpec, threads: int) 
     for count in (1, 2, 5, 15, 16, 17, 33, 65, 100, 128, 129):
         assert np.array_equal(model.probabilities_of_encoded(rows[:count]), whole[:count]), count
         assert np.array_equal(model.probabilities_of_encoded(rows[-count:]), whole[-count:]), count
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_blocks_side_by_side_give_the_same_bits(monkeypatch: pytest.MonkeyPatch, alike: bool) -> None:
+    torch.set_num_threads(2)
+    model, rows = make_model(side=18, channels=1, views="mirror+shift"), pictures(700, side=18, channels=1)
+    pieces = [model.passed(rows[start : start + 100]) for start in range(0, 700, 100)]
+    counted: list[int] = []
+
+    def counting(chunks: Sequence[Any], *rest: Any, **how: Any) -> list[Any]:
+        counted.append(len(chunks))
+        return side_by_side(chunks, *rest, **how)
+
+    monkeypatch.setattr("gnomon.modelfile.side_by_side", counting)
+    if not alike:  # a machine on which one thread rounds otherwise than two
+        monkeypatch.setattr(Model, "_threads_alike", lambda *_: False)
+    whole = model.passed(rows)
+    for name in ("averaged", "single", "features"):
+        joined = np.concatenate([getattr(piece, name) for piece in pieces])
+        np.testing.assert_array_equal(getattr(whole, name), joined)
+    np.testing.assert_array_equal(model.features(rows), whole.features)
+    np.testing.assert_array_equal(model.averaged(rows, whole.single), whole.averaged)
+    assert counted == ([6, 6, 6] if alike else [])
+    assert torch.get_num_threads() == 2
 
 
 def test_one_picture_may_be_a_path_bytes_or_an_array(good: Path, picture_folder: PictureFolder) -> None:
