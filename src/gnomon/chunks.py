@@ -54,5 +54,8 @@ def chunks_of(encoder: Encoder, encoded: NDArray[Any]) -> Iterator[Chunk]:
 
 def side_by_side(chunks: Sequence[Chunk], made: Callable[[Chunk], T], *, threads: int) -> list[T]:
     """What is made of each block, by several threads of which each computes alone: whoever is done takes the next."""
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        return list(pool.map(made, chunks))
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(made, chunks))
+    finally:
+        torch.set_num_threads(threads)  # what a thread sets for itself is what threads to come begin with
