@@ -389,7 +389,10 @@ def test_a_run_that_was_stopped_before_its_plan_begins_from_its_recipe(tmp_path:
     assert isinstance(next(events), Phased)
     events.close()
     assert not run.has(PLAN)
+    with (run.path / METRICS).open("ab") as file:
+        file.write(b'{"event":"note","te')  # torn by a crash
     resumed = list(resume(run, clock(), given=given))
+    assert not run.unreadable_events()
     assert any(isinstance(event, Noted) and "before there was a plan" in event.text for event in resumed)
     assert_same(run, whole)
 

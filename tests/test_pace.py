@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
+import torch
 
 from conftest import PictureFolder
 from gnomon import cli
+from gnomon.checkpoints import position_of
 from gnomon.deadline import Deadline
 from gnomon.final import final_model
-from gnomon.pace import Pace
+from gnomon.models import Cnn
+from gnomon.pace import Crew, Pace
 from gnomon.plan import Plan
-from gnomon.recipe import dataset_of
-from gnomon.run import PLAN, Run
+from gnomon.progress import threads_of
+from gnomon.recipe import Recipe, dataset_of, fit
+from gnomon.run import PLAN, Run, create_run
+from gnomon.sources import SourceSpec
 from gnomon.tasks import Classify
+from gnomon.types import Replanned
 
 
 def plan_of(folder: Any, picture_folder: PictureFolder) -> tuple[Run, Plan]:
@@ -78,3 +86,52 @@ def test_a_machine_too_slow_for_the_planned_views_has_fewer(tmp_path: Any, pictu
     assert views(Deadline(now)) == "mirror+shift"
     assert views(Deadline(now, now + 1000)) == "mirror+shift"
     assert views(Deadline(now - 10, now)) == "none"
+
+
+def looks(crew: Crew, seconds: Callable[[int], float], count: int) -> list[int]:
+    """Threads after each look at a machine of which a step takes `seconds(threads)`; 1 is planned."""
+    return [crew.look(seconds(crew.threads), 1.0) for _ in range(count)]
+
+
+def test_on_a_machine_of_ones_own_all_threads_work() -> None:
+    assert set(looks(Crew(2, 2), lambda threads: 2.2 / threads, 100)) == {2}
+
+
+def test_beside_a_busy_process_fewer_threads_do_until_it_ends() -> None:
+    crew = Crew(2, 2)
+    beside = looks(crew, lambda threads: {2: 4.0, 1: 2.0}[threads], 40)
+    assert beside[:3] == [2, 1, 1]
+    assert beside.count(2) <= 1 + 40 // 5  # all are tried again now and then
+    alone = looks(crew, lambda threads: {2: 1.0, 1: 2.0}[threads], 40)
+    assert set(alone[-30:]) == {2}
+
+
+def test_what_fewer_threads_do_not_cure_is_tried_ever_more_rarely() -> None:
+    tried = looks(Crew(4, 4), lambda threads: 12.0 / threads, 200)
+    places = [place for place, threads in enumerate(tried) if threads == 2]
+    assert 3 <= len(places) <= 12
+    assert np.diff(places).max() >= 32
+
+
+def test_a_run_goes_on_with_the_threads_that_it_had(
+    tmp_path: Any, picture_folder: PictureFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[int] = []
+
+    def look(crew: Crew, *_: float) -> int:
+        crew.threads = 1
+        used.append(1)
+        return 1
+
+    monkeypatch.setattr(Crew, "look", look)
+    recipe = Recipe(source=SourceSpec(location=str(picture_folder(per_class=60))), model=Cnn(widths=(8,)))
+    run, now = create_run(tmp_path / "run", data="pictures", model="cnn"), time.monotonic()
+    events = [event for event in fit(recipe, run, Deadline(now, now + 9)) if isinstance(event, Replanned)]
+    assert used
+    assert [event.reason for event in events if "thread" in event.reason] == [
+        "steps are far slower than planned: 1 thread from here on"
+    ]
+    assert torch.get_num_threads() == 2
+    checkpoint = run.latest_checkpoint()
+    assert checkpoint is not None
+    assert threads_of(position_of(checkpoint).history, 2) == 1

@@ -173,6 +173,8 @@ def _line(event: Event) -> str:
         case Validated():
             best = " (best)" if event.best else ""
             return f"  validation: {event.measure} {event.score:.1%}, loss {event.loss:.4f}{best}"
+        case Replanned() if event.steps == event.steps_before:
+            return f"  {event.reason}"
         case Replanned() if abs(event.steps / event.steps_before - 1) > _WORTH_TELLING:
             return f"  {event.steps:,} steps instead of {event.steps_before:,}: {event.reason}"
         case Reverted():

@@ -22,6 +22,7 @@ class Change(Value, frozen=True):
             best network, since it no longer gave numbers.
         failed_step: in which it no longer did.
         parts: into which a batch is cut from here on, since it does not fit into memory whole.
+        threads: of an operation from here on, where that changed, since other programs took cores or gave them back.
     """
 
     step: int
@@ -31,6 +32,7 @@ class Change(Value, frozen=True):
     rate_share: float = 1.0
     failed_step: int = 0
     parts: int = 1
+    threads: int | None = None
 
 
 def progress(step: int, steps: int, history: Sequence[Change]) -> float:
@@ -60,6 +62,11 @@ def times_back(history: Sequence[Change]) -> int:
 def parts_of(history: Sequence[Change]) -> int:
     """Into how many parts a batch is cut."""
     return max((change.parts for change in history), default=1)
+
+
+def threads_of(history: Sequence[Change], planned: int) -> int:
+    """Threads of an operation."""
+    return next((change.threads for change in reversed(history) if change.threads is not None), planned)
 
 
 def told_every(products: int, batch: int, *, device: str, seconds: float) -> int:

@@ -290,6 +290,7 @@ def _resume(run: Run, deadline: Deadline, given: InMemory) -> Generator[Event, N
     recipe = parse_recipe(run.read_text(RECIPE))
     run.remove_leftovers()
     if not run.has(PLAN) and run.latest_checkpoint() is None:
+        run.drop_events_after(0)  # and with them a line that was torn, which the next one would be glued to
         yield Noted(text="stopped before there was a plan: from the beginning, as the recipe says")
         return (yield from _fit(recipe, run, deadline_of_then(run, deadline), given))
     plan = by_deadline(on_this_machine(run.read_json(PLAN, Plan)), deadline)

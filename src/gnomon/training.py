@@ -30,7 +30,7 @@ from .models.bounds import empty_network
 from .optim import Steps, climbed
 from .pace import Pace
 from .plan import Plan
-from .progress import Change, parts_of, rate_share, times_back, told_every
+from .progress import Change, parts_of, rate_share, threads_of, times_back, told_every
 from .run import Checkpoint
 from .state import NEVER_VALIDATED, State, begin, snapshot
 from .tasks import Task, bind
@@ -178,10 +178,12 @@ def train(
         raise
     finally:
         writer.close()
+        if any(change.threads is not None for change in state.history):
+            torch.set_num_threads(plan.threads)
 
 
 def _steps(state: State, work: _Work) -> Iterator[Event]:
-    plan, pace = work.plan, Pace(work.plan, work.deadline, state.step)
+    plan, pace = work.plan, _pace(state, work)
     yield from _told_again(state, work)
     while times_back(state.history) <= _MOST_TIMES_BACK:
         change = pace.change(state.step, state.steps(plan), state.done(plan))
@@ -193,7 +195,7 @@ def _steps(state: State, work: _Work) -> Iterator[Event]:
         saving = state.saved_step != state.step and (last or _save_is_due(state, work))
         if (telling or judging or saving) and not _loss_is_a_number(state):
             yield _go_back(state, work)
-            pace = Pace(plan, work.deadline, state.step)
+            pace = _pace(state, work)
             continue
         if telling:
             yield _tell(state, work, pace)
@@ -221,8 +223,22 @@ def _told_again(state: State, work: _Work) -> Iterator[Event]:
     yield from (_reverted(state.history[:end]) for end in ends[told:])
 
 
+def _pace(state: State, work: _Work) -> Pace:
+    threads = threads_of(state.history, work.plan.threads)
+    _use(threads, work.plan)
+    return Pace(work.plan, work.deadline, state.step, threads=threads)
+
+
+def _use(threads: int, plan: Plan) -> None:
+    """Have operations on a processor use so many threads, where that is not as planned."""
+    if plan.device == "cpu" and threads != plan.threads:
+        torch.set_num_threads(threads)
+
+
 def _replanned(state: State, change: Change) -> Replanned:
     state.replanned(change)
+    if change.threads is not None:
+        torch.set_num_threads(change.threads)
     return Replanned(step=change.step, steps_before=change.steps_before, steps=change.steps, reason=change.reason)
 
 

@@ -176,6 +176,8 @@ _REASONS: Final = {
     "{0} steps are more than {1}": "{0} 步超过 {1}",
     "the machine is faster than planned: {0} ms a step": "机器比计划的快：每步 {0} 毫秒",
     "the machine is slower than planned: {0} ms a step": "机器比计划的慢：每步 {0} 毫秒",
+    "steps are far slower than planned: {0} from here on": "每步比计划的慢得多：从这里起用 {0}",
+    "once more as planned: {0} from here on": "再次按计划：从这里起用 {0}",
     "no better for {0} validations": "连续 {0} 次验证没有更好",
     "the loss is no longer a number; the best network before it is kept": "损失不再是数字；保留此前最好的网络",
     "interrupted": "被中断",
