@@ -223,7 +223,8 @@ class Model:
         """What `one` makes of each block of rows: of its places and inputs.
 
         On a processor several blocks go side by side, one thread each, where that gives the same bits: nobody waits for
-        a thread whose core another process has taken, and small operations are not divided.
+        a thread whose core another process has taken, and small operations are not divided. A network of the user's own
+        may not bear that.
         """
 
         def made(chunk: Chunk) -> tuple[NDArray[np.int64], T]:
@@ -232,9 +233,10 @@ class Model:
             return chosen, one(chosen, inputs)
 
         chunks, threads = list(chunks_of(self.header.encoder, encoded)), torch.get_num_threads()
-        if len(chunks) < 2 * threads or threads == 1 or not self._threads_alike(chunks, encoded):
-            return [made(chunk) for chunk in chunks]
-        return side_by_side(chunks, made, threads=threads)
+        many = threads > 1 and len(chunks) >= 2 * threads and not isinstance(self.header.model, Imported)
+        if many and self._threads_alike(chunks, encoded):
+            return side_by_side(chunks, made, threads=threads)
+        return [made(chunk) for chunk in chunks]
 
     def _threads_alike(self, chunks: Sequence[Chunk], encoded: NDArray[Any]) -> bool:
         """Whether one thread gives the bits of several on this machine; tried out once, on the first block."""
