@@ -25,44 +25,30 @@ from gnomon.run import PLAN, Run, create_run
 from gnomon.sources import SourceSpec
 from gnomon.tasks import Classify
 from gnomon.types import Replanned
-
-
-def plan_of(folder: Any, picture_folder: PictureFolder) -> tuple[Run, Plan]:
-    """Of a run over in a moment, with views of mirrored pictures."""
-    words = ["train", str(picture_folder()), "--epochs", "1", "--out", str(folder / "run"), "--quiet"]
-    assert cli.main(words) == 0
-    run = Run(folder / "run")
-    return run, run.read_json(PLAN, Plan)
+from test_plan import NOW, planned
 
 
 @pytest.mark.parametrize(
     ("slower", "judging_s", "least_s", "more_s"),
     [
         (1.0, 8.0, 8.0, 0.0),
-        (2.0, 0.0, 0.0, 0.0),
-        (2.0, 8.0, 8.0, 8.0),
-        (1.5, 8.0, 8.0, 4.0),
-        (2.0, 8.0, 5.0, 2.0),
-        (1.5, 8.0, 5.0, 0.0),
+        (2.0, 0.0, 0.0, 2.0),
+        (2.0, 8.0, 8.0, 10.0),
+        (1.5, 8.0, 8.0, 5.0),
+        (2.0, 8.0, 5.0, 4.0),
+        (1.5, 8.0, 4.0, 0.0),
     ],
 )
 def test_training_ends_early_enough_to_judge_as_slowly(
-    tmp_path: Any,
-    picture_folder: PictureFolder,
-    monkeypatch: pytest.MonkeyPatch,
-    slower: float,
-    judging_s: float,
-    least_s: float,
-    more_s: float,
+    monkeypatch: pytest.MonkeyPatch, slower: float, judging_s: float, least_s: float, more_s: float
 ) -> None:
-    _, plan = plan_of(tmp_path, picture_folder)
-    step_s, steps = 0.1, 400
-    now = [1000.0]
+    now, step_s, steps = [NOW], 0.1, 400
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     plan = msgspec.structs.replace(
-        plan, steps=steps, step_s=step_s, end_s=50.0, judging_s=judging_s, small_until=0.0, validate_every=1000
+        planned(60.0), steps=steps, step_s=step_s, end_s=50.0, judging_s=judging_s, judging_least_s=least_s
     )
-    plan = msgspec.structs.replace(plan, judging_least_s=least_s)
+    plan = msgspec.structs.replace(plan, small_until=0.0, validate_every=1000, threads=1)
+    now[0] = 1000.0
     pace, step = Pace(plan, Deadline(990.0, 990.0 + 60.0), 0), 0  # 10 s are gone: 400 steps end at 50 s
     while step < steps:
         now[0] += slower * step_s
@@ -74,8 +60,10 @@ def test_training_ends_early_enough_to_judge_as_slowly(
 
 
 def test_a_machine_too_slow_for_the_planned_views_has_fewer(tmp_path: Any, picture_folder: PictureFolder) -> None:
-    run, plan = plan_of(tmp_path, picture_folder)
-    plan = msgspec.structs.replace(plan, views="mirror+shift")
+    words = ["train", str(picture_folder()), "--epochs", "1", "--out", str(tmp_path / "run"), "--quiet"]
+    assert cli.main(words) == 0
+    run = Run(tmp_path / "run")
+    plan = msgspec.structs.replace(run.read_json(PLAN, Plan), views="mirror+shift")
     dataset, now = dataset_of(run), time.monotonic()
 
     def views(deadline: Deadline) -> str:

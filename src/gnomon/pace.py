@@ -7,13 +7,14 @@ import time
 from typing import Final
 
 from .deadline import Deadline
-from .plan import Plan
+from .plan import RESERVE_FIXED_S, Plan
 from .progress import Change
 from .types import plural
 
 _SECONDS_BETWEEN_SIGNS: Final = 0.5
 _SHORTEST_LOOK_S, _LOOK_SHARE = 0.5, 0.15
 _FAR_SLOWER, _BETTER, _REST, _LONGEST_REST, _FEW_STEPS = 1.6, 0.9, 4, 32, 8
+_COMPUTED: Final = 2 / 3
 _TOLERATED_LATE, _TOLERATED_EARLY, _TOLERATED_S = 0.01, 0.04, 0.2
 
 
@@ -104,8 +105,11 @@ class Pace:
         return due
 
     def _left_s(self, validations: int) -> float:
-        """Seconds for the steps to come. What slows them slows the judgement after them too, at its least."""
-        more_s = max(0.0, (1 + self._slower) * self._plan.judging_least_s - self._plan.judging_s)
+        """Seconds for the steps to come. What slows them slows the judgement after them too, at its least, and most of
+        what is always kept.
+        """
+        least_s = self._plan.judging_least_s + _COMPUTED * RESERVE_FIXED_S
+        more_s = max(0.0, (1 + self._slower) * least_s - self._plan.judging_s - _COMPUTED * RESERVE_FIXED_S)
         return self._plan.end_s - more_s - self._deadline.elapsed_s() - validations * self._judging_s
 
     def _notice(self, step_s: float) -> None:
