@@ -51,7 +51,7 @@ def test_training_ends_early_enough_to_judge_as_slowly(
     now[0] = 1000.0
     pace, step = Pace(plan, Deadline(990.0, 990.0 + 60.0), 0), 0  # 10 s are gone: 400 steps end at 50 s
     while step < steps:
-        now[0] += slower * step_s
+        now[0] += (slower if step > 100 else 1.0) * step_s
         step += 1
         pace.stepped_once(1.0)
         change = pace.change(step, steps, step / steps)

@@ -71,7 +71,7 @@ class Pace:
         self._told_at = self._sign_at = self._look_at = time.monotonic()
         self._told_step = self._look_step = step
         self._look_cost = self._judging_s = 0.0
-        self._slower = self._slower_now = 0.0
+        self._slower = self._slower_now = self._usual_s = 0.0
 
     def stepped_once(self, cost: float) -> None:
         """A step was made; `cost` is 1 for one with whole pictures."""
@@ -113,13 +113,13 @@ class Pace:
         return self._plan.end_s - more_s - self._deadline.elapsed_s() - validations * self._judging_s
 
     def _notice(self, step_s: float) -> None:
-        """How much slower steps are than planned, to half the speed at most, as with another process on every core.
+        """How much slower steps are than usual, to half the speed at most, as with another process on every core.
 
         Believed when two looks agree: a hitch near the end is no reason to stop at once, while the learning rate is
         high.
         """
-        if self._plan.step_s:
-            now = min(1.0, max(0.0, step_s / self._plan.step_s - 1))
+        if self._usual_s:
+            now = min(1.0, max(0.0, step_s / self._usual_s - 1))
             self._slower, self._slower_now = min(now, self._slower_now), now
 
     def change(self, step: int, steps: int, done: float) -> Change | None:
@@ -138,8 +138,10 @@ class Pace:
         if left_s > 0 and not far and seconds < max(_SHORTEST_LOOK_S, _LOOK_SHARE * left_s):
             return None
         threads, whole_s = self._crew.threads, seconds / self._look_cost
-        if self._plan.step_s and self._plan.device == "cpu" and steps - step >= _FEW_STEPS:
-            threads = self._crew.look(whole_s, self._plan.step_s)
+        # The plan's steps were made one by one; those of a training, one behind the other, may always take longer.
+        self._usual_s = self._usual_s or min(max(whole_s, self._plan.step_s), _FAR_SLOWER * self._plan.step_s)
+        if self._usual_s and self._plan.device == "cpu" and steps - step >= _FEW_STEPS:
+            threads = self._crew.look(whole_s, self._usual_s)
         if threads != before:
             self._look_at, self._look_step, self._look_cost = time.monotonic(), step, 0.0
             why = "steps are far slower than planned" if threads < self._plan.threads else "once more as planned"
