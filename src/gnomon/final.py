@@ -116,7 +116,7 @@ def _validated(model: Model, dataset: Dataset, deadline: Deadline) -> tuple[Mode
     if isinstance(task, Classify) and task.views != "none":
         confidence = model.answers_of_outputs(found.single).max(axis=1)
         task = _replaced(task, sure=min(_SURE, float(np.quantile(confidence, DOUBTFUL_SHARE))))
-        found = with_other_views(dataset, _asking(model, task), rows, found.single)
+        found = with_other_views(dataset, _asking(model, task), rows, found)
     if isinstance(task, Classify | Tag):
         task = _replaced(task, temperature=fitted_temperature(task, found.averaged, labels))
     model = _asking(model, task)

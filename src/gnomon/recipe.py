@@ -376,7 +376,7 @@ def _finish(
     model, validation = final_model(run, dataset, plan, deadline, module=given.module)
     if isinstance(model.header.task, Classify) and model.header.task.views != plan.views:
         yield Noted(text=f"the machine has become slow: views {model.header.task.views} instead of {plan.views}")
-    model = with_memory(dataset, model, seed=recipe.seed)
+    model = with_memory(dataset, model, validation, seed=recipe.seed)
     run.seal_judgement(begun=True)
     evaluation, judged = evaluate(run, dataset, model, seed=recipe.seed, validation=validation)
     model.header = msgspec.structs.replace(model.header, metrics=evaluation.metrics)

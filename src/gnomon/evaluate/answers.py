@@ -21,11 +21,13 @@ class Outputs:
         averaged: what a prediction rests on.
         single: by one view of each row.
         unlikeness: to the training data, `(N,)`, where the model knows.
+        features: `(N, F)`, what the network makes of each row before it answers.
     """
 
     averaged: NDArray[np.float32]
     single: NDArray[np.float32]
     unlikeness: NDArray[np.float32] | None = None
+    features: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,24 +56,26 @@ def outputs_of(dataset: Dataset, model: Model, rows: NDArray[np.int64]) -> Outpu
     """These rows, ascending, through the network."""
     averaged, single = (np.empty((len(rows), len(model.classes)), np.float32) for _ in range(2))
     unlikeness = None if model.header.familiar is None else np.empty(len(rows), np.float32)
-    start = 0
+    features, start = [], 0
     for chosen, block in dataset.encoded.blocks(rows):
         place, passed = slice(start, start + len(chosen)), model.passed(block)
         averaged[place], single[place] = passed.averaged, passed.single
+        features.append(passed.features)
         if unlikeness is not None:
             unlikeness[place] = model.unlikeness(block, passed.features)
         start += len(chosen)
-    return Outputs(averaged, single, unlikeness)
+    return Outputs(averaged, single, unlikeness, np.concatenate(features) if features else None)
 
 
-def with_other_views(dataset: Dataset, model: Model, rows: NDArray[np.int64], single: NDArray[np.float32]) -> Outputs:
+def with_other_views(dataset: Dataset, model: Model, rows: NDArray[np.int64], known: Outputs) -> Outputs:
     """As `outputs_of`, where the outputs for the single views are known; without unlikeness."""
+    single = known.single
     averaged, start = np.empty_like(single), 0
     for chosen, block in dataset.encoded.blocks(rows):
         place = slice(start, start + len(chosen))
         averaged[place] = model.averaged(block, single[place])
         start += len(chosen)
-    return Outputs(averaged, single)
+    return Outputs(averaged, single, features=known.features)
 
 
 def judged_by(dataset: Dataset, model: Model, rows: NDArray[np.int64], outputs: Outputs) -> Judged:

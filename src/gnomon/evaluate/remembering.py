@@ -12,6 +12,7 @@ from .. import chance
 from ..dataset import Dataset
 from ..familiarity import MOST_ROWS, Familiarity, remembered, statistics_of
 from ..modelfile import Model
+from .answers import Outputs
 
 BELOW: Final = 0.99
 """Share of the validation rows that count as like the training data."""
@@ -20,12 +21,13 @@ _MOST_VALIDATION: Final = 1000
 _LEAST: Final = 1e-6
 
 
-def with_memory(dataset: Dataset, model: Model, *, seed: int) -> Model:
+def with_memory(dataset: Dataset, model: Model, validation: Outputs, *, seed: int) -> Model:
     """The model with what it needs to tell rows that are unlike its training data.
 
     Args:
         dataset: of the training.
         model: trained.
+        validation: what it says of the validation part.
         seed: of the choice of rows.
     """
     known, features = _looked_at(dataset, model, _some(dataset, "train", MOST_ROWS, seed))
@@ -34,8 +36,10 @@ def with_memory(dataset: Dataset, model: Model, *, seed: int) -> Model:
     encoder = dataset.encoder
     remote: list[float] = []
     odd: list[float] = []
-    for _, block in dataset.encoded.blocks(_some(dataset, "validation", _MOST_VALIDATION, seed)):
-        far, strange = memory.both(encoder, block, model.features(block))
+    for rows, block in dataset.encoded.blocks(_some(dataset, "validation", _MOST_VALIDATION, seed)):
+        assert validation.features is not None, "there are rows"
+        seen = validation.features[np.searchsorted(dataset.parts["validation"], rows)]
+        far, strange = memory.both(encoder, block, seen)
         remote += [] if far is None else far.tolist()
         odd += strange.tolist()
     share = 1 - (1 - BELOW) / (2 if remote else 1)
