@@ -46,7 +46,7 @@ def pruned(path: Path, share: float) -> Model:
     least = every.kthvalue(max(1, int(share * len(every)))).values
     for tensor in weights:
         tensor[tensor.abs() <= least] = 0
-    return Model(model.header, model.network)
+    return Model(model.header, model.network, model._memory)
 
 
 def of_run(name: str) -> None:
