@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import msgspec
 import pytest
@@ -84,7 +85,10 @@ def test_the_names_are_those_that_help_shows() -> None:
     assert tuple(DEVICES) == GPUS
 
 
-def test_a_plan_tells_what_it_takes_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plan_tells_what_it_takes_elsewhere(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gnomon.commands.plan.process_start_s", time.monotonic)  # that of the tests is long ago
     words = ["plan", "digits", "--by", "60s"]
     assert cli.main([*words, "--machines", "2"]) == 2
     assert "--machines means nothing without --gpus" in capsys.readouterr().err
