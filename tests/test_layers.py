@@ -234,6 +234,15 @@ def test_light_modules_load_nothing_heavy(code: str, heavy: set[str]) -> None:
     assert loaded_by(code) & heavy == set()
 
 
+def test_explaining_loads_no_plots_and_leaves_captum_whole() -> None:
+    loaded = loaded_by("from gnomon.explain.attribution import _captum; _captum().Saliency")
+    assert {"matplotlib", "captum"} & loaded == set()
+    assert "matplotlib" in loaded_by(
+        "from gnomon.explain.attribution import _captum; _captum()\n"
+        "import captum.attr; assert captum.attr.LLMAttribution"
+    )
+
+
 def test_predicting_loads_nothing_that_trains() -> None:
     loaded = loaded_by("import gnomon.modelfile")
     assert "gnomon.modelfile" in loaded

@@ -16,7 +16,11 @@ The first and the last know no sign: they say where a network looks, not whether
 
 from __future__ import annotations
 
+import importlib
+import sys
 from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
 from typing import Any, Final
 
 import numpy as np
@@ -31,6 +35,9 @@ from .inputs import Subject, differentiable
 from .values import Method
 
 MOST_POINTS: Final = 512
+_UNUSED: Final = tuple(
+    f"captum.attr.{name}" for name in ("_core.llm_attr", "_utils.interpretable_input", "_utils.visualization")
+)
 _FEWEST_POINTS: Final = 16
 _WANTED_ERROR: Final = 0.01
 _WINDOWS: Final = 8
@@ -113,6 +120,24 @@ def attribute(subject: Subject, output: int, method: Method, *, most_points: int
     return Attribution(method, output, kept, score, without, error)
 
 
+@cache
+def _captum() -> Any:
+    """Captum's methods, without what plots them or explains language models: that would bring matplotlib along, half a
+    second, and folders in the user's home. Whoever imports Captum has all of it.
+    """
+    if "captum.attr" in sys.modules:
+        return sys.modules["captum.attr"]
+    for name in _UNUSED:
+        empty = ModuleType(name)
+        empty.__getattr__ = lambda _: None  # type: ignore[method-assign]
+        sys.modules[name] = empty
+    try:
+        return importlib.import_module("captum.attr")
+    finally:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "captum"]:
+            del sys.modules[name]
+
+
 def _scored(subject: Subject, output: int) -> Any:
     def forward(*parts: Tensor) -> Tensor:
         return subject.score(subject.forward(*parts), output)
@@ -121,9 +146,7 @@ def _scored(subject: Subject, output: int) -> Any:
 
 
 def _gradients(subject: Subject, output: int) -> Tensor:
-    from captum.attr import Saliency
-
-    found = Saliency(_scored(subject, output)).attribute(_leaves(subject.parts), abs=True)
+    found = _captum().Saliency(_scored(subject, output)).attribute(_leaves(subject.parts), abs=True)
     return _by_place(subject, found)
 
 
@@ -132,9 +155,7 @@ def _integrated(subject: Subject, output: int, difference: float, most_points: i
 
     The way of a recurrent network may rise within a thousandth of it, which even hundreds of even points don't see.
     """
-    from captum.attr import IntegratedGradients
-
-    method = IntegratedGradients(_scored(subject, output))
+    method = _captum().IntegratedGradients(_scored(subject, output))
     scores: dict[float, float] = {}
 
     def place(share: float) -> tuple[Tensor, ...]:
@@ -170,14 +191,16 @@ def _occluded(subject: Subject, output: int) -> Tensor:
         return _ablated(subject, output)
     (row,) = subject.parts
     window, stride = _window(subject)
-    from captum.attr import Occlusion
-
-    found: Tensor = Occlusion(_scored(subject, output)).attribute(
-        row.detach(),
-        sliding_window_shapes=window,
-        strides=stride,
-        baselines=0,
-        perturbations_per_eval=subject.rows_at_once,
+    found: Tensor = (
+        _captum()
+        .Occlusion(_scored(subject, output))
+        .attribute(
+            row.detach(),
+            sliding_window_shapes=window,
+            strides=stride,
+            baselines=0,
+            perturbations_per_eval=subject.rows_at_once,
+        )
     )
     return _by_place(subject, (found,))
 
@@ -200,13 +223,15 @@ def _ablated(subject: Subject, output: int) -> Tensor:
         return subject.score(subject.outputs(ids), output)
 
     tokens = torch.arange(subject.whole.shape[1], device=subject.whole.device)
-    from captum.attr import FeatureAblation
-
-    found: Tensor = FeatureAblation(forward).attribute(
-        subject.whole,
-        baselines=subject.nothing,
-        feature_mask=tokens.clamp(max=subject.length)[None],
-        perturbations_per_eval=subject.rows_at_once,
+    found: Tensor = (
+        _captum()
+        .FeatureAblation(forward)
+        .attribute(
+            subject.whole,
+            baselines=subject.nothing,
+            feature_mask=tokens.clamp(max=subject.length)[None],
+            perturbations_per_eval=subject.rows_at_once,
+        )
     )
     return found[0]
 
@@ -231,9 +256,7 @@ def _one_cam(subject: Subject, output: int, row: Tensor, layer: nn.Module, shape
         whole = seen if subject.kind == "image" else torch.cat((seen, there.expand(len(seen), -1, -1)), dim=2)
         return subject.score(subject.alone(whole), output)
 
-    from captum.attr import LayerGradCam
-
-    maps: Tensor = LayerGradCam(forward, layer).attribute(row.requires_grad_(), relu_attributions=True)
+    maps: Tensor = _captum().LayerGradCam(forward, layer).attribute(row.requires_grad_(), relu_attributions=True)
     wanted = [int(side) for side in shape]
     if maps.ndim == 3:  # (1, 1, T): of a series' convolution over time, alike for all channels
         along = nn.functional.interpolate(maps, wanted[0], mode="linear", align_corners=False)
