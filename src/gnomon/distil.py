@@ -11,6 +11,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import torch
 
 from .batches import Rows
@@ -37,7 +38,9 @@ def taught(rows: Rows, teacher: str | None) -> Rows:
         return rows
     model = load(Path(teacher, MODEL) if os.path.isdir(teacher) else teacher)
     _require_fitting(model, rows.dataset, teacher)
-    outputs = outputs_of(rows.dataset, model, rows.indices).averaged
+    task = msgspec.structs.replace(model.header.task, views="none")  # one pass for a row
+    asked = Model(msgspec.structs.replace(model.header, task=task, familiar=None), model.network)
+    outputs = outputs_of(rows.dataset, asked, rows.indices).averaged
     answers = torch.from_numpy(model.answers_of_outputs(outputs))
     return replace(rows, taught=answers.to(rows.labels.device), teacher=model.digest)
 
