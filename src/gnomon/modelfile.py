@@ -151,12 +151,10 @@ class Model:
         with heard(self._quick, len(self.classes)) as found:
 
             def one(chosen: NDArray[np.int64], inputs: Tensor) -> NDArray[np.float32]:
-                found.pop(get_ident(), None)  # of passes before, for other ends
-                alone = outputs(self._quick, inputs)
-                own = joined(found.pop(get_ident(), []), alone)[: len(chosen)].cpu().numpy()
+                own, alone = self._seen(found, inputs)
                 averaged[chosen] = self._averaged(inputs, alone, len(chosen))[: len(chosen)].cpu().numpy()
                 single[chosen] = alone[: len(chosen)].cpu().numpy()
-                return own
+                return own[: len(chosen)].cpu().numpy()
 
             features = self._of_chunks(encoded, one)
         return Passed(averaged, single, self._features(encoded, features))
@@ -166,9 +164,7 @@ class Model:
         with heard(self._quick, len(self.classes)) as found:
 
             def one(chosen: NDArray[np.int64], inputs: Tensor) -> NDArray[np.float32]:
-                found.pop(get_ident(), None)  # of passes before, for other ends
-                alone = outputs(self._quick, inputs)
-                return joined(found.pop(get_ident(), []), alone)[: len(chosen)].cpu().numpy()
+                return self._seen(found, inputs)[0][: len(chosen)].cpu().numpy()
 
             return self._features(encoded, self._of_chunks(encoded, one))
 
@@ -216,6 +212,12 @@ class Model:
         header = msgspec.structs.replace(self.header, numbers=numbers, version=version)
         tensors = self.network.state_dict() | self._memory
         return to_bytes(header, tensors if numbers == "float32" else stored(tensors))
+
+    def _seen(self, found: dict[int, list[Tensor]], inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Features and outputs of one pass in this thread, by what `heard` has `found` of it."""
+        found.pop(get_ident(), None)  # of passes before, for other ends
+        alone = outputs(self._quick, inputs)
+        return joined(found.pop(get_ident(), []), alone), alone
 
     def _of_chunks(
         self, encoded: NDArray[Any], one: Callable[[NDArray[np.int64], Tensor], T]
