@@ -7,9 +7,7 @@ made; so a step costs what it costs without a teacher.
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import msgspec
 import torch
@@ -18,8 +16,8 @@ from .batches import Rows
 from .dataset import Dataset
 from .errors import RecipeError
 from .evaluate.answers import outputs_of
-from .modelfile import Model, load
-from .run import MODEL
+from .modelfile import Model
+from .predict import load_of
 from .tasks import Classify
 
 
@@ -36,7 +34,7 @@ def taught(rows: Rows, teacher: str | None) -> Rows:
     """
     if teacher is None:
         return rows
-    model = load(Path(teacher, MODEL) if os.path.isdir(teacher) else teacher)
+    model = load_of(teacher)
     _require_fitting(model, rows.dataset, teacher)
     task = msgspec.structs.replace(model.header.task, views="none")  # one pass for a row
     asked = Model(msgspec.structs.replace(model.header, task=task, familiar=None), model.network)

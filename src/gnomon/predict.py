@@ -43,6 +43,17 @@ class Writes(Protocol):
     def __call__(self, name: str, answer: Answered | str, *, unlike: bool = False) -> None: ...
 
 
+def load_of(location: str) -> Model:
+    """The model of a file, or of a run directory that holds one. Raises ModelFileError where there is none."""
+    path = Path(location)
+    if path.is_dir() and not (path / MODEL_FILE).is_file():
+        raise ModelFileError(
+            f"the folder {location!r} holds no {MODEL_FILE}",
+            remedy=f"If it is a run that was stopped, write one: gnomon report {location}",
+        )
+    return load(path / MODEL_FILE if path.is_dir() else path)
+
+
 def print_predictions(
     model: str,
     files: Sequence[str],
@@ -63,13 +74,7 @@ def print_predictions(
         as_csv: a table with a head.
         abstain_below: a confidence; classes of which the network is less sure are not named.
     """
-    path = Path(model)
-    if path.is_dir() and not (path / MODEL_FILE).is_file():
-        raise ModelFileError(
-            f"the folder {model!r} holds no {MODEL_FILE}",
-            remedy=f"If it is a run that was stopped, write one: gnomon report {model}",
-        )
-    loaded = load(path / MODEL_FILE if path.is_dir() else path)
+    loaded = load_of(model)
     if abstain_below and not isinstance(loaded.header.task, Classify):
         raise RecipeError(
             f"{model!r} names no single class for a row, and so no confidence to abstain below",

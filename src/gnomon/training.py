@@ -224,15 +224,11 @@ def _told_again(state: State, work: _Work) -> Iterator[Event]:
 
 
 def _pace(state: State, work: _Work) -> Pace:
-    threads = threads_of(state.history, work.plan.threads)
-    _use(threads, work.plan)
-    return Pace(work.plan, work.deadline, state.step, threads=threads)
-
-
-def _use(threads: int, plan: Plan) -> None:
-    """Have operations on a processor use so many threads, where that is not as planned."""
+    """The clock from here on; operations have the threads that they had when this step was made."""
+    plan, threads = work.plan, threads_of(state.history, work.plan.threads)
     if plan.device == "cpu" and threads != plan.threads:
         torch.set_num_threads(threads)
+    return Pace(plan, work.deadline, state.step, threads=threads)
 
 
 def _replanned(state: State, change: Change) -> Replanned:
