@@ -204,6 +204,19 @@ def test_a_checkpoint_cut_off_by_a_full_disk_does_not_exist(run: Run, monkeypatc
     assert again.step == 9
 
 
+@pytest.mark.parametrize("folder", ["", "evaluation", "checkpoints", "explain"])
+def test_what_a_killed_process_left_half_written_is_taken_away(run: Run, folder: str) -> None:
+    """Wherever a run writes: each of these names is what `write_atomically` or `write_folder` leaves when killed."""
+    place = run.path / folder
+    place.mkdir(exist_ok=True)
+    (place / ".examples.json.123.tmp").write_bytes(b"half")
+    (place / ".making-123").mkdir()
+    (place / "kept.json").write_bytes(b"{}")
+    run.remove_leftovers()
+    assert [path.name for path in place.iterdir() if path.is_file()] == ["kept.json"]
+    assert not list(run.path.rglob(".*"))
+
+
 def test_without_any_checkpoint(run: Run) -> None:
     assert run.latest_checkpoint() is None
 

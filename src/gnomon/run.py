@@ -304,7 +304,7 @@ class Run:
 
     def remove_leftovers(self) -> None:
         """Take away what a killed process left half written."""
-        for folder in (self.path, *(self.path / name for name in _FOLDERS)):
+        for folder in (self.path, *(self.path / name for name in (*_FOLDERS, EXPLANATIONS))):
             remove_leftovers(folder)
 
     def whole_checkpoints(self) -> list[Checkpoint]:
