@@ -19,8 +19,8 @@ from gnomon.hardware import kept_memory, usable_cores
 from gnomon.ladder import networks_for_pictures
 from gnomon.models import Cnn, channels_last
 from gnomon.optim import OptimizerSpec, build_optimizer
+from gnomon.stepping import train_step
 from gnomon.tasks import Classify
-from gnomon.training import train_step
 from gnomon.types import Batch
 
 SIDES, SHARES = (24, 32), (0.6, 0.4)

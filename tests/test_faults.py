@@ -20,6 +20,7 @@ from safetensors.numpy import load_file
 from torch import Tensor, nn
 
 import gnomon
+import gnomon.stepping as stepping
 import gnomon.training as training
 from conftest import PictureFolder
 from gnomon import reopening, writing
@@ -302,7 +303,7 @@ def test_a_checkpoint_that_can_not_be_written_beside_the_training_ends_it(
 
 def test_an_error_in_a_step_saves_nothing(tmp_path: Path, given: InMemory, monkeypatch: pytest.MonkeyPatch) -> None:
     """The weights may be those of half a step."""
-    run, does = new_run(tmp_path), training.gradients
+    run, does = new_run(tmp_path), stepping.gradients
 
     def interrupted(*arguments: Any, **named: Any) -> Tensor:
         losses = does(*arguments, **named)
@@ -310,7 +311,7 @@ def test_an_error_in_a_step_saves_nothing(tmp_path: Path, given: InMemory, monke
             raise KeyboardInterrupt
         return losses
 
-    monkeypatch.setattr(training, "gradients", interrupted)
+    monkeypatch.setattr(stepping, "gradients", interrupted)
     with pytest.raises(KeyboardInterrupt):
         list(fit(recipe(checkpoint_steps=4), run, clock(), given=given))
     checkpoint = run.latest_checkpoint()

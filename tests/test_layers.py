@@ -61,7 +61,7 @@ TRAIN: Final = (
         "seals",
         "run",
     ),
-    *("checkpoints", "pace", "state", "training", "probing", "forecast"),
+    *("checkpoints", "pace", "state", "team", "launch", "stepping", "training", "probing", "forecast"),
     *(
         "previews",
         "judgement",
@@ -76,7 +76,7 @@ TRAIN: Final = (
         "explain",
         "report",
     ),
-    *("opening", "reopening", "recipe", "cluster"),
+    *("opening", "reopening", "recipe", "following", "cluster"),
     *("display", "tensorboard", "api", "tuning", "estimator", "options", "torture", "commands", "cli"),
 )
 ORDER: Final = (*PREDICT, *TRAIN, "__main__", "__init__")

@@ -20,6 +20,8 @@ from .types import Value
 
 Format: TypeAlias = Literal["float32", "bfloat16"]
 
+TIMESTAMP: Final = "%Y-%m-%dT%H:%M:%S%z"
+
 _OUT_OF_MEMORY: Final = ("can't allocate memory", "out of memory", "bad_alloc", "could not create a memory object")
 
 # Option of glibc's mallopt, its value while memory is kept, and its usual value: trim threshold, top pad, most maps.
@@ -159,7 +161,7 @@ def describe_environment(device: str, *, version: str, seed: int, by_s: float | 
         "platform": platform.platform(),
         "seed": seed,
         "by_s": by_s,
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "started": time.strftime(TIMESTAMP),
     }
 
 

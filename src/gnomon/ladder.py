@@ -207,6 +207,17 @@ def with_passes(probe: Probe, optimizer: OptimizerSpec) -> Probe:
     return twice if optimizer.sharpness else probe
 
 
+def shared(probe: Probe, processes: int) -> Probe:
+    """The probe for processes that share each batch: each makes the optimizer's part, and they exchange gradients."""
+
+    def together(model: ModelSpec, batch: int, number_format: Format) -> Speed:
+        speed = probe(model, batch, number_format)
+        compute_s = (speed.step_s - speed.optimizer_s) / processes
+        return replace(speed, step_s=compute_s + speed.optimizer_s)
+
+    return together if processes > 1 else probe
+
+
 def describe_model(model: ModelSpec) -> str:
     """`cnn 16-64-128`."""
     match model:

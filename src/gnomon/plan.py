@@ -78,6 +78,8 @@ class TrainingSpec(Value, frozen=True):
         early_stopping: validations without improvement after which training stops; 0 for never.
         threads, device: of the training.
         checkpoint_steps: steps between checkpoints; None saves by time.
+        processes: that train together.
+        shards: that a batch is computed in; None: one for each process.
         teacher: a model file, or a run directory with one, whose answers are most of the targets.
         relative: what shall be more or less than by itself.
     """
@@ -97,6 +99,8 @@ class TrainingSpec(Value, frozen=True):
     threads: Annotated[int, msgspec.Meta(ge=1, le=1024)] | None = None
     device: str = "auto"
     checkpoint_steps: Count | None = None
+    processes: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 1
+    shards: Annotated[int, msgspec.Meta(ge=1, le=1024)] | None = None
     teacher: str | None = None
     relative: Relative = Relative()
 
@@ -114,6 +118,7 @@ class Plan(Value, frozen=True):
         judging_s: seconds kept for judging; 0 for no deadline.
         judging_least_s: of these, what is needed without further views of pictures; it grows as the machine slows down.
         teacher: the digest of the teacher's file; empty without one.
+        shards: that a batch is computed in, by as many processes or fewer.
         end_s: seconds from the process's start at which training must have ended; 0 for no deadline.
         planned_s: seconds from the process's start at which everything is expected to be done; 0 for no deadline.
     """
@@ -145,6 +150,7 @@ class Plan(Value, frozen=True):
     judging_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     judging_least_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     teacher: str = ""
+    shards: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 1
 
     def step_cost(self, done: float) -> float:
         """What a step costs after this share of the training; 1 is one with whole pictures."""

@@ -15,8 +15,9 @@ from .ladder import Speed
 from .models import ModelSpec
 from .optim import USUAL, Optimizer, OptimizerSpec, build_optimizer
 from .state import number_type_of
+from .stepping import train_step
 from .tasks import Task
-from .training import build_model, train_step
+from .training import build_model
 
 _WARM_UP = 2
 _PROBED_ROWS = 128

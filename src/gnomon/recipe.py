@@ -29,7 +29,8 @@ from .explain.examples import explain_examples
 from .final import final_model, task_of
 from .forecast import Forecast, Trial, forecast, run_bytes
 from .hardware import describe_environment, kept_memory, measure_hardware
-from .ladder import ladder, with_passes
+from .ladder import ladder, shared, with_passes
+from .launch import Meeting, meeting, processes_of, shards_of, threads_of_each
 from .models import ModelSpec, Starts, describe_network
 from .opening import NOTHING, InMemory, Opened, find_starts, open_data, open_parts, probe_of
 from .optim import OptimizerSpec
@@ -42,6 +43,7 @@ from .run import DATA, ENVIRONMENT, MODEL, NETWORK, PLAN, RECIPE, SEALS, SPLIT, 
 from .sources import SourceSpec, open_source
 from .specimens import write_specimens
 from .tasks import Classify, Task
+from .team import Team
 from .training import build_model, train
 from .types import Event, Finished, Going, Noted, Phased, Planned, Reverted, Stopped, Validated, Value, plural
 from .version import VERSION
@@ -173,15 +175,16 @@ def plan_on(
             model=recipe.model,
             optimizer=recipe.optimizer,
             training=recipe.training,
-            probe=with_passes(probe_of(opened, module), recipe.optimizer),
+            probe=shared(with_passes(probe_of(opened, module), recipe.optimizer), processes_of(recipe.training)),
             symmetry=opened.symmetry,
             num_validation=len(opened.validation),
             num_test=len(dataset.parts["test"]),
             seed=recipe.seed,
             finish_s=finish_s,
         )
-    decisions = (*dataset.decisions, *plan.decisions)
-    plan = msgspec.structs.replace(plan, decisions=decisions, teacher=opened.rows.teacher)
+    shards, shared_out = shards_of(recipe.training, plan.batch, module)
+    decisions = (*dataset.decisions, *plan.decisions, *shared_out)
+    plan = msgspec.structs.replace(plan, decisions=decisions, teacher=opened.rows.teacher, shards=shards)
     return Prepared(dataset, task_of(dataset, plan), plan, opened.rows, opened.validation, starts)
 
 
@@ -224,13 +227,21 @@ def look_ahead(
     )
 
 
-def resume(run: Run, deadline: Deadline, *, given: InMemory = NOTHING) -> Generator[Event, None, Prepared]:
+def resume(
+    run: Run, deadline: Deadline, *, given: InMemory = NOTHING, processes: int | None = None
+) -> Generator[Event, None, Prepared]:
     """Go on from the last whole checkpoint, or from the beginning where there is none; to the same bits.
+
+    Args:
+        run: that was stopped.
+        deadline: a new one, or none.
+        given: as for `fit`.
+        processes: that train together; None for as many as before.
 
     Raises:
         RunError: the run was never planned, or its data have changed.
     """
-    return (yield from _recorded(run, _resume(run, deadline, given)))
+    return (yield from _recorded(run, _resume(run, deadline, given, processes)))
 
 
 def finish(
@@ -257,6 +268,13 @@ def finish(
 
 
 def _fit(recipe: Recipe, run: Run, deadline: Deadline, given: InMemory) -> Generator[Event, None, Prepared]:
+    with meeting(recipe.training) as others:
+        return (yield from _fit_with(others, recipe, run, deadline, given))
+
+
+def _fit_with(
+    others: Meeting, recipe: Recipe, run: Run, deadline: Deadline, given: InMemory
+) -> Generator[Event, None, Prepared]:
     _note_environment(recipe, run, deadline)
     prepared = yield from prepare(recipe, deadline, given=given)
     plan, dataset = prepared.plan, prepared.dataset
@@ -272,27 +290,51 @@ def _fit(recipe: Recipe, run: Run, deadline: Deadline, given: InMemory) -> Gener
     run.write_json(PLAN, plan)  # last: what has a plan has the rest
     run.seal()
     yield Planned(decisions=plan.decisions, steps=plan.steps, planned_s=plan.planned_s)
+    team = yield from _gathered(others, recipe, prepared, deadline)
     yield Phased(name="training", elapsed_s=deadline.elapsed_s())
-    events = train(model, prepared.task, prepared.rows, prepared.validation, plan, run, deadline=deadline)
+    events = train(model, prepared.task, prepared.rows, prepared.validation, plan, run, deadline=deadline, team=team)
     yield from _stopped_early(events, plan.early_stopping)
+    return _with_all_cores(prepared, recipe)
+
+
+def _gathered(others: Meeting, recipe: Recipe, prepared: Prepared, deadline: Deadline) -> Generator[Event, None, Team]:
+    """The processes that train; fewer than asked only where they are late, and said."""
+    team, alone = others.team(recipe.to_toml(), prepared.plan, prepared.dataset, deadline)
+    if alone:
+        yield Noted(text=f"{alone}: the first one trains alone, to the same bits")
+    return team
+
+
+def _with_all_cores(prepared: Prepared, recipe: Recipe) -> Prepared:
+    """What follows the training is done by this process alone."""
+    if prepared.plan.shards > 1:
+        measure_hardware(device=prepared.plan.device, threads=recipe.training.threads)
     return prepared
 
 
 def _note_environment(recipe: Recipe, run: Run, deadline: Deadline) -> None:
     asked = recipe.training
-    hardware = measure_hardware(device=asked.device, threads=asked.threads)
+    hardware = measure_hardware(device=asked.device, threads=threads_of_each(asked))
     by_s = deadline.total_s if deadline.is_set else None
     run.write_json(ENVIRONMENT, describe_environment(hardware.device, version=VERSION, seed=recipe.seed, by_s=by_s))
 
 
-def _resume(run: Run, deadline: Deadline, given: InMemory) -> Generator[Event, None, Prepared]:
+def _resume(run: Run, deadline: Deadline, given: InMemory, processes: int | None) -> Generator[Event, None, Prepared]:
     run.require_seals()
     recipe = parse_recipe(run.read_text(RECIPE))
     run.remove_leftovers()
+    training = msgspec.structs.replace(recipe.training, processes=processes or recipe.training.processes)
+    with meeting(training) as others:
+        return (yield from _resume_with(others, run, recipe, deadline, given))
+
+
+def _resume_with(
+    others: Meeting, run: Run, recipe: Recipe, deadline: Deadline, given: InMemory
+) -> Generator[Event, None, Prepared]:
     if not run.has(PLAN) and run.latest_checkpoint() is None:
         run.drop_events_after(0)  # and with them a line that was torn, which the next one would be glued to
         yield Noted(text="stopped before there was a plan: from the beginning, as the recipe says")
-        return (yield from _fit(recipe, run, deadline_of_then(run, deadline), given))
+        return (yield from _fit_with(others, recipe, run, deadline_of_then(run, deadline), given))
     plan = by_deadline(on_this_machine(run.read_json(PLAN, Plan)), deadline)
     if not run.has(SEALS):
         yield Noted(text="this run has no seals.json: what may have been damaged since can't be told")
@@ -327,10 +369,13 @@ def _resume(run: Run, deadline: Deadline, given: InMemory) -> Generator[Event, N
         yield from _differences(run, plan, position)
     worse = _worse_in_a_row(run.events())
     model = build_model(plan.model, rows, seed=plan.seed, device=plan.device, module=given.module)
+    team = yield from _gathered(others, recipe, prepared, deadline)
     yield Phased(name="training", elapsed_s=deadline.elapsed_s())
-    events = train(model, prepared.task, rows, validation, plan, run, deadline=deadline, checkpoint=checkpoint)
+    events = train(
+        model, prepared.task, rows, validation, plan, run, deadline=deadline, checkpoint=checkpoint, team=team
+    )
     yield from _stopped_early(events, plan.early_stopping, step=step, worse=worse)
-    return prepared
+    return _with_all_cores(prepared, recipe)
 
 
 def _differences(run: Run, plan: Plan, position: Position) -> Iterator[Event]:

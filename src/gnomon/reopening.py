@@ -6,6 +6,7 @@ import csv
 import io
 import time
 from collections.abc import Generator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from .checkpoints import Position
 from .dataset import Dataset, DatasetSpec, DataSummary
 from .deadline import Deadline, spoken
 from .errors import RunError
-from .hardware import surroundings
+from .hardware import TIMESTAMP, surroundings
 from .opening import InMemory, read_dataset
 from .plan import RESERVE_FIXED_S, Plan
 from .run import DATA, ENVIRONMENT, SPLIT, Run
@@ -61,6 +62,19 @@ def reopen_dataset(
     return (yield from read_dataset(source, asked, clock, seed=seed, threads=threads, geometry=before.encoder))
 
 
+def read_again(spec: SourceSpec, asked: DatasetSpec, before: DataSummary, *, seed: int, threads: int | None) -> Dataset:
+    """The data set that another process has, read from the same place and encoded in the same way."""
+    reading = read_dataset(
+        open_source(spec), asked, Deadline(time.monotonic()), seed=seed, threads=threads, geometry=before.encoder
+    )
+    while True:
+        try:
+            next(reading)
+        except StopIteration as stop:
+            dataset: Dataset = stop.value
+            return dataset
+
+
 def on_this_machine(plan: Plan) -> Plan:
     """The plan for the device that is here: where the GPU it was made for is not, the processor."""
     absent = plan.device.startswith("cuda") and not torch.cuda.is_available()
@@ -84,12 +98,22 @@ def deadline_of_then(run: Run, deadline: Deadline) -> Deadline:
     return Deadline(deadline.start_s, deadline.start_s + by_s)
 
 
+def deadline_of_start(run: Run, deadline: Deadline) -> Deadline:
+    """For a run that is started again by itself: the end that was meant when it began."""
+    environment = _environment(run)
+    by_s, started = environment.get("by_s"), environment.get("started")
+    if not isinstance(by_s, int | float) or not isinstance(started, str):
+        return deadline
+    over_s = time.time() - datetime.strptime(started, TIMESTAMP).timestamp()
+    return Deadline(deadline.start_s, time.monotonic() + by_s - over_s)
+
+
 def what_differs(run: Run, plan: Plan, position: Position) -> tuple[str, ...]:
     """What keeps the bits from being those of the run that was never stopped; kept in `environment.json`."""
     found = position.made.differences(surroundings(plan.device, version=VERSION))
     if found:
         environment = _environment(run)
-        entry = {"step": position.step, "when": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "changed": found}
+        entry = {"step": position.step, "when": time.strftime(TIMESTAMP), "changed": found}
         environment["went_on"] = [*environment.get("went_on", ()), entry]
         run.rewrite_json(ENVIRONMENT, environment)
     return found

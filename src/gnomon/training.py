@@ -1,9 +1,8 @@
-"""`train_step`, and `train()`: a generator of events.
+"""`train()`: a generator of events.
 
-Whoever runs the loop decides: leaving it at any event stops the training well, with a checkpoint. What must change
-the step itself is an argument of `train_step`. Nothing here depends on the clock but the pace: with a deadline, steps
-are cut or added as the machine turns out slower or faster, and every such change is recorded. So is what was changed
-because the loss was no longer a number, or because memory ran out.
+Whoever runs the loop decides: leaving it at any event stops the training well, with a checkpoint. Nothing here depends
+on the clock but the pace: with a deadline, steps are cut or added as the machine turns out slower or faster, and every
+such change is recorded. So is what was changed because the loss was no longer a number, or because memory ran out.
 """
 
 from __future__ import annotations
@@ -15,82 +14,49 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from . import chance
-from .batches import Rows, batch_of, in_order
+from .batches import Rows
 from .checkpoints import CheckpointWriter, Keeps, read_checkpoint, write_checkpoint
 from .deadline import Deadline
 from .encoders import TextEncoder
 from .errors import RecipeError
-from .hardware import Format, is_out_of_memory, kept_memory
+from .hardware import kept_memory
 from .ladder import products_of
 from .models import Imported, ModelSpec, Starts, channels_last, rows_to_start_from, start_from
 from .models.bounds import empty_network
-from .optim import Steps, climbed
 from .pace import Pace
 from .plan import Plan
 from .progress import Change, parts_of, rate_share, threads_of, times_back, told_every
 from .run import Checkpoint
 from .state import NEVER_VALIDATED, State, begin, snapshot
+from .stepping import Ground, ground_of, one_step, validate
 from .tasks import Task, bind
-from .thrift import SMALL_SCALE
-from .types import Batch, Event, Going, Replanned, Reverted, Saved, Stepped, Stopped, Validated
+from .team import Bend, Team
+from .types import Event, Going, Noted, Replanned, Reverted, Saved, Stepped, Stopped, Validated
 
 _SECONDS_BETWEEN_EVENTS = 0.3
-_JUDGING_BATCH = 256
 _MOST_TIMES_BACK, _LOWER_RATE = 3, 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What the steps of one training need, and none of them changes."""
+    """What the steps stand on, and what is done between them. None of it changes."""
 
-    task: Task
-    rows: Rows
-    validation: Rows
-    plan: Plan
+    ground: Ground
     run: Keeps
     deadline: Deadline
     writer: CheckpointWriter
     told_every: int
 
+    @property
+    def plan(self) -> Plan:
+        return self.ground.plan
 
-def gradients(model: nn.Module, task: Task, batch: Batch, *, number_format: Format, parts: int = 1) -> Tensor:
-    """Forward pass, loss, backward pass. Returns each row's loss, `(N,)` on the device.
-
-    Args:
-        model: gradients are added to those of its weights.
-        task: whose loss.
-        batch: N rows.
-        number_format: of the products.
-        parts: that the batch is cut into, one behind the other, so that memory holds one of them. The sum of their
-            gradients is that of the whole batch but for rounding, where a network treats each row by itself; norms over
-            a batch are then over a part of it, and dropout falls on other features.
-    """
-    if parts == 1:
-        with torch.autocast(batch.inputs.device.type, torch.bfloat16, enabled=number_format == "bfloat16"):
-            logits = model(batch.inputs)
-        losses = task.losses(logits, batch.targets)
-        losses.mean().backward()  # type: ignore[no-untyped-call]
-        return losses.detach()
-    found, rows = [], len(batch.inputs)
-    for inputs, targets in zip(batch.inputs.tensor_split(parts), batch.targets.tensor_split(parts), strict=True):
-        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=number_format == "bfloat16"):
-            logits = model(inputs)
-        losses = task.losses(logits, targets)
-        (losses.sum() / rows).backward()  # type: ignore[no-untyped-call]
-        found.append(losses.detach())
-    return torch.cat(found)
-
-
-def train_step(
-    model: nn.Module, task: Task, optimizer: Steps, batch: Batch, *, learning_rate: float, number_format: Format
-) -> Tensor:
-    """Forward pass, loss, backward pass, one step of the optimizer. Returns each row's loss, `(N,)` on the device."""
-    losses = gradients(model, task, batch, number_format=number_format)
-    optimizer.step(learning_rate)
-    return losses
+    @property
+    def team(self) -> Team:
+        return self.ground.team
 
 
 def build_model(
@@ -145,6 +111,7 @@ def train(
     *,
     deadline: Deadline,
     checkpoint: Checkpoint | None = None,
+    team: Team | None = None,
 ) -> Generator[Event, None, None]:
     """Train by the plan, from the beginning or from a checkpoint.
 
@@ -158,6 +125,7 @@ def train(
         run: where checkpoints go.
         deadline: the clock that the plan's `end_s` counts on.
         checkpoint: where to go on.
+        team: the processes that train; None for this one alone. The others `follow`.
 
     Raises:
         RecipeError: the loss is no longer a number, and no validated network is there to fall back to; or memory does
@@ -167,7 +135,7 @@ def train(
     state = begin(model, plan, rows, None if checkpoint is None else read_checkpoint(checkpoint))
     writer, spec = CheckpointWriter(run), rows.dataset.spec
     often = told_every(products_of(plan.model, spec), plan.batch, device=plan.device, seconds=_SECONDS_BETWEEN_EVENTS)
-    work = _Work(task, rows, validation, plan, run, deadline, writer, often)
+    work = _Work(ground_of(model, task, plan, rows, validation, team or Team()), run, deadline, writer, often)
     try:
         with kept_memory():
             yield from _steps(state, work)
@@ -177,6 +145,7 @@ def train(
             _save_where_it_stopped(state, work)
         raise
     finally:
+        work.team.leave()
         writer.close()
         if any(change.threads is not None for change in state.history):
             torch.set_num_threads(plan.threads)
@@ -184,11 +153,13 @@ def train(
 
 def _steps(state: State, work: _Work) -> Iterator[Event]:
     plan, pace = work.plan, _pace(state, work)
+    if work.team.size > 1:
+        work.team.give(snapshot(state, plan, work.deadline))
     yield from _told_again(state, work)
     while times_back(state.history) <= _MOST_TIMES_BACK:
         change = pace.change(state.step, state.steps(plan), state.done(plan))
         if change is not None:
-            yield _replanned(state, change)
+            yield _replanned(state, work, change)
         last = state.step >= state.steps(plan)
         telling = state.told_step < state.step and (last or state.step % work.told_every == 0)
         judging = state.validated_step < state.step and (last or state.step % plan.validate_every == 0)
@@ -207,9 +178,11 @@ def _steps(state: State, work: _Work) -> Iterator[Event]:
             yield Stopped(step=state.step, reason="planned")
             return
         yield from _heard(state, work, pace)
-        change = _one_step(state, work, pace)
+        cost = plan.step_cost(state.done(plan))
+        change = one_step(state, work.ground)
+        pace.stepped_once(cost)
         if change is not None:
-            yield _replanned(state, change)
+            yield _replanned(state, work, change)
             yield from _save(state, work, now=True)
     yield Stopped(step=state.step, reason="the loss is no longer a number; the best network before it is kept")
 
@@ -231,8 +204,9 @@ def _pace(state: State, work: _Work) -> Pace:
     return Pace(plan, work.deadline, state.step, threads=threads)
 
 
-def _replanned(state: State, change: Change) -> Replanned:
+def _replanned(state: State, work: _Work, change: Change) -> Replanned:
     state.replanned(change)
+    work.team.order(Bend(change))
     if change.threads is not None:
         torch.set_num_threads(change.threads)
     return Replanned(step=change.step, steps_before=change.steps_before, steps=change.steps, reason=change.reason)
@@ -240,65 +214,14 @@ def _replanned(state: State, change: Change) -> Replanned:
 
 def _heard(state: State, work: _Work, pace: Pace) -> Iterator[Event]:
     """What is to be said between two steps: of a checkpoint that is on the disk now, or that all is well."""
+    lost = work.team.lost()
+    if lost:
+        yield Noted(text=f"another process is lost, and this one goes on alone, to the same bits: {lost}")
     written = work.writer.written()
     if written is not None:
         yield Saved(step=written)
     elif pace.sign_is_due():
         yield Going(step=state.step, elapsed_s=work.deadline.elapsed_s())
-
-
-def _one_step(state: State, work: _Work, pace: Pace) -> Change | None:
-    """Returns how the plan changes where memory ran out on the way."""
-    plan, rows = work.plan, work.rows
-    done = state.done(plan)
-    positions, passes = state.passes.take(plan.batch, done)
-    scale = SMALL_SCALE if done < plan.small_until else 1.0
-    batch = batch_of(rows, positions, passes, seed=plan.seed, task=work.task, augment=plan.augment, scale=scale)
-    state.model.train()
-    before = parts_of(state.history)
-    losses, parts = _in_parts(state, work, batch, before)
-    state.optimizer.step(state.rate(plan))
-    state.passes.learnt(positions, losses)
-    state.losses.append(losses.mean())
-    state.step += 1
-    if state.average is not None:
-        state.average.update(state.model, state.step)
-    pace.stepped_once(plan.step_cost(done))
-    if parts == before:
-        return None
-    steps, reason = state.steps(plan), f"memory ran out: a batch is taken in {parts} parts from here on"
-    return Change(step=state.step, steps_before=steps, steps=steps, reason=reason, parts=parts)
-
-
-def _in_parts(state: State, work: _Work, batch: Batch, parts: int) -> tuple[Tensor, int]:
-    """The gradients of a batch, in more parts where memory does not hold so few."""
-    while True:
-        try:
-            return _slopes(state, work, batch, parts), parts
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            if 2 * parts > len(batch.inputs):
-                raise RecipeError(
-                    f"memory does not hold one row of {tuple(batch.inputs.shape[1:])} in training",
-                    remedy="Give a smaller --size or a smaller network, or free memory.",
-                ) from error
-        parts *= 2
-        state.model.zero_grad(set_to_none=True)
-        if batch.inputs.is_cuda:
-            torch.cuda.empty_cache()
-
-
-def _slopes(state: State, work: _Work, batch: Batch, parts: int) -> Tensor:
-    """The gradients where the weights are; or, sharpness-aware, at the worst place nearby. Returns the rows' losses."""
-    plan, seed = work.plan, chance.key(work.plan.seed, "step", state.step)
-    torch.manual_seed(seed)
-    losses = gradients(state.model, work.task, batch, number_format=plan.format, parts=parts)
-    if plan.optimizer.sharpness:
-        with climbed(state.model, plan.optimizer.sharpness):
-            torch.manual_seed(seed)
-            gradients(state.model, work.task, batch, number_format=plan.format, parts=parts)
-    return losses
 
 
 def _tell(state: State, work: _Work, pace: Pace) -> Stepped:
@@ -310,7 +233,7 @@ def _tell(state: State, work: _Work, pace: Pace) -> Stepped:
     return Stepped(
         step=state.step,
         steps=state.steps(plan),
-        epoch=state.step * plan.batch / len(work.rows),
+        epoch=state.step * plan.batch / len(work.ground.rows),
         loss=loss,
         learning_rate=state.last_rate(plan),
         rows_per_s=pace.steps_per_s(state.step) * plan.batch,
@@ -351,6 +274,7 @@ def _go_back(state: State, work: _Work) -> Reverted:
     work.writer.wait()
     write_checkpoint(work.run, snapshot(state, work.plan, work.deadline))
     state.saved_step = state.step
+    work.team.give(snapshot(state, work.plan, work.deadline))
     work.run.drop_events_after(state.step)
     return _reverted(state.history)
 
@@ -365,18 +289,18 @@ def _judge(state: State, work: _Work, pace: Pace) -> Validated:
     That of the planned end, its rate come down, is kept unless it is worse by more than a standard error: validated
     by single views on some hundred rows, an earlier one may seem better by chance.
     """
-    began, plan, task = time.monotonic(), work.plan, work.task
-    loss, score = _validate(state.judged, work)
+    began, plan, task = time.monotonic(), work.plan, work.ground.task
+    loss, score = validate(state.judged, work.ground, work.team)
     state.validated_step = state.step
     ended = state.step >= state.steps(plan) and plan.optimizer.schedule != "constant"
-    best = score >= state.best_score - (task.standard_error(score, len(work.validation)) if ended else 0.0)
+    best = score >= state.best_score - (task.standard_error(score, len(work.ground.validation)) if ended else 0.0)
     best = best and math.isfinite(loss)
     if best:
         state.keep(score)
     pace.judged(time.monotonic() - began)
     return Validated(
         step=state.step,
-        epoch=state.step * plan.batch / len(work.rows),
+        epoch=state.step * plan.batch / len(work.ground.rows),
         loss=loss,
         score=score,
         elapsed_s=work.deadline.elapsed_s(),
@@ -385,25 +309,13 @@ def _judge(state: State, work: _Work, pace: Pace) -> Validated:
     )
 
 
-@torch.inference_mode()
-def _validate(model: nn.Module, work: _Work) -> tuple[float, float]:
-    """Loss (as the task judges it, unsmoothed and unweighted) and score."""
-    model.eval()
-    outputs, labels = [], []
-    for inputs, true in in_order(work.validation, size=min(_JUDGING_BATCH, max(16, work.plan.batch))):
-        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=work.plan.format == "bfloat16"):
-            outputs.append(model(inputs).float())
-        labels.append(true)
-    return work.task.judged(torch.cat(outputs), torch.cat(labels))
-
-
 def _save_where_it_stopped(state: State, work: _Work) -> None:
     """Stopped between two validations, the network of now may be better than the best validated one.
 
     It is then what the run predicts with. But going on must not know of it: the run that was never stopped did not
     validate here. So the best one is kept beside it.
     """
-    now_better = _validate(state.judged, work)[1] >= state.best_score
+    now_better = validate(state.judged, work.ground, Team())[1] >= state.best_score
     weights = state.judged.state_dict() if now_better else None
     write_checkpoint(work.run, snapshot(state, work.plan, work.deadline, instead=weights))
     state.saved_step = state.step

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..deadline import parse_deadline, process_start_s
-from ..options import add_output, add_records
+from ..options import add_output, add_records, positive
 from .parsing import add_command
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--model", metavar="NAME", help="package.module:Name, where the run's network is your own code: it is run then"
     )
+    parser.add_argument("--processes", type=positive, metavar="N", help="that train together [as many as before]")
     add_output(parser)
     add_records(parser, training=True)
 
@@ -36,10 +37,15 @@ def run(chosen: argparse.Namespace) -> int:
     """Do it. Returns the exit code."""
     start_s = process_start_s()
     deadline = parse_deadline(chosen.by, start_s=start_s)
+    from ..launch import is_led
     from ..recipe import resume
     from ..run import MAY_NAME_CODE, is_search, open_run
     from ..seals import require_trust
 
+    if is_led():
+        from ..following import main
+
+        return main()
     require_trust(Path(chosen.directory), MAY_NAME_CODE, trusted=chosen.model)
     if is_search(chosen.directory):
         from .tune import go_on
@@ -48,4 +54,4 @@ def run(chosen: argparse.Namespace) -> int:
     from .working import work
 
     opened = open_run(chosen.directory)
-    return work(opened, deadline, chosen, resume(opened, deadline), title=chosen.directory)
+    return work(opened, deadline, chosen, resume(opened, deadline, processes=chosen.processes), title=chosen.directory)

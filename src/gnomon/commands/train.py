@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..deadline import parse_deadline, process_start_s
@@ -44,10 +45,20 @@ def add(commands: Commands) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Do it. Returns the exit code."""
     deadline = parse_deadline(chosen.by, start_s=process_start_s())
-    from ..recipe import fit
-    from ..run import create_run
+    from ..launch import is_led, under_torchrun
+    from ..recipe import fit, resume
+    from ..reopening import deadline_of_start
+    from ..run import RECIPE, Run, create_run, open_run
     from .working import work
 
+    if is_led():
+        from ..following import main
+
+        return main()
+    if under_torchrun() and chosen.out and Run(Path(chosen.out)).has(RECIPE):  # started again, since one was lost
+        begun = open_run(chosen.out)
+        deadline = deadline_of_start(begun, deadline)
+        return work(begun, deadline, chosen, resume(begun, deadline), title=chosen.out)
     recipe = recipe_of(chosen)
     made = create_run(chosen.out, data=_stem(recipe.source.location), model=chosen.model or "cnn")
     try:

@@ -218,11 +218,11 @@ def _command(words: Sequence[str]) -> int:
 
 def _count(moment: Moment) -> dict[str, int]:
     """Count what is done in this process from now on, and end it at the moment."""
-    from .. import recipe, training
+    from .. import recipe, stepping, training
 
     counts: dict[str, int] = {}
     places: list[tuple[Any, str, str]] = [(os, name, name) for name in SYSTEM_CALLS]
-    places += [(training, "gradients", "step"), (training, "_validate", "validation"), (recipe, "evaluate", "judging")]
+    places += [(stepping, "gradients", "step"), (training, "validate", "validation"), (recipe, "evaluate", "judging")]
     for module, name, what in places:
         _wrap(module, name, what, moment, counts)
     return counts
