@@ -51,6 +51,7 @@ def machines(count: int) -> Iterator[list[str]]:
         yield names
     finally:
         for name in names:
+            subprocess.run(["ip", "link", "del", f"{name}v"], capture_output=True)
             subprocess.run(["ip", "netns", "del", name], capture_output=True)
         subprocess.run(["ip", "link", "del", BRIDGE], capture_output=True)
 

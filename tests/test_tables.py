@@ -166,3 +166,11 @@ def test_other_separators_and_encodings(images: Path) -> None:
     (images / "t.parquet").write_bytes(b"PAR1 nonsense")
     with pytest.raises(DataError, match="can't be read"):
         opened(images / "t.parquet")
+
+
+def test_a_table_that_is_cut_in_the_middle_of_a_character_is_refused(tmp_path: Path) -> None:
+    """Found by fuzzing: a row that PyArrow could neither refuse nor read."""
+    path = tmp_path / "t.csv"
+    path.write_bytes("text,label\ngood,1\nbad,0\na,b,cafß".encode()[:-1])
+    with pytest.raises(DataError, match=r"line 4 .* no UTF-8 text: byte 0xc3"):
+        opened(path)

@@ -140,6 +140,10 @@ def _check_text(location: str) -> str:
                 raise DataError(what, remedy=_READABLE)
             begun = begun + len(block) if end < 0 else len(block) - block.rindex(b"\n") - 1
             numbers += block.count(b"\n")
+    try:
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:  # cut in the middle of a character
+        raise _no_text(location) from None
     text = header.decode(errors="replace")
     sign = "\t" if location.lower().endswith(".tsv") else next((sign for sign in ",;\t" if sign in text), ",")
     if text.count(sign) >= _MOST_COLUMNS:
