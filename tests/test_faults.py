@@ -25,10 +25,11 @@ import gnomon.training as training
 from conftest import PictureFolder
 from gnomon import reopening, writing
 from gnomon.deadline import Deadline, parse_deadline
-from gnomon.errors import RecipeError, RunError
+from gnomon.errors import Interrupted, RecipeError, RunError
 from gnomon.hardware import surroundings
 from gnomon.ladder import Speed
 from gnomon.models import Cnn
+from gnomon.models.bounds import empty_network
 from gnomon.opening import InMemory
 from gnomon.optim import OptimizerSpec
 from gnomon.plan import TrainingSpec
@@ -317,6 +318,41 @@ def test_an_error_in_a_step_saves_nothing(tmp_path: Path, given: InMemory, monke
     checkpoint = run.latest_checkpoint()
     assert checkpoint is not None
     assert checkpoint.step == 8
+
+
+def test_no_checkpoint_knows_of_an_event_that_was_not_written(
+    tmp_path: Path, given: InMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal in the middle of the line of a validation; then the run goes on, and tells of it."""
+    asked, whole = recipe(checkpoint_steps=4), create_run(tmp_path / "whole", data="", model="")
+    assert list(fit(asked, whole, clock(), given=given))
+    run, append = new_run(tmp_path), Run.append
+
+    def torn(self: Run, event: Event) -> None:
+        if isinstance(event, Validated) and event.step > 8:
+            raise KeyboardInterrupt
+        append(self, event)
+
+    monkeypatch.setattr(Run, "append", torn)
+    with pytest.raises(KeyboardInterrupt):
+        list(fit(asked, run, clock(), given=given))
+    monkeypatch.setattr(Run, "append", append)
+    checkpoint = run.latest_checkpoint()
+    assert checkpoint is not None
+    assert checkpoint.step == max(event.step for event in run.events() if isinstance(event, Saved))
+    assert list(resume(run, clock(), given=given))
+    assert_same(run, whole)
+
+
+def test_a_signal_while_a_network_is_built_is_no_fault_of_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every error of its code is taken for the network's; a signal may come anywhere."""
+
+    def signalled(*_arguments: Any, **_named: Any) -> Any:
+        raise Interrupted(15)
+
+    monkeypatch.setattr(Cnn, "build", signalled)
+    with pytest.raises(Interrupted):
+        empty_network(Cnn(widths=(8,)), (1, 8, 8), 4)
 
 
 # --- Clocks ----------------------------------------------------------------------------------------------------------

@@ -154,7 +154,7 @@ def test_shards_give_the_mean_gradient_and_the_mean_of_the_running_means() -> No
             assert slope is None  # no gradient is not a gradient of zero: an optimizer would decay the weight
         else:
             np.testing.assert_allclose(slope, sum(grads), rtol=1e-4, atol=1e-7)  # type: ignore[arg-type]
-    np.testing.assert_allclose(moved, sum(changes) / 3, rtol=1e-5)  # type: ignore[operator]
+    np.testing.assert_allclose(moved, sum(changes) / 3, rtol=1e-5)
     assert int(model.norm.num_batches_tracked) == 1  # type: ignore[arg-type]
 
 

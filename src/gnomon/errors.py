@@ -8,8 +8,10 @@
     │   ├── ModelFileError         … a model file: damaged, hostile, or of another version
     │   ├── RunError               … a run directory: not one, incomplete, not writable
     │   └── DownloadError          … a download that was asked for
-    ├── RowError                   one row can't be used; it is set aside, named and counted, and stops nothing
-    └── Interrupted                a signal ended the work after a checkpoint; exit code 128 + signal number
+    └── RowError                   one row can't be used; it is set aside, named and counted, and stops nothing
+
+    Interrupted                    a signal ends the work; exit code 128 + signal number. Like KeyboardInterrupt, it is no
+                                   `Exception`: raised anywhere, it is never to be taken for a fault
 
 A message says what is wrong, the value received, where, and the remedy. Where several things are wrong, all of
 them are in one error.
@@ -73,7 +75,7 @@ class RowError(GnomonError):
         super().__init__(reason)
 
 
-class Interrupted(GnomonError):
+class Interrupted(BaseException):
     """A signal ended the work; what was there is saved.
 
     Args:

@@ -460,7 +460,11 @@ def _recorded(run: Run, events: Generator[Event, None, T]) -> Generator[Event, N
                 returned: T = stop.value
                 return returned
             if not isinstance(event, Going):
-                run.append(event)
+                try:
+                    run.append(event)
+                except BaseException as error:
+                    events.throw(error)  # not closed: no checkpoint may know of what was not written
+                    raise
             try:
                 yield event
             except GeneratorExit:
@@ -494,7 +498,13 @@ def _stopped_early(
             event = next(events, None)
             if event is None:
                 return
-            yield event
+            try:
+                yield event
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                events.throw(error)
+                raise
             step, worse = getattr(event, "step", step), _worse_after(event, worse)
     finally:
         events.close()

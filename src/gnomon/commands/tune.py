@@ -72,6 +72,12 @@ def _add_search_options(group: Any) -> None:
         metavar="URL",
         help="share trials with other searches: postgresql://…, sqlite:///…, journal:///PATH",
     )
+    group.add_argument("--workers", type=positive, metavar="N", help="trainings side by side, each in a process [1]")
+    group.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="make them on a Ray cluster: auto, HOST:6379, or local (needs gnomon[cluster])",
+    )
     group.add_argument("--study", default="gnomon", metavar="NAME", help="name in the storage [gnomon]")
 
 
@@ -97,6 +103,8 @@ def run(chosen: argparse.Namespace) -> int:
         total_s=deadline.total_s if deadline.is_set else 0.0,
         storage=chosen.storage or "",
         study=chosen.study,
+        workers=chosen.workers,
+        ray=chosen.ray or "",
     )
     checked(spec)
     made = create_search(

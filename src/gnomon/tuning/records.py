@@ -7,7 +7,7 @@ was over is made again.
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -36,6 +36,8 @@ class SearchSpec(Value, frozen=True):
         total_s: seconds for everything; 0 where the recipe says how long a training is.
         storage: URL of an Optuna storage that is shared with others; empty for none.
         study: name there.
+        workers: processes that make trainings side by side; None: this one alone, or with Ray one on each node.
+        ray: address of a Ray cluster, or `local`; empty for none.
         division: of the time, as soon as it is measured.
     """
 
@@ -46,6 +48,8 @@ class SearchSpec(Value, frozen=True):
     total_s: float = 0.0
     storage: str = ""
     study: str = "gnomon"
+    workers: Annotated[int, msgspec.Meta(ge=1, le=4096)] | None = None
+    ray: str = ""
     division: Division | None = None
 
 

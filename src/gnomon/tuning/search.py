@@ -6,30 +6,34 @@ begins and one that goes on: `search` on the same directory.
 
 from __future__ import annotations
 
+import itertools
 import shutil
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
-import numpy as np
 
 from .. import chance
 from ..dataset import split_table
 from ..deadline import Deadline, spoken
-from ..errors import DeadlineError, InputError
-from ..opening import NOTHING, InMemory, Opened, open_data, opened_for
-from ..recipe import Recipe, finish, fit, plan_on, resume
+from ..errors import DeadlineError, InputError, RecipeError
+from ..launch import digest_of
+from ..opening import NOTHING, InMemory, open_data, opened_for
+from ..recipe import finish, fit, plan_on, resume
 from ..reopening import reopen_dataset
 from ..report import Language
 from ..run import BEST, DATA, PLAN, RESULT, SEARCH, SPLIT, Run, create_run
 from ..space import Dimension, Setting
 from ..tasks import bind
-from ..types import Event, Noted, Phased
+from ..types import Event, Going, Noted, Phased
 from .division import CONFIRMED_PAIRS, LONGER, divide, exponent, first_trial_s, needed_s
-from .draw import course_of, draw, grid_points
+from .draw import draw, grid_points
 from .gain import candidate, compared, no_gain
+from .hands import Hands, hands_for
 from .importance import influences
+from .making import Bench, Job, make, recipe_for
 from .page import write_page
 from .records import (
     Began,
@@ -47,7 +51,7 @@ from .records import (
 from .settings import laid_over, space_for, usual_settings
 from .shared import Shared
 from .telling import told
-from .trial import Tried, planned, try_settings
+from .trial import Tried, planned
 
 _KEPT_S: Final = 0.4
 """Seconds for the page, behind the final training."""
@@ -55,6 +59,7 @@ _FINAL_SHARE: Final = 0.7
 """Of the time, for which the size of pictures is chosen."""
 _MOMENT_S: Final = 20.0
 _FEWEST_STEPS: Final = 24
+_LOOK_S: Final = 0.2
 
 
 @dataclass(slots=True)
@@ -78,12 +83,11 @@ class _Search:
     deadline: Deadline
     given: InMemory
     wish: Wish
-    opened: Opened
-    choosing: Opened
-    confirming: Opened
+    bench: Bench
     records: list[Record]
     before_s: float
     shared: Shared | None = None
+    hands: Hands | None = None
     others: list[Record] = field(default_factory=list)
 
     @property
@@ -98,17 +102,10 @@ class _Search:
         """What is over of a stage."""
         return [done for done in self.records if done.stage == stage]
 
-    def deviation(self) -> float:
-        """What chance makes of a score of exploring."""
-        finished = [done.score for done in self.of("explore") if done.state == "finished"]
-        task = bind(self.opened.dataset.spec)
-        return task.standard_error(max(finished, default=0.5), len(self.choosing.validation))
-
-    def recipe(self, settings: dict[str, Setting], seed: int) -> Recipe:
-        """Of a short training."""
-        laid = laid_over(self.spec.recipe, settings, self.usual)
-        training = msgspec.structs.replace(laid.training, views="none", early_stopping=0)
-        return msgspec.structs.replace(laid, training=training, seed=seed)
+    @property
+    def explored(self) -> list[Record]:
+        """Trials that are over, those of others that share the study included."""
+        return [*self.others, *self.of("explore")]
 
 
 def search(
@@ -153,15 +150,31 @@ def _searched(
             yield from _divide(state)
         if state.spec.division is not None:
             yield Divided(division=state.spec.division)
-        if not state.of("confirm"):
-            yield from _explore(state)
-        result = yield from _confirm(state)
+        with _hands(state):
+            if not state.of("confirm"):
+                yield from _explore(state)
+            result = yield from _confirm(state)
         run.write_json(RESULT, result)
     result = run.read_json(RESULT, Result)
     yield Found(result=result)
     write_page(run)
     yield from _train(state, result, language)
     write_page(run)
+
+
+@contextmanager
+def _hands(state: _Search) -> Iterator[None]:
+    """The processes that make trainings side by side, where some were asked for."""
+    if (state.spec.ray or state.spec.workers) and (state.given.module is not None or state.given.source is not None):
+        raise RecipeError("what is in memory can't be handed to other processes", remedy="Give a path and a name.")
+    summary = state.bench.opened.dataset.summary
+    state.hands = hands_for(state.spec, summary, digest_of(state.bench.opened.dataset))
+    try:
+        yield
+    finally:
+        if state.hands is not None:
+            state.hands.close()
+        state.hands = None
 
 
 # --- Stages ----------------------------------------------------------------------------------------------------------
@@ -192,34 +205,32 @@ def _begin(
         )
         run.write(SPLIT, split_table(opened.dataset))
         run.write_json(DATA, opened.dataset.summary)
-    order = chance.permutation(recipe.seed, "validation halves", 0, len(opened.validation))
-    half = (len(order) + 1) // 2
-    choosing = replace(opened, validation=opened.validation.only(np.sort(order[:half])))
-    confirming = replace(opened, validation=opened.validation.only(np.sort(order[half:])))
+    bench = Bench.of(opened, seed=recipe.seed, module=given.module)
     if not spec.dimensions:
         moment = Deadline(deadline.start_s)
         if deadline.is_set:
             moment = Deadline(deadline.start_s, deadline.start_s + deadline.elapsed_s() + _MOMENT_S)
-        plan = plan_on(choosing, recipe, moment, module=given.module, finish_s=0.0).plan
+        plan = plan_on(bench.choosing, recipe, moment, module=given.module, finish_s=0.0).plan
         spec = msgspec.structs.replace(
             spec, dimensions=space_for(recipe, plan, opened.dataset.spec, timed=deadline.is_set)
         )
     run.write_json(SEARCH, spec)
     before_s = max((done.elapsed_s for done in records), default=0.0)
     shared = Shared.opened(spec.storage, spec.study, run.path) if spec.storage else None
-    return _Search(run, spec, deadline, given, wish, opened, choosing, confirming, records, before_s, shared)
+    return _Search(run, spec, deadline, given, wish, bench, records, before_s, shared)
 
 
 def _divide(state: _Search) -> Generator[SearchEvent, None, None]:
     """Train by the usual settings for one time and for twice that, and divide the rest by what it brought."""
     yield Phased(name="measuring what time brings", elapsed_s=state.deadline.elapsed_s())
-    whole = plan_on(state.opened, state.spec.recipe, state.deadline, module=state.given.module).plan
+    whole = plan_on(state.bench.opened, state.spec.recipe, state.deadline, module=state.given.module).plan
     free_s = whole.end_s - state.deadline.elapsed_s() - _KEPT_S
     first_s = _first_s(state, free_s)
     for number in range(len(state.of("pace")), 2):
-        yield from _made(state, "pace", number, state.usual, seconds=(number + 1) * first_s, expected=2)
+        seed = state.spec.recipe.seed
+        yield from _made(state, Job("pace", number, state.usual, seed, (number + 1) * first_s), 2)
     short, long = state.of("pace")
-    power = exponent(1 - short.score, 1 - long.score, len(state.choosing.validation))
+    power = exponent(1 - short.score, 1 - long.score, len(state.bench.choosing.validation))
     behind_s = state.deadline.total_s - whole.end_s + _KEPT_S
     around_s = max(0.0, min(short.seconds - first_s, long.seconds - 2 * first_s))
     division = divide(free_s, first_s, power, behind_s=behind_s, around_s=around_s)
@@ -233,10 +244,10 @@ def _first_s(state: _Search, free_s: float) -> float:
     Raises:
         DeadlineError: that is too much for a search.
     """
-    first_s, recipe = first_trial_s(free_s), state.recipe(state.usual, state.spec.recipe.seed)
+    first_s, recipe = first_trial_s(free_s), recipe_for(state.spec, state.usual, state.spec.recipe.seed)
     while needed_s(first_s) <= free_s:
         try:
-            if planned(state.choosing, recipe, first_s, state.given.module)[0].plan.steps >= _FEWEST_STEPS:
+            if planned(state.bench.choosing, recipe, first_s, state.given.module)[0].plan.steps >= _FEWEST_STEPS:
                 return first_s
         except DeadlineError:
             pass
@@ -254,29 +265,29 @@ def _explore(state: _Search) -> Generator[SearchEvent, None, None]:
     spec, division = state.spec, state.spec.division
     most = grid_points(spec.dimensions) if spec.method == "grid" else None
     most = min(filter(None, (most, spec.trials)), default=None)
-    yield from _take_first(state)
+    if state.hands is None:
+        yield from _take_first(state)
     final_s = _final_s(state)
-    while not state.wish.taken():
-        number = len(state.of("explore"))
+
+    def next_job(running: Collection[int]) -> tuple[Job, int] | None:
+        """The next trial and how many are expected, while there is time for one."""
+        taken = {*running, *(done.number for done in state.of("explore"))}
+        number = next(number for number in itertools.count() if number not in taken)
         if most is not None and number >= most:
-            break
+            return None
         if division is not None:
             next_s = division.trial_s + division.around_s
             if state.deadline.remaining_s() < final_s + division.confirm_s + next_s:
-                break
+                return None
         if state.shared is not None:
             state.others = state.shared.exchange(state.of("explore"), spec.dimensions)
-        over = [*state.others, *state.of("explore")]
         seed = spec.recipe.seed if state.shared is None else state.shared.seed(spec.recipe.seed)
-        settings = draw(spec.dimensions, spec.method, seed=seed, number=number, over=over)
-        yield from _made(
-            state,
-            "explore",
-            number,
-            settings,
-            seconds=None if division is None else division.trial_s,
-            expected=most or _expected(state, final_s),
-        )
+        settings = draw(spec.dimensions, spec.method, seed=seed, number=number, over=state.explored)
+        seconds = None if division is None else division.trial_s
+        job = Job("explore", number, settings, spec.recipe.seed, seconds, tuple(state.explored))
+        return job, most or _expected(state, final_s)
+
+    yield from _made_all(state, next_job)
     if state.shared is not None:
         state.others = state.shared.exchange(state.of("explore"), spec.dimensions)
 
@@ -284,8 +295,9 @@ def _explore(state: _Search) -> Generator[SearchEvent, None, None]:
 def _confirm(state: _Search) -> Generator[SearchEvent, None, Result]:
     """Whether the best is better: with fresh seeds, on rows that chose nothing."""
     yield Phased(name="confirming", elapsed_s=state.deadline.elapsed_s())
-    explored = [*state.others, *state.of("explore")]
-    found = candidate(state.dimensions, explored, deviation=state.deviation()) if _some(explored) else None
+    explored = state.explored
+    deviation = state.bench.deviation(state.of("explore"))
+    found = candidate(state.dimensions, explored, deviation=deviation) if _some(explored) else None
     gain = no_gain()
     if found is not None and found.settings != state.usual:
         yield from _pairs(state, found)
@@ -298,7 +310,7 @@ def _confirm(state: _Search) -> Generator[SearchEvent, None, Result]:
     settings = state.usual if found is None else found.settings
     used = settings if gain.verdict in ("better", "likely") else state.usual
     mattered = influences(state.dimensions, explored)
-    task = bind(state.opened.dataset.spec)
+    task = bind(state.bench.opened.dataset.spec)
     result = Result(
         used=used,
         found=settings,
@@ -316,14 +328,14 @@ def _train(state: _Search, result: Result, language: Language) -> Generator[Sear
     best, deadline = Run(state.run.path / BEST), state.deadline
     if deadline.is_set:
         deadline = Deadline(deadline.start_s, deadline.end_s - _KEPT_S)
-    given = replace(state.given, opened=state.opened)
+    given = replace(state.given, opened=state.bench.opened)
     if best.has(PLAN):
         events = resume(best, deadline, given=given)
     else:
         shutil.rmtree(best.path, ignore_errors=True)
         create_run(best.path, data="", model="")
         events = fit(laid_over(state.spec.recipe, result.used, state.usual), best, deadline, given=given)
-    dataset = state.opened.dataset
+    dataset = state.bench.opened.dataset
     while True:
         try:
             event = next(events)
@@ -339,52 +351,64 @@ def _train(state: _Search, result: Result, language: Language) -> Generator[Sear
 
 # --- Trainings -------------------------------------------------------------------------------------------------------
 
+NextJob: TypeAlias = Callable[[Collection[int]], tuple[Job, int] | None]
+"""(numbers of those that run) → the next training and how many are expected in all; None: no more."""
 
-def _made(
-    state: _Search,
-    stage: Stage,
-    number: int,
-    settings: dict[str, Setting],
-    *,
-    seconds: float | None,
-    expected: int,
-    seed: int | None = None,
-) -> Generator[SearchEvent, None, None]:
-    """One training, and its line in the journal."""
-    yield Began(stage=stage, number=number, expected=expected, settings=settings)
-    seed = state.spec.recipe.seed if seed is None else seed
-    course = None
-    if stage == "explore" and number > 0:
-        explored = [*state.others, *state.of("explore")]
-        course = course_of(state.dimensions, explored, tolerance=state.deviation())
-    tried = yield from try_settings(
-        state.confirming if stage == "confirm" else state.choosing,
-        state.recipe(settings, seed),
-        seconds=seconds,
-        module=state.given.module,
-        is_poor=course.is_poor if course is not None else None,
-        each_row=stage == "confirm",
-        must_work=stage != "confirm" and settings == state.usual,
-    )
-    done = _record(state, stage, number, settings, seed, tried)
-    best = max((other.score for other in state.of(stage) if other.state == "finished"), default=-float("inf"))
+
+def _made(state: _Search, job: Job, expected: int) -> Generator[SearchEvent, None, None]:
+    """One training by this process, and its line in the journal."""
+    yield Began(stage=job.stage, number=job.number, expected=expected, settings=job.settings)
+    tried = yield from make(job, state.spec, state.bench)
+    yield _over(state, job, tried)
+
+
+def _made_all(state: _Search, next_job: NextJob) -> Generator[SearchEvent, None, None]:
+    """Trainings, until there are no more or it is enough: one behind the other, or side by side."""
+    hands, running = state.hands, set[int]()
+    while not state.wish.taken():
+        while (hands is None and not running) or (hands is not None and hands.free()):
+            found = next_job(running)
+            if found is None:
+                break
+            job, expected = found
+            if hands is None:
+                yield from _made(state, job, expected)
+                break
+            running.add(job.number)
+            yield Began(stage=job.stage, number=job.number, expected=expected, settings=job.settings)
+            hands.begin(job)
+        if hands is None:
+            if found is None:
+                return
+            continue
+        if not running:
+            return
+        for job, tried in hands.over(_LOOK_S):
+            running.discard(job.number)
+            yield _over(state, job, tried)
+        yield Going(step=0, elapsed_s=state.deadline.elapsed_s())
+
+
+def _over(state: _Search, job: Job, tried: Tried) -> Ended:
+    done = _record(state, job, tried)
+    best = max((other.score for other in state.of(job.stage) if other.state == "finished"), default=-float("inf"))
     record(state.run, done)
     state.records.append(done)
-    yield Ended(record=done, best=done.state == "finished" and done.score > best)
+    return Ended(record=done, best=done.state == "finished" and done.score > best)
 
 
-def _record(state: _Search, stage: Stage, number: int, settings: dict[str, Setting], seed: int, tried: Tried) -> Record:
+def _record(state: _Search, job: Job, tried: Tried) -> Record:
     return Record(
-        stage=stage,
-        number=number,
-        settings=settings,
+        stage=job.stage,
+        number=job.number,
+        settings=job.settings,
         state="failed" if tried.reason else "pruned" if tried.stopped else "finished",
         score=tried.score,
         loss=tried.loss,
         scores=tried.scores,
         steps=tried.steps,
         seconds=tried.seconds,
-        seed=seed,
+        seed=job.seed,
         network=tried.network,
         elapsed_s=state.before_s + state.deadline.elapsed_s(),
         reason=tried.reason,
@@ -395,12 +419,16 @@ def _record(state: _Search, stage: Stage, number: int, settings: dict[str, Setti
 def _pairs(state: _Search, found: Record) -> Generator[SearchEvent, None, None]:
     division = state.spec.division
     seconds = None if division is None else LONGER * division.trial_s
-    for number in range(len(state.of("confirm")), 2 * CONFIRMED_PAIRS):
-        if state.wish.taken():
-            break
+
+    def next_job(running: Collection[int]) -> tuple[Job, int] | None:
+        taken = {*running, *(done.number for done in state.of("confirm"))}
+        number = next(number for number in itertools.count() if number not in taken)
         settings = found.settings if number % 2 else state.usual
         seed = chance.key(state.spec.recipe.seed, "confirm", number // 2) % 2**31
-        yield from _made(state, "confirm", number, settings, seconds=seconds, expected=2 * CONFIRMED_PAIRS, seed=seed)
+        wanted = 2 * CONFIRMED_PAIRS
+        return None if number >= wanted else (Job("confirm", number, settings, seed, seconds), wanted)
+
+    yield from _made_all(state, next_job)
 
 
 def _take_first(state: _Search) -> Iterator[SearchEvent]:

@@ -1,0 +1,99 @@
+"""Trainings of a search on a Ray cluster: each actor opens the data once, and makes one training after the other.
+
+Ray is the extra `gnomon[cluster]`. Only finished trainings come back, as plain values; what was lost is made again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ..errors import InputError, RecipeError
+from .hands import Ground, Lost, Worker
+from .making import Job
+from .trial import Tried
+
+
+class RayHands:
+    """Actors of a Ray cluster.
+
+    Args:
+        ground: what they begin with.
+        address: of the cluster; `local` for one of this machine alone.
+        count: of actors; None: one on each node.
+
+    Raises:
+        RecipeError: Ray is not installed, or the cluster can't be reached.
+    """
+
+    def __init__(self, ground: Ground, address: str, count: int | None) -> None:
+        self._ray = connected(address)
+        nodes = [node for node in self._ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+        cores = sum(node["Resources"]["CPU"] for node in nodes)
+        self.count = count or max(1, len(nodes))
+        self._cores = max(1, int(cores // self.count))
+        training = msgspec.structs.replace(ground.spec.recipe.training, threads=self._cores)
+        recipe = msgspec.structs.replace(ground.spec.recipe, training=training)
+        spec = msgspec.structs.replace(ground.spec, recipe=recipe)
+        self._ground, self._lost = msgspec.json.encode(msgspec.structs.replace(ground, spec=spec)), Lost()
+        self._actor = self._ray.remote(num_cpus=self._cores, scheduling_strategy="SPREAD")(Worker)
+        self._free = [self._new() for _ in range(self.count)]
+        self._busy: dict[Any, tuple[Job, Any]] = {}
+
+    def free(self) -> int:
+        self._again()
+        return len(self._free)
+
+    def begin(self, job: Job) -> None:
+        actor = self._free.pop()
+        self._busy[actor.make.remote(msgspec.json.encode(job))] = job, actor
+
+    def over(self, timeout_s: float) -> list[tuple[Job, Tried]]:
+        done = []
+        ready, _ = self._ray.wait(list(self._busy), timeout=timeout_s) if self._busy else ([], [])
+        for reference in ready:
+            job, actor = self._busy.pop(reference)
+            try:
+                done.append((job, msgspec.json.decode(self._ray.get(reference), type=Tried)))
+                self._free.append(actor)
+            except (self._ray.exceptions.RayActorError, self._ray.exceptions.ObjectLostError) as error:
+                cause = getattr(error, "cause", None)
+                if isinstance(cause, InputError):
+                    raise cause from None
+                self._free.append(self._new())
+                self._lost.add(job)
+            except self._ray.exceptions.RayTaskError as error:
+                raise RecipeError(" ".join(str(error.cause).split())[:300]) from None
+        self._again()
+        return done
+
+    def close(self) -> None:
+        self._ray.shutdown()
+
+    def _again(self) -> None:
+        while self._lost.again and self._free:
+            self.begin(self._lost.again.popleft())
+
+    def _new(self) -> Any:
+        return self._actor.remote(self._ground)
+
+
+def connected(address: str) -> Any:
+    """Ray, connected; without its reports on use, and its dashboard off or on the loopback device alone."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
+    try:
+        import ray
+    except ImportError:
+        raise RecipeError("Ray is not installed", remedy="pip install 'gnomon[cluster]'") from None
+    local: Mapping[str, Any] = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    more = local if address == "local" else {}
+    try:
+        ray.init(address, log_to_driver=False, logging_level="error", configure_logging=False, **more)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise RecipeError(f"the Ray cluster {address!r} can't be reached: {said}", remedy="ray status") from None
+    return ray
