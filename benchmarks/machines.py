@@ -145,7 +145,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--machines", default="2,4")
     parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--keep", type=Path)
+    parser.add_argument("--keep", type=Path, help="folder for what is written")
+    parser.add_argument("--harm", help="only this one, beside none")
     chosen = parser.parse_args()
     if os.geteuid() != 0 or shutil.which("ip") is None:
         sys.exit("needs root and iproute2, to make network namespaces")
@@ -177,6 +178,8 @@ def main() -> None:
     for count in map(int, chosen.machines.split(",")):
         wanted = ""
         for what, harm in harms.items():
+            if chosen.harm and what not in ("none", chosen.harm):
+                continue
             found = one(count, chosen.steps, folder, what, harm)
             wanted = wanted or found["model"]
             same = "the same bits" if found["model"] == wanted else f"OTHER: {found['model']}"

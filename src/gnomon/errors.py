@@ -10,8 +10,8 @@
     │   └── DownloadError          … a download that was asked for
     └── RowError                   one row can't be used; it is set aside, named and counted, and stops nothing
 
-    Interrupted                    a signal ends the work; exit code 128 + signal number. Like KeyboardInterrupt, it is no
-                                   `Exception`: raised anywhere, it is never to be taken for a fault
+    Interrupted                    a signal ends the work; exit code 128 + signal number. Like KeyboardInterrupt, it is
+                                   no `Exception`: raised anywhere, it is never to be taken for a fault
 
 A message says what is wrong, the value received, where, and the remedy. Where several things are wrong, all of
 them are in one error.

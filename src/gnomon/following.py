@@ -61,7 +61,11 @@ def follow(model: nn.Module, task: Task, rows: Rows, validation: Rows, plan: Pla
 
 def main() -> int:
     """Meet the others, read the data, follow. Returns the exit code."""
-    store, rank, size = join()
+    try:
+        store, rank, size = join()
+    except GnomonError as error:
+        sys.stderr.write(f"gnomon: {error}\n")
+        return 1
     said = heard(store, rank)
     try:
         if rank >= said.size:

@@ -216,7 +216,11 @@ def meeting(training: TrainingSpec) -> Iterator[Meeting]:
 
 
 def join() -> tuple[Store, int, int]:
-    """Another process: the store where it meets the leader, its rank, and how many there are."""
+    """Another process: the store where it meets the leader, its rank, and how many there are.
+
+    Raises:
+        LostError: the store is not there.
+    """
     if under_torchrun():
         return _store_of_torchrun(), int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     threading.Thread(target=_end_with_the_leader, daemon=True).start()
@@ -307,7 +311,10 @@ def _store_of_torchrun() -> Store:
     from torch.distributed.distributed_c10d import PrefixStore
     from torch.distributed.rendezvous import rendezvous
 
-    store, _, _ = next(rendezvous("env://", timeout=timedelta(seconds=_LONGEST_S)))
+    try:  # the address may be that of a machine that is gone: then torchrun is to start anew
+        store, _, _ = next(rendezvous("env://", timeout=timedelta(seconds=SILENCE_S)))
+    except RuntimeError as error:
+        raise LostError(f"the first process can't be reached: {short(error)}") from None
     return PrefixStore("gnomon", store)
 
 
