@@ -27,6 +27,12 @@ from pathlib import Path
 
 BRIDGE, NET, PORT = "gnomon0", "10.77.0", 29711
 LONGEST_S = 240.0
+SETTINGS = {
+    "GLOO_SOCKET_IFNAME": "eth0",
+    "OMP_NUM_THREADS": "1",
+    # With it shared, torchrun (2.13) sends processes that start again to the first machine of the time before.
+    "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
+}
 
 
 def ip(words: str) -> None:
@@ -70,7 +76,7 @@ def start(name: str, number: int, count: int, out: Path, steps: int, attempt: st
         stdout=said,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        env={**os.environ, "GLOO_SOCKET_IFNAME": "eth0", "OMP_NUM_THREADS": "1"},
+        env={**os.environ, **SETTINGS},
     )
 
 

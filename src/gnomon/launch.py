@@ -30,10 +30,11 @@ from torch import nn
 from .dataset import Dataset, DataSummary, split_table
 from .deadline import Deadline
 from .errors import RecipeError, RunError
-from .hardware import usable_cores
+from .hardware import surroundings, usable_cores
 from .plan import Plan, TrainingSpec
 from .team import SILENCE_S, LostError, Team, can_share, most_that_share, short
 from .types import Decision, Value, plural
+from .version import VERSION
 
 if TYPE_CHECKING:
     from torch.distributed.distributed_c10d import Store
@@ -151,7 +152,11 @@ class Meeting:
         wait_s = _WAITED_SHARE * deadline.remaining_s() if deadline.is_set else _WAITED_S
         late = self._late(msgspec.json.encode(begin).decode(), time.monotonic() + wait_s)
         try:
-            return (Team(), late) if late else (joined(self._store, 0, begin), "")
+            if late:
+                return Team(), late
+            places = [f"{_READY}/{self._name}/{rank}" for rank in range(1, self.size)]
+            alike = all(self._store.get(place).decode() == _kind(plan) for place in places)
+            return joined(self._store, 0, begin, alike=alike), ""
         except LostError as error:
             return Team(), str(error)
 
@@ -238,7 +243,7 @@ def heard(store: Store, rank: int) -> Begin:
 
 def say_ready(store: Store, rank: int, begin: Begin) -> None:
     """Another process: it has the data."""
-    store.set(f"{_READY}/{begin.leader}/{rank}", "1")
+    store.set(f"{_READY}/{begin.leader}/{rank}", _kind(begin.plan))
 
 
 def wait_until_over(store: Store, begin: Begin) -> None:
@@ -252,7 +257,7 @@ def say_fault(store: Store, rank: int, begin: Begin, said: str) -> None:
         store.set(f"{_FAULT}/{begin.leader}/{rank}", said)
 
 
-def joined(store: Store, rank: int, begin: Begin) -> Team:
+def joined(store: Store, rank: int, begin: Begin, *, alike: bool = True) -> Team:
     """The team, once all are ready.
 
     Raises:
@@ -270,7 +275,13 @@ def joined(store: Store, rank: int, begin: Begin) -> Team:
         orders = dist.new_group(backend="gloo", timeout=silence)
     except RuntimeError as error:
         raise LostError(f"another process is lost: {short(error)}") from None
-    return Team(rank, size, sums=dist.group.WORLD, orders=orders)
+    return Team(rank, size, sums=dist.group.WORLD, orders=orders, alike=alike)
+
+
+def _kind(plan: Plan) -> str:
+    """What rounding hangs on: processors of different kinds drift apart."""
+    here = surroundings(plan.device, version=VERSION)
+    return "\n".join((here.processor, here.instructions, here.device, here.torch))
 
 
 def part() -> None:

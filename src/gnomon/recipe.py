@@ -300,6 +300,8 @@ def _fit_with(
 def _gathered(others: Meeting, recipe: Recipe, prepared: Prepared, deadline: Deadline) -> Generator[Event, None, Team]:
     """The processes that train; fewer than asked only where they are late, and said."""
     team, alone = others.team(recipe.to_toml(), prepared.plan, prepared.dataset, deadline)
+    if not team.alike:
+        yield Noted(text="the processes run on different kinds of processors: the bits hang on which of them take part")
     if alone:
         yield Noted(text=f"{alone}: the first one trains alone, to the same bits")
     return team

@@ -106,12 +106,19 @@ class Team:
         rank: of this process; 0 leads.
         size: processes.
         sums, orders: groups of `torch.distributed` for both kinds of messages; none for a team of one.
+        alike: whether all round alike. If not, their weights drift apart, and are to be made the same now and then.
     """
 
     def __init__(
-        self, rank: int = 0, size: int = 1, *, sums: ProcessGroup | None = None, orders: ProcessGroup | None = None
+        self,
+        rank: int = 0,
+        size: int = 1,
+        *,
+        sums: ProcessGroup | None = None,
+        orders: ProcessGroup | None = None,
+        alike: bool = True,
     ) -> None:
-        self.rank, self.size = rank, size
+        self.rank, self.size, self.alike = rank, size, alike
         self._sums, self._orders = sums, orders
         self._saying, self._adding, self._over = threading.Lock(), False, threading.Event()
         self._lost = ""

@@ -172,6 +172,8 @@ def _steps(state: State, work: _Work) -> Iterator[Event]:
             yield _tell(state, work, pace)
         if judging:
             yield _judge(state, work, pace)
+            if not work.team.alike and not last:
+                work.team.give(snapshot(state, plan, work.deadline))
         if saving:
             yield from _save(state, work, now=last)
         if last:
