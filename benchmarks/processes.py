@@ -27,10 +27,15 @@ def rate(data: Path, network: str, processes: int, threads: int, steps: int) -> 
             f"train {data} {NETWORKS[network]} --steps {steps} --processes {processes} --threads {threads} --batch 256 "
             f"--format bfloat16 --out {folder}/run --json"
         )
-        said = subprocess.run(
-            [sys.executable, "-m", "gnomon", *words.split()], capture_output=True, text=True, check=True
-        ).stdout
-    events = [json.loads(line) for line in said.splitlines()]
+        events = []
+        command = [sys.executable, "-m", "gnomon", *words.split()]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+            assert running.stdout is not None
+            for line in running.stdout:
+                events.append(json.loads(line))
+                if events[-1].get("name") == "judging":  # what follows is not of interest
+                    running.kill()
+                    break
     told = [event for event in events if event["event"] == "step"][1:]
     pairs = itertools.pairwise(told)
     seconds = sum((later["step"] - one["step"]) * 256 / later["rows_per_s"] for one, later in pairs)
