@@ -234,6 +234,17 @@ def test_when_the_first_is_ended_all_end_and_another_number_goes_on(
     assert _outcome(tmp_path / "run") == _outcome(alone)
 
 
+def test_under_torchrun_what_can_not_share_is_spare(tmp_path: Path, alone: Path) -> None:
+    """Three processes and four shards: two share them. Begun again in the same directory, it goes on."""
+    out = tmp_path / "run"
+    words = f"-m torch.distributed.run --nproc-per-node 3 -m gnomon train digits {OPTIONS} --out {out} --json"
+    for _ in range(2):
+        done = subprocess.run([sys.executable, *words.split()], capture_output=True, text=True, timeout=180)
+        assert done.returncode == 0, done.stderr
+    assert '"going on from step 120 of 120"' in done.stdout
+    assert _outcome(out) == _outcome(alone)
+
+
 def _wait_until_gone(processes: Sequence[int]) -> None:
     for process in processes:
         try:

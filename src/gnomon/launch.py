@@ -133,7 +133,7 @@ class Meeting:
 
     def __init__(self, store: Store | None, size: int, started: list[subprocess.Popen[bytes]]) -> None:
         self._store, self.size, self._started = store, size, started
-        self._name = secrets.token_hex(8)
+        self._name, self._begin, self._told = secrets.token_hex(8), "", set[str]()
 
     def team(self, recipe: str, plan: Plan, dataset: Dataset, deadline: Deadline) -> tuple[Team, str]:
         """Say what is trained, and wait until all are ready: up to 30 % of the time that is left, or ten minutes.
@@ -150,7 +150,8 @@ class Meeting:
         require_sharing(plan.shards, self.size)
         begin = Begin(self._name, self.size, recipe, plan, dataset.summary, digest_of(dataset))
         wait_s = _WAITED_SHARE * deadline.remaining_s() if deadline.is_set else _WAITED_S
-        late = self._late(msgspec.json.encode(begin).decode(), time.monotonic() + wait_s)
+        self._begin = msgspec.json.encode(begin).decode()
+        late = self._late(time.monotonic() + wait_s)
         try:
             if late:
                 return Team(), late
@@ -162,18 +163,20 @@ class Meeting:
 
     def over(self) -> None:
         """Nobody waits any more."""
-        if self._store is not None and under_torchrun():
-            with suppress(RuntimeError):
-                self._store.set(f"{_OVER}/{self._name}", "1")
+        if self._store is None or not under_torchrun() or not self._begin:
+            return
+        with suppress(RuntimeError):
+            self._store.set(f"{_OVER}/{self._name}", "1")
+            until_s = time.monotonic() + SILENCE_S  # a spare one may only be coming
+            while not self._tell() and time.monotonic() < until_s:
+                time.sleep(_LOOK_S)
 
-    def _late(self, begin: str, until_s: float) -> str:
+    def _late(self, until_s: float) -> str:
         """Why not all others are ready; empty as soon as they are."""
         assert self._store is not None
-        others = int(os.environ["WORLD_SIZE"]) if under_torchrun() else self.size
-        told: set[str] = set()
         for rank in range(1, self.size):
             while not self._store.check([f"{_READY}/{self._name}/{rank}"]):
-                self._tell(range(1, others), begin, told)
+                self._tell()
                 if self._store.check([f"{_FAULT}/{self._name}/{rank}"]):
                     said = self._store.get(f"{_FAULT}/{self._name}/{rank}").decode()
                     raise RunError(f"process {rank + 1} of {self.size} can't take part: {said}")
@@ -184,15 +187,17 @@ class Meeting:
                 time.sleep(_LOOK_S)
         return ""
 
-    def _tell(self, ranks: range, begin: str, told: set[str]) -> None:
-        """What is trained, once to each coming."""
+    def _tell(self) -> bool:
+        """What is trained, once to each coming, spare ones too. Returns whether all others have come."""
         assert self._store is not None
-        for rank in ranks:
-            coming = self._store.add(f"{_COMING}/{rank}", 0)
+        others = int(os.environ["WORLD_SIZE"]) if under_torchrun() else self.size
+        comings = [self._store.add(f"{_COMING}/{rank}", 0) for rank in range(1, others)]
+        for rank, coming in enumerate(comings, 1):
             place = f"{_BEGIN}/{rank}/{coming}"
-            if coming and place not in told:
-                told.add(place)
-                self._store.set(place, begin)
+            if coming and place not in self._told:
+                self._told.add(place)
+                self._store.set(place, self._begin)
+        return all(comings)
 
 
 @contextmanager
