@@ -175,6 +175,21 @@ def test_a_temperature_changes_no_answer_and_stays_finite_where_all_is_right() -
     assert np.array_equal((outputs / temperature).argmax(axis=1), labels)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_where_a_network_is_calibrated_chance_is_not_carried_over(seed: int) -> None:
+    """A temperature that would not lower the calibration error on the rows that it is found on is none."""
+    rng = np.random.default_rng(seed)
+    outputs = (rng.normal(size=(300, 4)) * 2).astype(np.float32)
+    labels = np.array([rng.choice(4, p=row) for row in softmax(outputs.astype(np.float64))])
+    temperature = fitted_temperature(Classify(classes=tuple("abcd")), outputs, labels)
+
+    def error(by: float) -> float:
+        confidence = softmax(outputs.astype(np.float64) / by).max(axis=1)
+        return calibration_error(confidence, outputs.argmax(axis=1) == labels).value
+
+    assert temperature == 1 or error(temperature) < error(1)
+
+
 def test_of_few_rows_no_temperature_is_concluded() -> None:
     assert fitted_temperature(Classify(classes=("a", "b")), np.eye(2, dtype=np.float32), np.array([0, 1])) == 1
 

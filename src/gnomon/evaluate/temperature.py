@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ..scoring.calibration import gap
 from ..tasks import Classify, Regress, Task
 
 FEWEST_ROWS: Final = 10
@@ -25,6 +26,9 @@ _CLOSE: Final = 1e-10
 def fitted_temperature(task: Task, outputs: NDArray[np.float32], labels: NDArray[Any]) -> float:
     """The temperature of least log loss on these rows; 1 for values, and for very few rows.
 
+    Of classes it must lower the calibration error on these rows too: where a network is calibrated already, what chance
+    makes of some hundred rows would only be carried over to others.
+
     Args:
         task: of classes or labels.
         outputs: `(N, K)` of the network.
@@ -37,8 +41,16 @@ def fitted_temperature(task: Task, outputs: NDArray[np.float32], labels: NDArray
     if isinstance(task, Classify):
         truth = np.full(wide.shape, rare / (wide.shape[1] - 1))
         truth[np.arange(len(labels)), labels] = 1 - rare
-        return 1 / _least_loss(wide, truth, _moments_of_classes)
+        found = 1 / _least_loss(wide, truth, _moments_of_classes)
+        return found if _error(wide / found, labels) < _error(wide, labels) else 1.0
     return 1 / _least_loss(wide, np.where(labels > 0.5, 1 - rare, rare), _moments_of_labels)
+
+
+def _error(outputs: NDArray[np.float64], labels: NDArray[Any]) -> float:
+    """The calibration error."""
+    exponentials = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    confidence = (exponentials / exponentials.sum(axis=1, keepdims=True)).max(axis=1)
+    return gap(confidence, outputs.argmax(axis=1) == labels)
 
 
 def _least_loss(outputs: NDArray[np.float64], truth: NDArray[np.float64], moments: Any) -> float:

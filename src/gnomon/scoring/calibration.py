@@ -37,6 +37,12 @@ def reliability(
     )
 
 
+def gap(confidence: Array, right: NDArray[np.bool_]) -> float:
+    """The expected calibration error alone."""
+    gaps = confidence - right
+    return float(sum(abs(gaps[rows].sum()) for rows in _bins(confidence)) / len(gaps))
+
+
 def calibration_error(confidence: Array, right: NDArray[np.bool_], groups: Groups | None = None) -> Metric:
     """Expected calibration error over the bins of `reliability` (Naeini et al. 2015, with bins of equal mass).
 
