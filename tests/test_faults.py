@@ -4,9 +4,6 @@ import errno
 import math
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -375,45 +372,6 @@ def test_a_clock_that_jumps_moves_no_deadline(tmp_path: Path, given: InMemory, m
     assert last.steps >= 1000 - 1, "nothing was cut"
     assert 0 < last.elapsed_s < 300 < deadline.remaining_s() < 600
     assert all(0 <= event.elapsed_s < 300 for event in run.events() if isinstance(event, Stepped))
-
-
-# --- Two processes ---------------------------------------------------------------------------------------------------
-
-HOLD: Final = """
-import sys
-from pathlib import Path
-from gnomon.lock import held
-with held(Path(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-
-def test_two_processes_do_not_work_in_one_directory_and_a_dead_one_locks_nobody_out(
-    tmp_path: Path, given: InMemory
-) -> None:
-    run = new_run(tmp_path)
-    until(fit(recipe(), run, clock(), given=given), Stepped, 4)
-    other = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(run.path)],
-        env={**os.environ, "PYTHONPATH": str(SOURCE)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert other.stdout is not None
-    assert other.stdout.readline() == "held\n"
-    before = (run.path / METRICS).read_bytes()
-    for work in (resume(run, clock(), given=given), finish(run, clock(), given=given)):
-        with pytest.raises(RunError, match=f"is in use by another gnomon, process {other.pid}"):
-            next(work)
-    run.remove_unplanned()
-    assert (run.path / METRICS).read_bytes() == before
-    os.kill(other.pid, signal.SIGKILL)
-    other.communicate()
-    assert (run.path / ".lock").exists(), "left behind by the dead one"
-    assert list(resume(run, clock(), given=given))
-    assert not (run.path / ".lock").exists()
 
 
 # --- Going on --------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Parts of a search: spaces and grids, what is drawn, how time is divided, what a gain is."""
 
+import json
 import math
 from collections.abc import Sequence
 from typing import Final
@@ -232,6 +233,12 @@ def test_what_mattered_is_the_rate() -> None:
     assert found[0].name == "rate_factor"
     assert found[0].share > 0.7
     assert influences(SPACE, explored(4)) == ()
+
+
+def test_shares_can_be_written_whatever_numbers_optuna_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    shares = {"rate_factor": np.float64(0.75), "batch_factor": np.float64(0.25)}
+    monkeypatch.setattr("gnomon.tuning.importance.get_param_importances", lambda *_, **__: shares)
+    assert json.loads(msgspec.json.encode(influences(SPACE, explored(30))))[0]["share"] == 0.75
 
 
 @pytest.mark.parametrize("question", ["classify", "tag", "regress"])

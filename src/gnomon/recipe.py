@@ -44,8 +44,8 @@ from .sources import SourceSpec, open_source
 from .specimens import write_specimens
 from .tasks import Classify, Task
 from .team import Team
-from .training import build_model, train
-from .types import Event, Finished, Going, Noted, Phased, Planned, Reverted, Stopped, Validated, Value, plural
+from .training import build_model, stopped_early, train, worse_in_a_row
+from .types import Event, Finished, Going, Noted, Phased, Planned, Value, plural
 from .version import VERSION
 from .writing import require_room
 
@@ -293,7 +293,7 @@ def _fit_with(
     team = yield from _gathered(others, recipe, prepared, deadline)
     yield Phased(name="training", elapsed_s=deadline.elapsed_s())
     events = train(model, prepared.task, prepared.rows, prepared.validation, plan, run, deadline=deadline, team=team)
-    yield from _stopped_early(events, plan.early_stopping)
+    yield from stopped_early(events, plan.early_stopping)
     return _with_all_cores(prepared, recipe)
 
 
@@ -369,14 +369,14 @@ def _resume_with(
         )
         yield Noted(text=where_it_goes_on(position, plan, deadline))
         yield from _differences(run, plan, position)
-    worse = _worse_in_a_row(run.events())
+    worse = worse_in_a_row(run.events())
     model = build_model(plan.model, rows, seed=plan.seed, device=plan.device, module=given.module)
     team = yield from _gathered(others, recipe, prepared, deadline)
     yield Phased(name="training", elapsed_s=deadline.elapsed_s())
     events = train(
         model, prepared.task, rows, validation, plan, run, deadline=deadline, checkpoint=checkpoint, team=team
     )
-    yield from _stopped_early(events, plan.early_stopping, step=step, worse=worse)
+    yield from stopped_early(events, plan.early_stopping, step=step, worse=worse)
     return _with_all_cores(prepared, recipe)
 
 
@@ -472,45 +472,6 @@ def _recorded(run: Run, events: Generator[Event, None, T]) -> Generator[Event, N
             except GeneratorExit:
                 events.close()
                 raise
-
-
-def _worse_in_a_row(events: Iterator[Event]) -> int:
-    """Validations since the best one."""
-    worse = 0
-    for event in events:
-        worse = _worse_after(event, worse)
-    return worse
-
-
-def _worse_after(event: Event, worse: int) -> int:
-    if isinstance(event, Reverted):
-        return 0
-    return (0 if event.best else worse + 1) if isinstance(event, Validated) else worse
-
-
-def _stopped_early(
-    events: Generator[Event, None, None], patience: int, *, step: int = 0, worse: int = 0
-) -> Iterator[Event]:
-    """Early stopping is a loop over events: leave it after `patience` validations without a new best.
-
-    A run that goes on stands at `step`, and has `worse` of them behind it.
-    """
-    try:
-        while not patience or worse < patience:
-            event = next(events, None)
-            if event is None:
-                return
-            try:
-                yield event
-            except GeneratorExit:
-                raise
-            except BaseException as error:
-                events.throw(error)
-                raise
-            step, worse = getattr(event, "step", step), _worse_after(event, worse)
-    finally:
-        events.close()
-    yield Stopped(step=step, reason=f"no better for {plural(patience, 'validation')}")
 
 
 def _example(dataset: Dataset) -> torch.Tensor:

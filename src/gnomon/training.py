@@ -34,7 +34,7 @@ from .state import NEVER_VALIDATED, State, begin, snapshot
 from .stepping import Ground, ground_of, one_step, validate
 from .tasks import Task, bind
 from .team import Bend, Team
-from .types import Event, Going, Noted, Replanned, Reverted, Saved, Stepped, Stopped, Validated
+from .types import Event, Going, Noted, Replanned, Reverted, Saved, Stepped, Stopped, Validated, plural
 
 _SECONDS_BETWEEN_EVENTS = 0.3
 _MOST_TIMES_BACK, _LOWER_RATE = 3, 0.3
@@ -149,6 +149,45 @@ def train(
         writer.close()
         if any(change.threads is not None for change in state.history):
             torch.set_num_threads(plan.threads)
+
+
+def worse_in_a_row(events: Iterator[Event]) -> int:
+    """Validations since the best one."""
+    worse = 0
+    for event in events:
+        worse = _worse_after(event, worse)
+    return worse
+
+
+def _worse_after(event: Event, worse: int) -> int:
+    if isinstance(event, Reverted):
+        return 0
+    return (0 if event.best else worse + 1) if isinstance(event, Validated) else worse
+
+
+def stopped_early(
+    events: Generator[Event, None, None], patience: int, *, step: int = 0, worse: int = 0
+) -> Iterator[Event]:
+    """Early stopping is a loop over events: leave it after `patience` validations without a new best.
+
+    A run that goes on stands at `step`, and has `worse` of them behind it.
+    """
+    try:
+        while not patience or worse < patience:
+            event = next(events, None)
+            if event is None:
+                return
+            try:
+                yield event
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                events.throw(error)
+                raise
+            step, worse = getattr(event, "step", step), _worse_after(event, worse)
+    finally:
+        events.close()
+    yield Stopped(step=step, reason=f"no better for {plural(patience, 'validation')}")
 
 
 def _steps(state: State, work: _Work) -> Iterator[Event]:

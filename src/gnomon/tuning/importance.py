@@ -23,4 +23,4 @@ def influences(dimensions: Sequence[Dimension], over: Sequence[Record]) -> tuple
     if len(finished) < LEAST or len({done.score for done in finished}) < 2 or len(dimensions) < 2:
         return ()
     found = get_param_importances(study_of(dimensions, finished), evaluator=FanovaImportanceEvaluator(seed=0))
-    return tuple(Influence(name=name, share=round(share, 4)) for name, share in found.items())
+    return tuple(Influence(name=name, share=round(float(share), 4)) for name, share in found.items())
