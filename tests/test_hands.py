@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from gnomon.space import Dimension
 from gnomon.tuning import hands as hands_module
 from gnomon.tuning.hands import Ground, LocalHands, Lost, Worker, ground_for, hands_for
 from gnomon.tuning.making import Bench, Job, make
+from gnomon.tuning.on_ray import Diverted, RayHands
 from gnomon.tuning.records import SearchSpec, read_records
 from gnomon.tuning.search import search
 from gnomon.tuning.trial import Tried
@@ -153,12 +156,19 @@ class _NoSource(Value, frozen=True):
     """Never asked."""
 
 
+def test_what_rays_threads_print_stays_out_of_the_output(capsys: pytest.CaptureFixture[str]) -> None:
+    out = Diverted(sys.stdout)
+    print("of the search", file=out)
+    thread = threading.Thread(target=lambda: print("a node is dead", file=out), name="ray_listen_error_messages")
+    thread.start()
+    thread.join()
+    said = capsys.readouterr()
+    assert said.out == "of the search\n"
+    assert said.err == "a node is dead\n"
+
+
 def test_without_ray_there_is_a_remedy(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     monkeypatch.setitem(sys.modules, "ray", None)
-    from gnomon.tuning.on_ray import RayHands
-
     with pytest.raises(RecipeError, match="Ray is not installed"):
         RayHands(ground, "local", 1)
     assert hands_module.threads_of_each(10**6) == 1

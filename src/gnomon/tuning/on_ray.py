@@ -6,8 +6,10 @@ Ray is the extra `gnomon[cluster]`. Only finished trainings come back, as plain 
 from __future__ import annotations
 
 import os
+import sys
+import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TextIO, cast
 
 import msgspec
 
@@ -15,6 +17,26 @@ from ..errors import InputError, RecipeError
 from .hands import Ground, Lost, Worker
 from .making import Job
 from .trial import Tried
+
+
+class Diverted:
+    """Standard output but for what Ray's own threads print there (a node is dead, …), which goes to standard error: the
+    lines of `--json` stay what they are.
+
+    Args:
+        stream: standard output.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Returns the characters written."""
+        own = not threading.current_thread().name.startswith("ray_")
+        return (self._stream if own else sys.stderr).write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 class RayHands:
@@ -31,6 +53,7 @@ class RayHands:
 
     def __init__(self, ground: Ground, address: str, count: int | None) -> None:
         self._ray = connected(address)
+        self._stdout, sys.stdout = sys.stdout, cast("TextIO", Diverted(sys.stdout))
         nodes = [node for node in self._ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
         cores = sum(node["Resources"]["CPU"] for node in nodes)
         self.count = count or max(1, len(nodes))
@@ -72,6 +95,7 @@ class RayHands:
 
     def close(self) -> None:
         self._ray.shutdown()
+        sys.stdout = self._stdout
 
     def _again(self) -> None:
         while self._lost.again and self._free:
