@@ -66,6 +66,10 @@ class Worker:
             raise RunError("its data are not those of the search", remedy="Give all machines the same files.")
         self._bench = Bench.of(opened_for(dataset, recipe.training, seed=recipe.seed), seed=recipe.seed)
 
+    def ready(self) -> bool:
+        """The data are open."""
+        return True
+
     def make(self, job: bytes) -> bytes:
         """A `Job` as JSON → what came of it, as JSON."""
         making: Generator[Event, None, Tried] = make(msgspec.json.decode(job, type=Job), self._spec, self._bench)

@@ -9,14 +9,16 @@ import os
 import sys
 import threading
 from collections.abc import Mapping
-from typing import Any, TextIO, cast
+from typing import Any, Final, TextIO, cast
 
 import msgspec
 
-from ..errors import InputError, RecipeError
+from ..errors import InputError, RecipeError, RunError
 from .hands import Ground, Lost, Worker
 from .making import Job
 from .trial import Tried
+
+_LONGEST_S: Final = 120.0
 
 
 class Diverted:
@@ -63,11 +65,30 @@ class RayHands:
         spec = msgspec.structs.replace(ground.spec, recipe=recipe)
         self._ground, self._lost = msgspec.json.encode(msgspec.structs.replace(ground, spec=spec)), Lost()
         self._actor = self._ray.remote(num_cpus=self._cores, scheduling_strategy="SPREAD")(Worker)
-        self._free = [self._new() for _ in range(self.count)]
+        self._coming: dict[Any, Any] = {}
+        self._free: list[Any] = []
         self._busy: dict[Any, tuple[Job, Any]] = {}
+        for _ in range(self.count):
+            self._call_one()
 
     def free(self) -> int:
-        self._again()
+        """Waits where there is nothing else to do; an actor comes when it has found a node and opened the data.
+
+        Raises:
+            RunError: none came.
+        """
+        idle = not self._busy and not self._free
+        ready, _ = self._ray.wait(list(self._coming), timeout=_LONGEST_S if idle else 0) if self._coming else ([], [])
+        for reference in ready:
+            actor = self._coming.pop(reference)
+            self._answer(reference)
+            self._free.append(actor)
+        if idle and not self._free:
+            raise RunError(
+                "no node of the Ray cluster makes trainings", remedy="ray status says which nodes there are."
+            )
+        while self._lost.again and self._free:
+            self.begin(self._lost.again.popleft())
         return len(self._free)
 
     def begin(self, job: Job) -> None:
@@ -80,29 +101,29 @@ class RayHands:
         for reference in ready:
             job, actor = self._busy.pop(reference)
             try:
-                done.append((job, msgspec.json.decode(self._ray.get(reference), type=Tried)))
+                done.append((job, msgspec.json.decode(self._answer(reference), type=Tried)))
                 self._free.append(actor)
-            except (self._ray.exceptions.RayActorError, self._ray.exceptions.ObjectLostError) as error:
-                cause = getattr(error, "cause", None)
-                if isinstance(cause, InputError):
-                    raise cause from None
-                self._free.append(self._new())
+            except self._ray.exceptions.RayError:  # its process or its node is gone
+                self._call_one()
                 self._lost.add(job)
-            except self._ray.exceptions.RayTaskError as error:
-                raise RecipeError(" ".join(str(error.cause).split())[:300]) from None
-        self._again()
         return done
 
     def close(self) -> None:
         self._ray.shutdown()
         sys.stdout = self._stdout
 
-    def _again(self) -> None:
-        while self._lost.again and self._free:
-            self.begin(self._lost.again.popleft())
+    def _call_one(self) -> None:
+        actor = self._actor.remote(self._ground)
+        self._coming[actor.ready.remote()] = actor
 
-    def _new(self) -> Any:
-        return self._actor.remote(self._ground)
+    def _answer(self, reference: Any) -> Any:
+        """Raises InputError where the data, or the usual settings, can't be used; RayError where the actor is gone."""
+        try:
+            return self._ray.get(reference)
+        except self._ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, InputError):
+                raise error.cause from None
+            raise RecipeError(" ".join(str(error.cause).split())[:300]) from None
 
 
 def connected(address: str) -> Any:

@@ -363,26 +363,29 @@ def _made(state: _Search, job: Job, expected: int) -> Generator[SearchEvent, Non
 
 
 def _made_all(state: _Search, next_job: NextJob) -> Generator[SearchEvent, None, None]:
-    """Trainings, until there are no more or it is enough: one behind the other, or side by side."""
-    hands, running = state.hands, set[int]()
+    """Trainings, one behind the other or side by side, until there are no more or it is enough."""
+    if state.hands is not None:
+        yield from _made_by(state.hands, state, next_job)
+        return
     while not state.wish.taken():
-        while (hands is None and not running) or (hands is not None and hands.free()):
-            found = next_job(running)
-            if found is None:
-                break
-            job, expected = found
-            if hands is None:
-                yield from _made(state, job, expected)
-                break
-            running.add(job.number)
-            yield Began(stage=job.stage, number=job.number, expected=expected, settings=job.settings)
-            hands.begin(job)
-        if hands is None:
-            if found is None:
-                return
-            continue
-        if not running:
+        found = next_job(())
+        if found is None:
             return
+        yield from _made(state, *found)
+
+
+def _made_by(hands: Hands, state: _Search, next_job: NextJob) -> Generator[SearchEvent, None, None]:
+    """Side by side. What is under way when it is enough is given up."""
+    running, more = set[int](), True
+    while (running or more) and not state.wish.taken():
+        while hands.free() and more:
+            found = next_job(running)
+            more = found is not None
+            if found is not None:
+                job, expected = found
+                running.add(job.number)
+                yield Began(stage=job.stage, number=job.number, expected=expected, settings=job.settings)
+                hands.begin(job)
         for job, tried in hands.over(_LOOK_S):
             running.discard(job.number)
             yield _over(state, job, tried)
