@@ -81,8 +81,13 @@ class RayHands:
         ready, _ = self._ray.wait(list(self._coming), timeout=_LONGEST_S if idle else 0) if self._coming else ([], [])
         for reference in ready:
             actor = self._coming.pop(reference)
-            self._answer(reference)
-            self._free.append(actor)
+            try:
+                self._answer(reference)
+                self._free.append(actor)
+            except self._ray.exceptions.RayActorError as error:
+                if error.actor_init_failed:
+                    raise RecipeError(_last_line(error)) from None
+                self._call_one()  # the node that it had found is gone
         if idle and not self._free:
             raise RunError(
                 "no node of the Ray cluster makes trainings", remedy="ray status says which nodes there are."
@@ -123,7 +128,12 @@ class RayHands:
         except self._ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, InputError):
                 raise error.cause from None
-            raise RecipeError(" ".join(str(error.cause).split())[:300]) from None
+            raise RecipeError(_last_line(error.cause)) from None
+
+
+def _last_line(error: BaseException) -> str:
+    """What was said last: the rest is where."""
+    return (str(error).strip().splitlines() or [""])[-1][:300]
 
 
 def connected(address: str) -> Any:
