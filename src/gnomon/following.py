@@ -63,10 +63,10 @@ def main() -> int:
     """Meet the others, read the data, follow. Returns the exit code."""
     try:
         store, rank, size = join()
+        said = heard(store, rank)
     except GnomonError as error:
         sys.stderr.write(f"gnomon: {error}\n")
         return 1
-    said = heard(store, rank)
     try:
         if rank >= said.size:
             wait_until_over(store, said)

@@ -239,10 +239,17 @@ def join() -> tuple[Store, int, int]:
 
 
 def heard(store: Store, rank: int) -> Begin:
-    """Another process: what is trained, as soon as the leader knows."""
-    place = f"{_BEGIN}/{rank}/{store.add(f'{_COMING}/{rank}', 1)}"
-    store.wait([place], timedelta(seconds=_LONGEST_S))
-    begin: Begin = msgspec.json.decode(store.get(place), type=Begin)
+    """Another process: what is trained, as soon as the leader knows.
+
+    Raises:
+        LostError: the store is gone.
+    """
+    try:
+        place = f"{_BEGIN}/{rank}/{store.add(f'{_COMING}/{rank}', 1)}"
+        store.wait([place], timedelta(seconds=_LONGEST_S))
+        begin: Begin = msgspec.json.decode(store.get(place), type=Begin)
+    except RuntimeError as error:
+        raise LostError(f"the first process is lost: {short(error)}") from None
     return begin
 
 
@@ -252,8 +259,15 @@ def say_ready(store: Store, rank: int, begin: Begin) -> None:
 
 
 def wait_until_over(store: Store, begin: Begin) -> None:
-    """A spare process: until the training is over."""
-    store.wait([f"{_OVER}/{begin.leader}"], timedelta(seconds=_LONGEST_S))
+    """A spare process: until the training is over.
+
+    Raises:
+        LostError: the store is gone.
+    """
+    try:
+        store.wait([f"{_OVER}/{begin.leader}"], timedelta(seconds=_LONGEST_S))
+    except RuntimeError as error:
+        raise LostError(f"the first process is lost: {short(error)}") from None
 
 
 def say_fault(store: Store, rank: int, begin: Begin, said: str) -> None:
