@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gnomon.deadline import Deadline
@@ -23,6 +24,7 @@ from gnomon.tuning import hands as hands_module
 from gnomon.tuning.hands import Ground, LocalHands, Lost, Worker, ground_for, hands_for
 from gnomon.tuning.making import Bench, Job, make
 from gnomon.tuning.on_ray import Diverted, RayHands
+from gnomon.tuning.python import checked
 from gnomon.tuning.records import SearchSpec, read_records
 from gnomon.tuning.search import search
 from gnomon.tuning.trial import Tried
@@ -116,7 +118,6 @@ def test_a_training_that_kills_its_process_again_and_again_ends_the_search() -> 
 
 
 def test_other_data_are_refused(ground: Ground) -> None:
-    import msgspec
 
     other = msgspec.structs.replace(ground, split="0" * 64)
     with pytest.raises(RunError, match="not those of the search"):
@@ -172,3 +173,9 @@ def test_without_ray_there_is_a_remedy(ground: Ground, monkeypatch: pytest.Monke
     with pytest.raises(RecipeError, match="Ray is not installed"):
         RayHands(ground, "local", 1)
     assert hands_module.threads_of_each(10**6) == 1
+
+
+def test_that_ray_is_missing_is_said_before_anything_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gnomon.tuning.python.find_spec", lambda _name: None)
+    with pytest.raises(RecipeError, match="Ray is not installed"):
+        checked(msgspec.structs.replace(SPEC, ray="local"))

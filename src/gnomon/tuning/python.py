@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,7 @@ def checked(spec: SearchSpec) -> SearchSpec:
     """A search that can be made.
 
     Raises:
-        RecipeError: there is no end to it, or nothing to make a grid of.
+        RecipeError: there is no end to it, nothing to make a grid of, or no Ray.
     """
     endless = not spec.total_s and spec.trials is None and spec.method != "grid"
     if endless:
@@ -151,6 +152,8 @@ def checked(spec: SearchSpec) -> SearchSpec:
     if spec.method == "grid" and (ranges or not spec.dimensions):
         what = f"of {ranges[0]!r}, which has a range" if ranges else "without values"
         raise RecipeError(f"there is no grid {what}", remedy="Give values: --grid learning_rate=0.01,0.1.")
+    if spec.ray and find_spec("ray") is None:
+        raise RecipeError("Ray is not installed", remedy="pip install 'gnomon[cluster]'")
     return spec
 
 
