@@ -76,7 +76,7 @@ TRAIN: Final = (
         "explain",
         "report",
     ),
-    *("opening", "reopening", "recipe", "following", "cluster"),
+    *("opening", "reopening", "recipe", "following"),
     *("display", "tensorboard", "api", "tuning", "estimator", "options", "torture", "commands", "cli"),
 )
 ORDER: Final = (*PREDICT, *TRAIN, "__main__", "__init__")
