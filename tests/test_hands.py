@@ -13,6 +13,7 @@ import pytest
 
 from gnomon.deadline import Deadline
 from gnomon.errors import RecipeError, RunError
+from gnomon.hardware import threads_of_each
 from gnomon.models import Cnn
 from gnomon.opening import InMemory, open_data
 from gnomon.plan import TrainingSpec
@@ -20,7 +21,6 @@ from gnomon.recipe import Recipe
 from gnomon.run import Run
 from gnomon.sources import SourceSpec
 from gnomon.space import Dimension
-from gnomon.tuning import hands as hands_module
 from gnomon.tuning.hands import Ground, LocalHands, Lost, Worker, ground_for, hands_for
 from gnomon.tuning.making import Bench, Job, make
 from gnomon.tuning.on_ray import Diverted, RayHands
@@ -172,7 +172,7 @@ def test_without_ray_there_is_a_remedy(ground: Ground, monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(RecipeError, match="Ray is not installed"):
         RayHands(ground, "local", 1)
-    assert hands_module.threads_of_each(10**6) == 1
+    assert threads_of_each(10**6) == 1
 
 
 def test_that_ray_is_missing_is_said_before_anything_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,10 +12,10 @@ from torch import nn
 
 from .batches import Rows
 from .distil import taught
-from .errors import GnomonError, RunError
+from .errors import GnomonError
 from .final import task_of
 from .hardware import kept_memory, measure_hardware
-from .launch import Begin, device_of, digest_of, heard, join, joined, part, say_fault, say_ready, wait_until_over
+from .launch import Begin, device_of, heard, join, joined, part, say_fault, say_ready, wait_until_over
 from .opening import open_parts
 from .plan import Plan
 from .recipe import Recipe, parse_recipe
@@ -91,9 +91,15 @@ def _prepared(said: Begin) -> tuple[nn.Module, Task, Rows, Rows, Plan]:
     """The data as the leader has them, and the network without its weights."""
     recipe: Recipe = parse_recipe(said.recipe)
     plan = said.plan
-    dataset = read_again(recipe.source, recipe.dataset, said.data, seed=recipe.seed, threads=recipe.training.threads)
-    if digest_of(dataset) != said.split or dataset.encoder != said.data.encoder:
-        raise RunError("its data are not those of the first process", remedy="Give all machines the same files.")
+    dataset = read_again(
+        recipe.source,
+        recipe.dataset,
+        said.data,
+        said.split,
+        seed=recipe.seed,
+        threads=recipe.training.threads,
+        whose="the first process",
+    )
     rows, validation = open_parts(dataset, measure_hardware(device=device_of(plan), threads=plan.threads))
     rows = taught(rows, recipe.training.teacher)
     model = build_model(plan.model, rows, seed=plan.seed, device=device_of(plan), started=False)

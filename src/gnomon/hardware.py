@@ -89,6 +89,11 @@ def usable_cores() -> int:
         return os.cpu_count() or 1
 
 
+def threads_of_each(processes: int) -> int:
+    """Of so many processes on this machine."""
+    return max(1, usable_cores() // processes)
+
+
 @contextmanager
 def kept_memory() -> Iterator[None]:
     """Inside, glibc keeps what is freed for the next step, instead of handing it to the system and fetching it again.

@@ -30,7 +30,7 @@ from torch import nn
 from .dataset import Dataset, DataSummary, split_table
 from .deadline import Deadline
 from .errors import RecipeError, RunError
-from .hardware import surroundings, usable_cores
+from .hardware import surroundings, threads_of_each
 from .plan import Plan, TrainingSpec
 from .team import SILENCE_S, LostError, Team, can_share, most_that_share, short
 from .types import Decision, Value, plural
@@ -82,10 +82,10 @@ def processes_of(training: TrainingSpec) -> int:
     return int(os.environ["WORLD_SIZE"]) if under_torchrun() else training.processes
 
 
-def threads_of_each(training: TrainingSpec) -> int | None:
+def threads_for(training: TrainingSpec) -> int | None:
     """Threads of an operation in each process; None for all cores."""
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if under_torchrun() else training.processes
-    return training.threads or (max(1, usable_cores() // here) if processes_of(training) > 1 else None)
+    return training.threads or (threads_of_each(here) if processes_of(training) > 1 else None)
 
 
 def digest_of(dataset: Dataset) -> str:

@@ -22,7 +22,7 @@ from .encoders import Encoder
 from .errors import DeadlineError
 from .hardware import Format, Hardware, measure_hardware, usable_cores
 from .ladder import Speed, ladder
-from .launch import threads_of_each
+from .launch import threads_for
 from .models import ModelSpec, Starts, fitted_to
 from .plan import TrainingSpec
 from .probing import measure_speed
@@ -113,7 +113,7 @@ def open_data(
 
 def opened_for(dataset: Dataset, training: TrainingSpec, *, seed: int) -> Opened:
     """The machine measured, and the parts of a data set opened. Sets the threads."""
-    hardware = measure_hardware(device=training.device, threads=threads_of_each(training))
+    hardware = measure_hardware(device=training.device, threads=threads_for(training))
     rows, validation = open_parts(dataset, hardware)
     rows = taught(rows, training.teacher)
     return Opened(dataset, hardware, rows, validation, _symmetry(dataset, seed), {}, {})

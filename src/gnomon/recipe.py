@@ -30,7 +30,7 @@ from .final import final_model, task_of
 from .forecast import Forecast, Trial, forecast, run_bytes
 from .hardware import describe_environment, kept_memory, measure_hardware
 from .ladder import ladder, shared, with_passes
-from .launch import Meeting, meeting, processes_of, shards_of, threads_of_each
+from .launch import Meeting, meeting, processes_of, shards_of, threads_for
 from .models import ModelSpec, Starts, describe_network
 from .opening import NOTHING, InMemory, Opened, find_starts, open_data, open_parts, probe_of
 from .optim import OptimizerSpec
@@ -45,7 +45,7 @@ from .specimens import write_specimens
 from .tasks import Classify, Task
 from .team import Team
 from .training import build_model, stopped_early, train, worse_in_a_row
-from .types import Event, Finished, Going, Noted, Phased, Planned, Value, plural
+from .types import Event, Finished, Going, Noted, Phased, Planned, Value, plural, returned
 from .version import VERSION
 from .writing import require_room
 
@@ -316,7 +316,7 @@ def _with_all_cores(prepared: Prepared, recipe: Recipe) -> Prepared:
 
 def _note_environment(recipe: Recipe, run: Run, deadline: Deadline) -> None:
     asked = recipe.training
-    hardware = measure_hardware(device=asked.device, threads=threads_of_each(asked))
+    hardware = measure_hardware(device=asked.device, threads=threads_for(asked))
     by_s = deadline.total_s if deadline.is_set else None
     run.write_json(ENVIRONMENT, describe_environment(hardware.device, version=VERSION, seed=recipe.seed, by_s=by_s))
 
@@ -392,13 +392,7 @@ def dataset_of(run: Run, *, given: InMemory = NOTHING) -> Dataset:
     Raises:
         RunError: the data have changed since; it says what has.
     """
-    reading = _reopened(run, parse_recipe(run.read_text(RECIPE)), Deadline(process_start_s()), given)
-    while True:
-        try:
-            next(reading)
-        except StopIteration as stop:
-            dataset: Dataset = stop.value
-            return dataset
+    return returned(_reopened(run, parse_recipe(run.read_text(RECIPE)), Deadline(process_start_s()), given))
 
 
 def _reopened(run: Run, recipe: Recipe, deadline: Deadline, given: InMemory) -> Generator[Event, None, Dataset]:

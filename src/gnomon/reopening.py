@@ -18,12 +18,13 @@ from .dataset import Dataset, DatasetSpec, DataSummary
 from .deadline import Deadline, spoken
 from .errors import RunError
 from .hardware import TIMESTAMP, surroundings
+from .launch import digest_of
 from .opening import InMemory, read_dataset
 from .plan import RESERVE_FIXED_S, Plan
 from .run import DATA, ENVIRONMENT, SPLIT, Run
 from .sources import SourceSpec, open_source
 from .sources.cells import unprotected
-from .types import Event, Row, listed, plural
+from .types import Event, Row, listed, plural, returned
 from .version import VERSION
 
 _RESERVE_SHARE: Final = 0.1
@@ -62,17 +63,24 @@ def reopen_dataset(
     return (yield from read_dataset(source, asked, clock, seed=seed, threads=threads, geometry=before.encoder))
 
 
-def read_again(spec: SourceSpec, asked: DatasetSpec, before: DataSummary, *, seed: int, threads: int | None) -> Dataset:
-    """The data set that another process has, read from the same place and encoded in the same way."""
-    reading = read_dataset(
-        open_source(spec), asked, Deadline(time.monotonic()), seed=seed, threads=threads, geometry=before.encoder
-    )
-    while True:
-        try:
-            next(reading)
-        except StopIteration as stop:
-            dataset: Dataset = stop.value
-            return dataset
+def read_again(
+    spec: SourceSpec, asked: DatasetSpec, before: DataSummary, split: str, *, seed: int, threads: int | None, whose: str
+) -> Dataset:
+    """The data set that another process has, read from the same place and encoded in the same way.
+
+    Args:
+        spec, asked, seed, threads: of both.
+        before, split: as the other process has it, and the digest of that.
+        whose: the other process, for the message.
+
+    Raises:
+        RunError: the rows, their parts or their encoding are others here.
+    """
+    source, clock = open_source(spec), Deadline(time.monotonic())
+    dataset = returned(read_dataset(source, asked, clock, seed=seed, threads=threads, geometry=before.encoder))
+    if digest_of(dataset) != split or dataset.encoder != before.encoder:
+        raise RunError(f"its data are not those of {whose}", remedy="Give all machines the same files.")
+    return dataset
 
 
 def on_this_machine(plan: Plan) -> Plan:

@@ -5,7 +5,7 @@ it; what they give is added in the order of one binary tree over the shards. A p
 tree adds that branch by itself. So the bits hang on the shards and not on the processes, and when a process is lost,
 the first one goes on alone, to the same bits.
 
-The first process, the leader, decides everything; the others do as they hear (`training.follow`).
+The first process, the leader, decides everything; the others do as they hear (`following`).
 """
 
 from __future__ import annotations

@@ -313,9 +313,10 @@ def _go_back(state: State, work: _Work) -> Reverted:
     )
     state.go_back(work.plan, change)
     work.writer.wait()
-    write_checkpoint(work.run, snapshot(state, work.plan, work.deadline))
+    gone_back_to = snapshot(state, work.plan, work.deadline)
+    write_checkpoint(work.run, gone_back_to)
     state.saved_step = state.step
-    work.team.give(snapshot(state, work.plan, work.deadline))
+    work.team.give(gone_back_to)
     work.run.drop_events_after(state.step)
     return _reverted(state.history)
 

@@ -6,13 +6,15 @@ with its interval, an event of the training.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     import torch
@@ -251,6 +253,16 @@ class Finished(Value, tag="finished", tag_field="event", frozen=True):
 Event: TypeAlias = (
     Phased | Noted | Decoded | Planned | Stepped | Validated | Replanned | Reverted | Going | Saved | Stopped | Finished
 )
+
+
+def returned(events: Generator[Any, None, T]) -> T:
+    """What a generator returns, its events unheard."""
+    while True:
+        try:
+            next(events)
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
 
 
 def plural(count: int, noun: str, many: str = "") -> str:

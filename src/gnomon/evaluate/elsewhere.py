@@ -19,7 +19,7 @@ from ..sources import Source
 from ..sources.questions import labels_of
 from ..splits import Duplicates
 from ..tasks import Classify, Regress, Task
-from ..types import NOUNS, DataSpec, SetAside, Value, counted, listed, plural
+from ..types import NOUNS, DataSpec, SetAside, Value, counted, listed, plural, returned
 from .answers import judged_by, outputs_of
 from .rivals import constant_baseline
 from .scores import evaluation_of, question_of
@@ -55,13 +55,7 @@ def judge_on(source: Source, model: Model, summary: DataSummary, *, threads: int
     """
     _check_fits(source, model)
     encoder = model.header.encoder
-    decoding = encode_rows(source, encoder, threads=threads)
-    while True:
-        try:
-            next(decoding)
-        except StopIteration as stop:
-            encoded = stop.value
-            break
+    encoded = returned(encode_rows(source, encoder, threads=threads))
     failed = set_aside_rows(source, encoded)
     labels, unknown = _labels(source, model.header.task)
     usable = np.array(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Generator
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -17,13 +16,13 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from ..dataset import DataSummary
+from ..dataset import Dataset, DataSummary
 from ..errors import InputError, RecipeError, RunError
-from ..hardware import usable_cores
+from ..hardware import threads_of_each
 from ..launch import digest_of
 from ..opening import opened_for
 from ..reopening import read_again
-from ..types import Event, Value
+from ..types import Value, returned
 from .making import Bench, Job, make
 from .records import SearchSpec
 from .trial import Tried
@@ -46,6 +45,12 @@ class Ground(Value, frozen=True):
     split: str
     folder: str
 
+    def with_threads(self, threads: int) -> Ground:
+        """For processes of which each has so many."""
+        training = msgspec.structs.replace(self.spec.recipe.training, threads=threads)
+        recipe = msgspec.structs.replace(self.spec.recipe, training=training)
+        return msgspec.structs.replace(self, spec=msgspec.structs.replace(self.spec, recipe=recipe))
+
 
 class Worker:
     """Makes trainings; lives in a process of its own.
@@ -60,10 +65,14 @@ class Worker:
             os.chdir(told.folder)
         self._spec, recipe = told.spec, told.spec.recipe
         dataset = read_again(
-            recipe.source, recipe.dataset, told.data, seed=recipe.seed, threads=recipe.training.threads
+            recipe.source,
+            recipe.dataset,
+            told.data,
+            told.split,
+            seed=recipe.seed,
+            threads=recipe.training.threads,
+            whose="the search",
         )
-        if digest_of(dataset) != told.split:
-            raise RunError("its data are not those of the search", remedy="Give all machines the same files.")
         self._bench = Bench.of(opened_for(dataset, recipe.training, seed=recipe.seed), seed=recipe.seed)
 
     def ready(self) -> bool:
@@ -72,18 +81,11 @@ class Worker:
 
     def make(self, job: bytes) -> bytes:
         """A `Job` as JSON → what came of it, as JSON."""
-        making: Generator[Event, None, Tried] = make(msgspec.json.decode(job, type=Job), self._spec, self._bench)
-        while True:
-            try:
-                next(making)
-            except StopIteration as stop:
-                return msgspec.json.encode(stop.value)
+        return msgspec.json.encode(returned(make(msgspec.json.decode(job, type=Job), self._spec, self._bench)))
 
 
 class Hands(Protocol):
     """Processes that make trainings."""
-
-    count: int
 
     def free(self) -> int:
         """How many have nothing to do."""
@@ -126,11 +128,6 @@ class Lost:
         self.again.append(job)
 
 
-def threads_of_each(workers: int) -> int:
-    """Of so many on this machine."""
-    return max(1, usable_cores() // workers)
-
-
 class LocalHands:
     """Processes of this machine.
 
@@ -140,7 +137,6 @@ class LocalHands:
     """
 
     def __init__(self, ground: Ground, count: int) -> None:
-        self.count = count
         self._ground, self._lost = msgspec.json.encode(ground), Lost()
         self._spawn = multiprocessing.get_context("spawn")
         self._hands = [self._new() for _ in range(count)]
@@ -228,19 +224,19 @@ def _serve(pipe: Connection, ground: bytes) -> None:
             pipe.send_bytes(answer)
 
 
-def ground_for(spec: SearchSpec, data: DataSummary, split: str, *, threads: int | None) -> Ground:
-    """For processes of which each has so many threads."""
-    training = msgspec.structs.replace(spec.recipe.training, threads=spec.recipe.training.threads or threads)
-    recipe = msgspec.structs.replace(spec.recipe, training=training)
-    return Ground(msgspec.structs.replace(spec, recipe=recipe), data, split, str(Path.cwd()))
+def ground_for(spec: SearchSpec, data: DataSummary, split: str, *, threads: int) -> Ground:
+    """For processes of which each has so many threads, where the recipe does not say."""
+    return Ground(spec, data, split, str(Path.cwd())).with_threads(spec.recipe.training.threads or threads)
 
 
-def hands_for(spec: SearchSpec, data: DataSummary, split: str) -> Hands | None:
+def hands_for(spec: SearchSpec, dataset: Dataset) -> Hands | None:
     """Those that were asked for; None where the search itself makes the trainings."""
+    if not spec.ray and spec.workers in (None, 1):
+        return None
+    threads = threads_of_each(spec.workers or 1)
+    ground = ground_for(spec, dataset.summary, digest_of(dataset), threads=threads)
     if spec.ray:
         from .on_ray import RayHands
 
-        return RayHands(ground_for(spec, data, split, threads=None), spec.ray, spec.workers)
-    if spec.workers is None or spec.workers == 1:
-        return None
-    return LocalHands(ground_for(spec, data, split, threads=threads_of_each(spec.workers)), spec.workers)
+        return RayHands(ground, spec.ray, spec.workers)
+    return LocalHands(ground, spec.workers or 1)

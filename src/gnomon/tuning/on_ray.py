@@ -58,17 +58,14 @@ class RayHands:
         self._stdout, sys.stdout = sys.stdout, cast("TextIO", Diverted(sys.stdout))
         nodes = [node for node in self._ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
         cores = sum(node["Resources"]["CPU"] for node in nodes)
-        self.count = count or max(1, len(nodes))
-        self._cores = max(1, int(cores // self.count))
-        training = msgspec.structs.replace(ground.spec.recipe.training, threads=self._cores)
-        recipe = msgspec.structs.replace(ground.spec.recipe, training=training)
-        spec = msgspec.structs.replace(ground.spec, recipe=recipe)
-        self._ground, self._lost = msgspec.json.encode(msgspec.structs.replace(ground, spec=spec)), Lost()
-        self._actor = self._ray.remote(num_cpus=self._cores, scheduling_strategy="SPREAD")(Worker)
+        count = count or max(1, len(nodes))
+        each = max(1, int(cores // count))
+        self._ground, self._lost = msgspec.json.encode(ground.with_threads(each)), Lost()
+        self._actor = self._ray.remote(num_cpus=each, scheduling_strategy="SPREAD")(Worker)
         self._coming: dict[Any, Any] = {}
         self._free: list[Any] = []
         self._busy: dict[Any, tuple[Job, Any]] = {}
-        for _ in range(self.count):
+        for _ in range(count):
             self._call_one()
 
     def free(self) -> int:
@@ -139,7 +136,6 @@ def _last_line(error: BaseException) -> str:
 def connected(address: str) -> Any:
     """Ray, connected; without its reports on use, and its dashboard off or on the loopback device alone."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
     try:
         import ray
     except ImportError:

@@ -19,7 +19,6 @@ from .. import chance
 from ..dataset import split_table
 from ..deadline import Deadline, spoken
 from ..errors import DeadlineError, InputError, RecipeError
-from ..launch import digest_of
 from ..opening import NOTHING, InMemory, open_data, opened_for
 from ..recipe import finish, fit, plan_on, resume
 from ..reopening import reopen_dataset
@@ -102,6 +101,11 @@ class _Search:
         """What is over of a stage."""
         return [done for done in self.records if done.stage == stage]
 
+    def next_number(self, stage: Stage, running: Collection[int]) -> int:
+        """The first that is neither over nor running."""
+        taken = {*running, *(done.number for done in self.of(stage))}
+        return next(number for number in itertools.count() if number not in taken)
+
     @property
     def explored(self) -> list[Record]:
         """Trials that are over, those of others that share the study included."""
@@ -167,8 +171,7 @@ def _hands(state: _Search) -> Iterator[None]:
     """The processes that make trainings side by side, where some were asked for."""
     if (state.spec.ray or state.spec.workers) and (state.given.module is not None or state.given.source is not None):
         raise RecipeError("what is in memory can't be handed to other processes", remedy="Give a path and a name.")
-    summary = state.bench.opened.dataset.summary
-    state.hands = hands_for(state.spec, summary, digest_of(state.bench.opened.dataset))
+    state.hands = hands_for(state.spec, state.bench.opened.dataset)
     try:
         yield
     finally:
@@ -271,8 +274,7 @@ def _explore(state: _Search) -> Generator[SearchEvent, None, None]:
 
     def next_job(running: Collection[int]) -> tuple[Job, int] | None:
         """The next trial and how many are expected, while there is time for one."""
-        taken = {*running, *(done.number for done in state.of("explore"))}
-        number = next(number for number in itertools.count() if number not in taken)
+        number = state.next_number("explore", running)
         if most is not None and number >= most:
             return None
         if division is not None:
@@ -424,8 +426,7 @@ def _pairs(state: _Search, found: Record) -> Generator[SearchEvent, None, None]:
     seconds = None if division is None else LONGER * division.trial_s
 
     def next_job(running: Collection[int]) -> tuple[Job, int] | None:
-        taken = {*running, *(done.number for done in state.of("confirm"))}
-        number = next(number for number in itertools.count() if number not in taken)
+        number = state.next_number("confirm", running)
         settings = found.settings if number % 2 else state.usual
         seed = chance.key(state.spec.recipe.seed, "confirm", number // 2) % 2**31
         wanted = 2 * CONFIRMED_PAIRS
