@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from gnomon import training
+from gnomon.asked import TrainingSpec
 from gnomon.checkpoints import CheckpointWriter
 from gnomon.deadline import Deadline
 from gnomon.models import Cnn
-from gnomon.plan import TrainingSpec
 from gnomon.recipe import Recipe, fit, resume
 from gnomon.run import Run, create_run
 from gnomon.sources import SourceSpec

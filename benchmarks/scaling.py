@@ -25,6 +25,7 @@ import msgspec
 import torch
 
 from gnomon import splits
+from gnomon.asked import TrainingSpec
 from gnomon.batches import Rows, in_order
 from gnomon.checkpoints import final_weights
 from gnomon.dataset import DatasetSpec
@@ -34,7 +35,7 @@ from gnomon.ladder import Speed
 from gnomon.models import Cnn, ModelSpec
 from gnomon.opening import Opened, open_data
 from gnomon.optim import OptimizerSpec
-from gnomon.plan import TrainingSpec, make_plan
+from gnomon.plan import make_plan
 from gnomon.run import create_run
 from gnomon.sources import SourceSpec
 from gnomon.splits import SplitSpec

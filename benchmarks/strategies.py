@@ -21,13 +21,13 @@ import msgspec
 import torch
 from runs import SHARED, data_sets
 
+from gnomon.asked import Relative, TrainingSpec
 from gnomon.batches import open_rows
 from gnomon.dataset import DatasetSpec
 from gnomon.deadline import Deadline
 from gnomon.models import Cnn, Crnn, ModelSpec, TextCnn
 from gnomon.opening import Opened, open_data
 from gnomon.optim import OptimizerSpec
-from gnomon.plan import Relative, TrainingSpec
 from gnomon.recipe import Recipe
 from gnomon.sources import SourceSpec
 from gnomon.tuning.trial import try_settings

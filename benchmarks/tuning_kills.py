@@ -22,8 +22,8 @@ import scipy.stats  # noqa: F401 - loaded here once
 import sklearn.gaussian_process  # noqa: F401
 from safetensors.numpy import load_file
 
+from gnomon.asked import TrainingSpec
 from gnomon.deadline import Deadline
-from gnomon.plan import TrainingSpec
 from gnomon.recipe import Recipe
 from gnomon.run import BEST, MODEL, RESULT, Run, create_search
 from gnomon.sources import SourceSpec

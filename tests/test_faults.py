@@ -21,6 +21,7 @@ import gnomon.stepping as stepping
 import gnomon.training as training
 from conftest import PictureFolder
 from gnomon import reopening, writing
+from gnomon.asked import TrainingSpec
 from gnomon.deadline import Deadline, parse_deadline
 from gnomon.errors import Interrupted, RecipeError, RunError
 from gnomon.hardware import surroundings
@@ -29,7 +30,6 @@ from gnomon.models import Cnn
 from gnomon.models.bounds import empty_network
 from gnomon.opening import InMemory
 from gnomon.optim import OptimizerSpec
-from gnomon.plan import TrainingSpec
 from gnomon.progress import Change, parts_of, progress, rate_share
 from gnomon.recipe import Recipe, finish, fit, resume
 from gnomon.run import ENVIRONMENT, METRICS, MODEL, PLAN, RECIPE, Run, create_run, open_run

@@ -11,12 +11,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from gnomon.asked import TrainingSpec
 from gnomon.deadline import Deadline
 from gnomon.errors import RecipeError, RunError
 from gnomon.hardware import threads_of_each
 from gnomon.models import Cnn
 from gnomon.opening import InMemory, open_data
-from gnomon.plan import TrainingSpec
 from gnomon.recipe import Recipe
 from gnomon.run import Run
 from gnomon.sources import SourceSpec

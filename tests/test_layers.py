@@ -48,6 +48,7 @@ TRAIN: Final = (
         "batches",
     ),
     *(
+        "fsdp",
         "optim",
         "hardware",
         "energy",
@@ -55,6 +56,7 @@ TRAIN: Final = (
         "ladder",
         "progress",
         "thrift",
+        "asked",
         "plan",
         "writing",
         "lock",

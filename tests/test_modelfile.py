@@ -26,13 +26,13 @@ from torch import nn
 
 import gnomon
 from conftest import PictureFolder
+from gnomon.asked import TrainingSpec
 from gnomon.chunks import side_by_side
 from gnomon.deadline import Deadline
 from gnomon.encoders import ImageEncoder
 from gnomon.errors import ModelFileError
 from gnomon.modelfile import Header, Model, load, to_bytes
 from gnomon.models import Cnn, Imported, ModelSpec, Plain, channels_last
-from gnomon.plan import TrainingSpec
 from gnomon.recipe import Recipe, finish, fit
 from gnomon.run import MODEL, PREDICTIONS, create_run
 from gnomon.sources import SourceSpec

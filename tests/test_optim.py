@@ -1,5 +1,6 @@
 """Optimizers, schedules and averaging, against their formulas written out in float64 NumPy."""
 
+import copy
 import math
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from gnomon.asked import TrainingSpec
 from gnomon.deadline import Deadline
 from gnomon.models import Cnn, Plain, channels_last
 from gnomon.optim import (
@@ -22,7 +24,6 @@ from gnomon.optim import (
     climbed,
     orthogonalise,
 )
-from gnomon.plan import TrainingSpec
 from gnomon.progress import Change, progress
 from gnomon.recipe import Prepared, Recipe, prepare
 from gnomon.sources import SourceSpec
@@ -296,9 +297,8 @@ def test_the_moving_average() -> None:
 def test_slow_weights_meet_the_quick_ones_at_every_fifth_step() -> None:
     network = nn.Linear(2, 1, bias=False)
     slow = network.weight.detach().clone()
-    average = average_of(
-        network, OptimizerSpec(average="lookahead"), build_optimizer(network, OptimizerSpec()), decay=0
-    )
+    spec = OptimizerSpec(average="lookahead")
+    average = average_of(copy.deepcopy(network), spec, build_optimizer(network, spec), decay=0)
     assert average is not None
     for step in range(1, 11):
         with torch.no_grad():
@@ -316,7 +316,7 @@ def test_slow_weights_meet_the_quick_ones_at_every_fifth_step() -> None:
 def test_what_a_schedule_free_method_keeps_is_its_mean() -> None:
     network, spec = nn.Linear(3, 2).double(), OptimizerSpec(name="schedule-free-sgd")
     optimizer = build_optimizer(network, spec)
-    average = average_of(network, spec, optimizer, decay=0.9)
+    average = average_of(copy.deepcopy(network), spec, optimizer, decay=0.9)
     assert average is not None
     z, weights = network.weight.detach().clone(), 0.0
     mean = z.clone()
@@ -379,10 +379,10 @@ def test_progress_bends_at_a_change_and_never_jumps() -> None:
 
 
 def test_dropout_and_frozen_weights_are_no_concern_of_the_optimizer() -> None:
-    """The stem's filters and the norms' scales are not trained; everything else is."""
+    """The stem and the scales of the norms are not trained; everything else is."""
     network = Cnn(widths=(4,)).build((1, 8, 8), 3)
     assert {name for name, parameter in network.named_parameters() if not parameter.requires_grad} == {
-        *("stem.weight", "stages.0.norms.0.weight", "stages.0.norms.1.weight")
+        *("stem.weight", "stem.bias", "stages.0.norms.0.weight", "stages.0.norms.1.weight")
     }
     assert all(parameter.requires_grad for parameter in Plain().build((1, 18, 18), 3).parameters())
 

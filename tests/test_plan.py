@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 import pytest
 
+from gnomon.asked import TrainingSpec
 from gnomon.augment import ImageAugment
 from gnomon.deadline import Deadline, parse_deadline
 from gnomon.errors import DeadlineError
@@ -16,7 +17,7 @@ from gnomon.hardware import Format, Hardware
 from gnomon.ladder import Speed, networks_for_pictures
 from gnomon.models import Cnn, ModelSpec, Plain
 from gnomon.optim import OptimizerSpec
-from gnomon.plan import Plan, TrainingSpec, make_plan
+from gnomon.plan import Plan, make_plan
 from gnomon.types import DataSpec
 
 NOW: Final = 5000.0

@@ -20,11 +20,11 @@ from safetensors.numpy import load_file
 import gnomon
 import gnomon.opening as opening
 import gnomon.training as training
+from gnomon.asked import TrainingSpec
 from gnomon.deadline import Deadline
 from gnomon.models import Cnn, ModelSpec, Plain
 from gnomon.opening import InMemory
 from gnomon.optim import OptimizerSpec
-from gnomon.plan import TrainingSpec
 from gnomon.recipe import Prepared, Recipe, finish, fit, resume
 from gnomon.run import MODEL, PREDICTIONS, REPORT, Run, create_run, open_run
 from gnomon.sources import SourceSpec

@@ -13,10 +13,10 @@ import pyarrow.parquet
 import pytest
 
 from conftest import PictureFolder
+from gnomon.asked import TrainingSpec
 from gnomon.deadline import Deadline
 from gnomon.errors import RunError
 from gnomon.models import Cnn
-from gnomon.plan import TrainingSpec
 from gnomon.recipe import Recipe, finish, fit
 from gnomon.run import METRICS, MODEL, PLAN, RECIPE, REPORT, Run, create_run, open_run
 from gnomon.sources import SourceSpec

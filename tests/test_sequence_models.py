@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 
 import gnomon
 import gnomon.training as training
+from gnomon.asked import TrainingSpec
 from gnomon.cli import main
 from gnomon.deadline import Deadline
 from gnomon.encoders import Encoder, SeriesEncoder, SoundEncoder, TextEncoder, kind_of
@@ -31,7 +32,6 @@ from gnomon.models import (
     fitted_to,
 )
 from gnomon.opening import InMemory
-from gnomon.plan import TrainingSpec
 from gnomon.recipe import Recipe, finish, fit, resume
 from gnomon.run import MODEL, create_run
 from gnomon.sources import SourceSpec

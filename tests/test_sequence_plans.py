@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 
+from gnomon.asked import TrainingSpec
 from gnomon.augment import SequenceAugment, TextAugment
 from gnomon.deadline import Deadline
 from gnomon.errors import RecipeError
@@ -15,7 +16,7 @@ from gnomon.hardware import Format, Hardware
 from gnomon.ladder import Speed, batch_for, describe_model, ladder, products_of
 from gnomon.models import Cnn, Crnn, Ensemble, LinearDeep, ModelSpec, Rnn, TextCnn, WideDeep, fitted_to, model_named
 from gnomon.optim import OptimizerSpec
-from gnomon.plan import Plan, TrainingSpec, make_plan
+from gnomon.plan import Plan, make_plan
 from gnomon.recipe import Recipe, parse_recipe
 from gnomon.sources import SourceSpec
 from gnomon.types import DataSpec, Kind

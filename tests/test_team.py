@@ -14,67 +14,19 @@ import torch
 from torch import Tensor, nn
 
 import gnomon
+from gnomon.asked import TrainingSpec
 from gnomon.errors import RecipeError
 from gnomon.launch import Meeting, meeting, require_sharing, shards_of
-from gnomon.plan import TrainingSpec
-from gnomon.run import MODEL, PREDICTIONS, open_run
+from gnomon.run import MODEL, open_run
 from gnomon.team import Shards, Team, can_share, tree_sum
-
-STEPS = 120
-OPTIONS = f"--widths 8 --steps {STEPS} --threads 1 --shards 4 --seed 3 --dropout 0.1 --format float32"
-
-
-def _command(*words: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "gnomon", *words, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def _train(out: Path, processes: int, *more: str) -> "subprocess.Popen[str]":
-    return _command("train", "digits", *OPTIONS.split(), "--processes", str(processes), "--out", str(out), *more)
-
-
-def _wait_for(command: "subprocess.Popen[str]", event: str) -> None:
-    assert command.stdout is not None
-    for line in command.stdout:
-        if json.loads(line)["event"] == event:
-            return
-    pytest.fail(f"ended before {event}: {command.stderr.read() if command.stderr else ''}")
-
-
-def _ended(command: "subprocess.Popen[str]") -> list[dict[str, object]]:
-    said, complaints = command.communicate(timeout=120)
-    assert command.returncode == 0, complaints
-    return [json.loads(line) for line in said.splitlines()]
-
-
-def _outcome(run: Path) -> tuple[bytes, bytes, list[tuple[int, float]]]:
-    """Model, predictions, and the losses on the way."""
-    events = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    losses = [(event["step"], event["loss"]) for event in events if event["event"] in ("step", "validation")]
-    return (run / MODEL).read_bytes(), (run / PREDICTIONS).read_bytes(), losses
-
-
-def _others(command: "subprocess.Popen[str]") -> list[int]:
-    """The processes that a command has started and that follow it."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                words = (entry / "cmdline").read_bytes().split(b"\0")
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-            if b"gnomon.following" in words and parent == command.pid:
-                found.append(int(entry.name))
-    return found
+from together import OPTIONS, command_of, ended, others_of, outcome, train_together, wait_for
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run by one process, in four shards."""
     out = tmp_path_factory.mktemp("alone") / "run"
-    _ended(_train(out, 1))
+    ended(train_together(out, 1))
     return out
 
 
@@ -198,22 +150,22 @@ def test_one_process_meets_nobody() -> None:
 
 @pytest.mark.parametrize("processes", [2, 4])
 def test_any_number_of_processes_gives_the_same_bits(tmp_path: Path, alone: Path, processes: int) -> None:
-    events = _ended(_train(tmp_path / "run", processes))
+    events = ended(train_together(tmp_path / "run", processes))
     assert not [event for event in events if "alone" in str(event.get("text"))]
-    assert _outcome(tmp_path / "run") == _outcome(alone)
+    assert outcome(tmp_path / "run") == outcome(alone)
     plan = json.loads((tmp_path / "run" / "plan.json").read_text())
     assert plan["shards"] == 4
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 def test_when_a_process_is_lost_the_first_goes_on_to_the_same_bits(tmp_path: Path, alone: Path) -> None:
-    command = _train(tmp_path / "run", 2)
-    _wait_for(command, "validation")
-    (other,) = _others(command)
+    command = train_together(tmp_path / "run", 2)
+    wait_for(command, "validation")
+    (other,) = others_of(command)
     os.kill(other, signal.SIGKILL)
-    events = _ended(command)
+    events = ended(command)
     assert [event for event in events if "this one goes on alone" in str(event.get("text"))]
-    assert _outcome(tmp_path / "run") == _outcome(alone)
+    assert outcome(tmp_path / "run") == outcome(alone)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
@@ -221,17 +173,17 @@ def test_when_a_process_is_lost_the_first_goes_on_to_the_same_bits(tmp_path: Pat
 def test_when_the_first_is_ended_all_end_and_another_number_goes_on(
     tmp_path: Path, alone: Path, number: signal.Signals, code: int
 ) -> None:
-    command = _train(tmp_path / "run", 2)
-    _wait_for(command, "validation")
-    others = _others(command)
+    command = train_together(tmp_path / "run", 2)
+    wait_for(command, "validation")
+    others = others_of(command)
     assert len(others) == 1
     command.send_signal(number)
     command.communicate(timeout=60)
     assert command.returncode == code
     _wait_until_gone(others)
-    resumed = _command("resume", str(tmp_path / "run"), "--processes", "1" if code > 0 else "4")
-    _ended(resumed)
-    assert _outcome(tmp_path / "run") == _outcome(alone)
+    resumed = command_of("resume", str(tmp_path / "run"), "--processes", "1" if code > 0 else "4")
+    ended(resumed)
+    assert outcome(tmp_path / "run") == outcome(alone)
 
 
 def test_under_torchrun_what_can_not_share_is_spare(tmp_path: Path, alone: Path) -> None:
@@ -242,7 +194,7 @@ def test_under_torchrun_what_can_not_share_is_spare(tmp_path: Path, alone: Path)
         done = subprocess.run([sys.executable, *words.split()], capture_output=True, text=True, timeout=180)
         assert done.returncode == 0, done.stderr
     assert '"going on from step 120 of 120"' in done.stdout
-    assert _outcome(out) == _outcome(alone)
+    assert outcome(out) == outcome(alone)
 
 
 def _wait_until_gone(processes: Sequence[int]) -> None:

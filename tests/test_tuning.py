@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from gnomon.asked import TrainingSpec
 from gnomon.chance import generator
 from gnomon.errors import RecipeError
 from gnomon.models import Cnn, Imported, Rnn, Starts, TextCnn, WideDeep, start_from
-from gnomon.plan import TrainingSpec
 from gnomon.recipe import Recipe
 from gnomon.sources import SourceSpec
 from gnomon.space import Dimension, Setting

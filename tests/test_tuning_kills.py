@@ -16,10 +16,10 @@ import scipy.stats  # noqa: F401 - here once, not in every session
 import sklearn.gaussian_process  # noqa: F401
 from safetensors.numpy import load_file
 
+from gnomon.asked import TrainingSpec
 from gnomon.deadline import Deadline
 from gnomon.models import Cnn
 from gnomon.opening import InMemory
-from gnomon.plan import TrainingSpec
 from gnomon.recipe import Recipe
 from gnomon.run import BEST, MODEL, RESULT, TUNE, Run, create_search
 from gnomon.sources import SourceSpec

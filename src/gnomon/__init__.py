@@ -16,6 +16,7 @@ from .version import VERSION
 if TYPE_CHECKING:
     from .api import TrainedRun as TrainedRun
     from .api import train as train
+    from .asked import TrainingSpec as TrainingSpec
     from .errors import GnomonError as GnomonError
     from .errors import InputError as InputError
     from .estimator import Classifier as Classifier
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from .models import Cnn as Cnn
     from .models import Plain as Plain
     from .optim import OptimizerSpec as OptimizerSpec
-    from .plan import TrainingSpec as TrainingSpec
     from .recipe import Recipe as Recipe
     from .tasks import Answer as Answer
     from .tuning import tune as tune

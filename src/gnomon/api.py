@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from torch import nn
 
+from .asked import TrainingSpec
 from .deadline import parse_deadline
 from .display import choose_mode, open_display
 from .errors import RecipeError
@@ -24,7 +25,7 @@ from .modelfile import Model, encode_row, load
 from .models import Imported, ModelSpec, model_named
 from .opening import InMemory
 from .optim import OptimizerName, OptimizerSpec
-from .plan import Plan, TrainingSpec
+from .plan import Plan
 from .recipe import Recipe, dataset_of, finish, fit
 from .run import PLAN, REPORT, TEST, create_run, open_run
 from .sources import Source, SourceSpec

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 from safetensors import SafetensorError
@@ -28,7 +28,7 @@ from .run import Checkpoint
 from .tensorfile import misfit
 from .types import Event, Value
 
-VERSION: Final = 2
+VERSION: Final = 3
 WEIGHTS: Final = "model.safetensors"
 
 _STATE, _POSITION = "state.safetensors", "state.json"
@@ -61,7 +61,7 @@ class Position(Value, frozen=True):
     elapsed_s: float
     remaining_s: float | None
     made: Surroundings
-    version: int = VERSION
+    version: Literal[3] = VERSION
 
 
 @dataclass(frozen=True, slots=True)

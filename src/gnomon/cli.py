@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from .commands import understood
-from .errors import EXIT_FAULT, EXIT_INPUT, GnomonError, InputError, Interrupted, RowError
+from .errors import EXIT_FAULT, EXIT_INPUT, GnomonError, InputError, Interrupted, LostError, RowError
 from .rounding import round_alike
 from .visible import inert_streams, visible
 
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run: Callable[[argparse.Namespace], int] = chosen.run
         with inert_streams():
             return run(chosen)
-    except (InputError, RowError) as error:
+    except (InputError, LostError, RowError) as error:
         return _complain(error)
     except Interrupted as error:
         return error.exit_code
@@ -41,9 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(error: GnomonError) -> int:
-    problems = error.problems if isinstance(error, InputError) else (str(error),)
+    problems = error.problems if isinstance(error, InputError) else (getattr(error, "problem", str(error)),)
     for problem in problems:
         sys.stderr.write(f"gnomon: {visible(problem)}\n")
-    if isinstance(error, InputError) and error.remedy:
+    if isinstance(error, InputError | LostError) and error.remedy:
         sys.stderr.write(f"        {visible(error.remedy)}\n")
-    return EXIT_INPUT
+    return EXIT_FAULT if isinstance(error, LostError) else EXIT_INPUT

@@ -8,6 +8,7 @@
     │   ├── ModelFileError         … a model file: damaged, hostile, or of another version
     │   ├── RunError               … a run directory: not one, incomplete, not writable
     │   └── DownloadError          … a download that was asked for
+    ├── LostError                  another process of a training is gone, or has been silent for too long; exit code 1
     └── RowError                   one row can't be used; it is set aside, named and counted, and stops nothing
 
     Interrupted                    a signal ends the work; exit code 128 + signal number. Like KeyboardInterrupt, it is
@@ -65,6 +66,19 @@ class RunError(InputError):
 
 class DownloadError(InputError):
     """A download that the user asked for did not end with the right bytes."""
+
+
+class LostError(GnomonError):
+    """Another process is gone, or has been silent for too long.
+
+    Args:
+        problem: what is lost, and what showed it.
+        remedy: what to do about it.
+    """
+
+    def __init__(self, problem: str, *, remedy: str = "") -> None:
+        self.problem, self.remedy = problem, remedy
+        super().__init__("\n".join((problem, *((remedy,) if remedy else ()))))
 
 
 class RowError(GnomonError):

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
 
+from .asked import TrainingSpec
 from .dataset import DatasetSpec
 from .deadline import parse_deadline
 from .errors import InputError
@@ -20,7 +21,6 @@ from .final import final_model
 from .models import ModelSpec, model_named
 from .opening import InMemory
 from .optim import OptimizerName, OptimizerSpec
-from .plan import TrainingSpec
 from .recipe import Recipe, fit
 from .run import create_run
 from .sources import SourceSpec

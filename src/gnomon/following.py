@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from .batches import Rows
+from .deadline import Deadline
 from .distil import taught
 from .errors import GnomonError
 from .final import task_of
@@ -20,10 +21,10 @@ from .opening import open_parts
 from .plan import Plan
 from .recipe import Recipe, parse_recipe
 from .reopening import read_again
-from .state import begin
+from .state import begin, snapshot
 from .stepping import ground_of, one_step, outputs_of
 from .tasks import Task
-from .team import Advance, Bend, Leave, Take, Team, Validate, Wait
+from .team import Advance, Bend, Gather, GoBack, Keep, Leave, Take, Team, Validate, Wait
 from .training import build_model
 
 
@@ -38,12 +39,14 @@ def follow(model: nn.Module, task: Task, rows: Rows, validation: Rows, plan: Pla
     Raises:
         LostError: the leader, or another process, is lost.
     """
-    state, ground = begin(model, plan, rows, None), ground_of(model, task, plan, rows, validation, team)
-    with kept_memory():
+    ground = ground_of(model, task, plan, rows, validation, team)
+    state = begin(model, plan, rows, None)
+    with kept_memory(), team.watched():
         while True:
             match team.hear():
                 case Take() as order:
-                    state = begin(model, plan, rows, team.taken(order))
+                    team.divided = plan.fsdp
+                    state = begin(model, plan, rows, team.taken(order), over=team.size if plan.fsdp else 1)
                 case Advance():
                     one_step(state, ground)
                     state.losses.clear()
@@ -53,6 +56,12 @@ def follow(model: nn.Module, task: Task, rows: Rows, validation: Rows, plan: Pla
                         torch.set_num_threads(change.threads)
                 case Validate():
                     outputs_of(state.judged, ground, team)
+                case Keep(score):
+                    state.keep(score)
+                case GoBack(change):
+                    state.go_back(plan, change)
+                case Gather(now):
+                    snapshot(state, plan, Deadline(0.0), instead=state.judged.state_dict() if now else None)
                 case Wait():
                     continue
                 case Leave():

@@ -27,12 +27,13 @@ import msgspec
 import torch
 from torch import nn
 
+from .asked import TrainingSpec
 from .dataset import Dataset, DataSummary, split_table
 from .deadline import Deadline
-from .errors import RecipeError, RunError
+from .errors import LostError, RecipeError, RunError
 from .hardware import surroundings, threads_of_each
-from .plan import Plan, TrainingSpec
-from .team import SILENCE_S, LostError, Team, can_share, most_that_share, short
+from .plan import Plan
+from .team import SILENCE_S, Team, can_share, most_that_share, short
 from .types import Decision, Value, plural
 from .version import VERSION
 

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from . import chance
+from .asked import TrainingSpec
 from .augment import PROBED, mirror_symmetry
 from .baseline import features_of
 from .batches import Rows, open_rows
@@ -24,7 +25,6 @@ from .hardware import Format, Hardware, measure_hardware, usable_cores
 from .ladder import Speed, ladder
 from .launch import threads_for
 from .models import ModelSpec, Starts, fitted_to
-from .plan import TrainingSpec
 from .probing import measure_speed
 from .sources import Source, SourceSpec, open_source
 from .targets import as_classes

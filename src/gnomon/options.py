@@ -78,7 +78,7 @@ _OPTIMIZER_OPTIONS = ("learning_rate", "weight_decay", "momentum", "schedule", "
 _TRAINING_OPTIONS = (
     *("epochs", "steps", "batch", "format", "augment", "dropout", "label_smoothing", "balance", "views"),
     *("skip_easy", "small_until"),
-    *("early_stopping", "threads", "device", "teacher", "processes", "shards"),
+    *("early_stopping", "threads", "device", "teacher", "processes", "shards", "fsdp"),
 )
 
 
@@ -175,6 +175,12 @@ def add_network_options(group: Any) -> None:
     group.add_argument("--processes", type=positive, metavar="N", help="that train together on this machine [1]")
     group.add_argument(
         "--shards", type=positive, metavar="N", help="of a batch, for up to as many processes; the bits hang on it"
+    )
+    group.add_argument(
+        "--fsdp",
+        action="store_const",
+        const=True,
+        help="divide weights, gradients, optimizer over the processes (FSDP2)",
     )
     group.add_argument("--device", help="cpu or cuda [cuda where there is one]")
     group.add_argument("--seed", type=whole, help="of everything random [0]")

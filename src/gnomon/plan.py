@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import msgspec
 
+from .asked import TrainingSpec
 from .augment import Augment, augment_for
 from .deadline import Deadline, spoken
 from .errors import DeadlineError
@@ -23,7 +24,7 @@ from .optim import OptimizerSpec
 from .progress import Change
 from .tasks import Views
 from .thrift import SKIP_BETWEEN, choose_thrift
-from .types import Count, DataSpec, Decision, Positive, Share, Value, plural
+from .types import DataSpec, Decision, Value, plural
 
 DEFAULT_EPOCHS: Final = 20
 """Epochs where neither a deadline nor a number of steps or epochs is given."""
@@ -47,64 +48,6 @@ _VIEWS_SHARE = 0.08
 _MOST_VALIDATIONS, _MOST_EPOCH_VALIDATIONS = 12, 50
 
 
-class Relative(Value, frozen=True):
-    """What is asked relative to what the plan decides by itself, so that it means the same however long is trained.
-
-    Attributes:
-        learning_rate: times the rate.
-        batch: times the rows of a step.
-        rungs: up the ladder from the network that the time calls for; negative for down.
-    """
-
-    learning_rate: Annotated[float, msgspec.Meta(gt=0, le=1e3)] = 1.0
-    batch: Annotated[float, msgspec.Meta(ge=1 / 64, le=64)] = 1.0
-    rungs: Annotated[int, msgspec.Meta(ge=-16, le=16)] = 0
-
-
-class TrainingSpec(Value, frozen=True):
-    """What the user asks of the training; None and `auto` leave it to the plan.
-
-    Attributes:
-        epochs, steps: how long, instead of a deadline.
-        batch: rows of a step.
-        format: of the products in training; weights and predictions are float32.
-        augment: `auto`, `none`, or names: `flip,shift=3,cutout,mixup=0.4`.
-        label_smoothing: share of each target spread over all classes; None: 0.1, or 0 for the textbook's network.
-        dropout: share of features dropped before the last layers, for the built-in networks.
-        balance: `weights` weighs each class by the inverse of its rows.
-        views: of a picture that a prediction averages.
-        skip_easy: share of the rows that late passes leave out, those that cost least when last seen.
-        small_until: share of the training in which pictures are shrunk to 3/4 of their sides; built-in cnn only.
-        early_stopping: validations without improvement after which training stops; 0 for never.
-        threads, device: of the training.
-        checkpoint_steps: steps between checkpoints; None saves by time.
-        processes: that train together.
-        shards: that a batch is computed in; None: one for each process.
-        teacher: a model file, or a run directory with one, whose answers are most of the targets.
-        relative: what shall be more or less than by itself.
-    """
-
-    epochs: Positive | None = None
-    steps: Count | None = None
-    batch: Annotated[int, msgspec.Meta(ge=1, le=2**20)] | None = None
-    format: Format | Literal["auto"] = "auto"
-    augment: str = "auto"
-    label_smoothing: Share | None = None
-    dropout: Share = 0.0
-    balance: Literal["auto", "none", "weights"] = "auto"
-    views: Views | Literal["auto"] = "auto"
-    skip_easy: Share | None = None
-    small_until: Share | None = None
-    early_stopping: Annotated[int, msgspec.Meta(ge=0)] = 0
-    threads: Annotated[int, msgspec.Meta(ge=1, le=1024)] | None = None
-    device: str = "auto"
-    checkpoint_steps: Count | None = None
-    processes: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 1
-    shards: Annotated[int, msgspec.Meta(ge=1, le=1024)] | None = None
-    teacher: str | None = None
-    relative: Relative = Relative()
-
-
 class Plan(Value, frozen=True):
     """Everything that decides a training, and why: `plan.json`.
 
@@ -118,7 +61,7 @@ class Plan(Value, frozen=True):
         judging_s: seconds kept for judging; 0 for no deadline.
         judging_least_s: of these, what is needed without further views of pictures; it grows as the machine slows down.
         teacher: the digest of the teacher's file; empty without one.
-        shards: that a batch is computed in, by as many processes or fewer.
+        shards: that a batch is computed in, by as many processes or fewer, which divide the weights too for `fsdp`.
         end_s: seconds from the process's start at which training must have ended; 0 for no deadline.
         planned_s: seconds from the process's start at which everything is expected to be done; 0 for no deadline.
     """
@@ -151,6 +94,7 @@ class Plan(Value, frozen=True):
     judging_least_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     teacher: str = ""
     shards: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 1
+    fsdp: bool = False
 
     def step_cost(self, done: float) -> float:
         """What a step costs after this share of the training; 1 is one with whole pictures."""

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from .answer_speed import write_answer_speed
+from .asked import TrainingSpec
 from .batches import Rows
 from .checkpoints import Position, position_of, require_fitting
 from .dataset import Dataset, DatasetSpec, split_table
@@ -34,7 +35,7 @@ from .launch import Meeting, meeting, processes_of, shards_of, threads_for
 from .models import ModelSpec, Starts, describe_network
 from .opening import NOTHING, InMemory, Opened, find_starts, open_data, open_parts, probe_of
 from .optim import OptimizerSpec
-from .plan import Plan, TrainingSpec, make_plan
+from .plan import Plan, make_plan
 from .probing import try_out
 from .progress import times_back
 from .reopening import by_deadline, deadline_of_then, on_this_machine, reopen_dataset, what_differs, where_it_goes_on
@@ -183,8 +184,9 @@ def plan_on(
             finish_s=finish_s,
         )
     shards, shared_out = shards_of(recipe.training, plan.batch, module)
+    fsdp = recipe.training.fsdp and shards > 1
     decisions = (*dataset.decisions, *plan.decisions, *shared_out)
-    plan = msgspec.structs.replace(plan, decisions=decisions, teacher=opened.rows.teacher, shards=shards)
+    plan = msgspec.structs.replace(plan, decisions=decisions, teacher=opened.rows.teacher, shards=shards, fsdp=fsdp)
     return Prepared(dataset, task_of(dataset, plan), plan, opened.rows, opened.validation, starts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 
 import torch
@@ -11,6 +12,7 @@ from .batches import Passes, Rows
 from .checkpoints import Position, Snapshot
 from .deadline import Deadline
 from .errors import RunError
+from .fsdp import all_laid_like, divide, held, whole
 from .hardware import Format, surroundings
 from .optim import Averages, MovingAverage, Optimizer, average_of, build_optimizer
 from .plan import Plan
@@ -90,16 +92,23 @@ class State:
         """To the best network, with the optimizer as new."""
         self.history = [before for before in self.history if before.step <= self.best_step] + [change]
         self.model.load_state_dict(self.best_weights)
-        self.optimizer, self.average = _optimizer_and_average(self.model, plan)
+        beside = None if self.average is None else self.average.module
+        if beside is not None:
+            beside.load_state_dict(self.best_weights)
+        self.optimizer, self.average = _optimizer_and_average(self.model, beside, plan)
         _reach_back(self.average, change.steps)
         self.passes.load_state(_cloned(self.best_passes))
         self.step = self.told_step = self.validated_step = self.best_step
         self.losses.clear()
 
 
-def begin(model: nn.Module, plan: Plan, rows: Rows, saved: Snapshot | None) -> State:
-    """A training before its first step, or as it was saved."""
-    optimizer, average = _optimizer_and_average(model, plan)
+def begin(model: nn.Module, plan: Plan, rows: Rows, saved: Snapshot | None, *, over: int = 1) -> State:
+    """A training before its first step, or as it was saved; its weights divided `over` so many processes."""
+    beside = copy.deepcopy(model) if plan.optimizer.averaged else None
+    for module in (model, beside):
+        if module is not None and over > 1:
+            divide(module, over, next(model.parameters()).device.type)
+    optimizer, average = _optimizer_and_average(model, beside, plan)
     passes = Passes(len(rows), seed=plan.seed, skip=plan.skip_easy, between=plan.skip_between, lengths=rows.lengths)
     state = State(
         model, optimizer, average, list(plan.history), passes, _cloned(model.state_dict()), _cloned(passes.state())
@@ -110,7 +119,7 @@ def begin(model: nn.Module, plan: Plan, rows: Rows, saved: Snapshot | None) -> S
 
 
 def snapshot(state: State, plan: Plan, deadline: Deadline, *, instead: dict[str, Tensor] | None = None) -> Snapshot:
-    """The training as it stands; what follows changes nothing of it.
+    """The training as it stands; what follows changes nothing of it. Where weights are divided, all processes take it.
 
     Args:
         state: of the training.
@@ -147,9 +156,11 @@ def number_type_of(number_format: Format) -> torch.dtype:
     return torch.bfloat16 if number_format == "bfloat16" else torch.float32
 
 
-def _optimizer_and_average(model: nn.Module, plan: Plan) -> tuple[Optimizer, Averages | None]:
+def _optimizer_and_average(model: nn.Module, beside: nn.Module | None, plan: Plan) -> tuple[Optimizer, Averages | None]:
     optimizer = build_optimizer(model, plan.optimizer, products=number_type_of(plan.format))
-    return optimizer, average_of(model, plan.optimizer, optimizer, decay=_decay_over(plan.steps))
+    if beside is None:
+        return optimizer, None
+    return optimizer, average_of(beside, plan.optimizer, optimizer, decay=_decay_over(plan.steps))
 
 
 def _decay_over(steps: int) -> float:
@@ -162,11 +173,15 @@ def _reach_back(average: Averages | None, steps: int) -> None:
 
 
 def _fill(state: State, tensors: dict[str, Tensor]) -> None:
-    state.model.load_state_dict(_below(tensors, "model/"))
+    _load(state.model, _below(tensors, "model/"))
     state.optimizer.load_state(_below(tensors, "optimizer/"))
     state.passes.load_state(_below(tensors, "passes/"))
     if state.average is not None:
-        state.average.module.load_state_dict(_below(tensors, "average/"))
+        _load(state.average.module, _below(tensors, "average/"))
+
+
+def _load(module: nn.Module, tensors: dict[str, Tensor]) -> None:
+    module.load_state_dict(all_laid_like(tensors, module.state_dict()))
 
 
 def _restore(state: State, saved: Snapshot) -> None:
@@ -184,7 +199,7 @@ def _restore(state: State, saved: Snapshot) -> None:
     state.step = state.saved_step = position.step
     state.told_step, state.validated_step = position.told_step, position.validated_step
     state.best_step, state.best_score = position.best_step, position.best_score
-    state.best_weights = _below(tensors, "best/") or saved.weights
+    state.best_weights = all_laid_like(_below(tensors, "best/") or saved.weights, state.model.state_dict())
     state.best_passes = _below(tensors, "best passes/")
     if "losses" in tensors:
         state.losses = list(tensors["losses"].to(next(state.model.parameters()).device))
@@ -196,8 +211,11 @@ def _cloned(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """On the processor, contiguous in the usual order, and none sharing memory with another."""
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    return {name: part.clone() if part.data_ptr() == tensors[name].data_ptr() else part for name, part in plain.items()}
+    plain = {name: whole(tensor.detach()).cpu().contiguous() for name, tensor in tensors.items()}
+    return {
+        name: part.clone() if part.data_ptr() == held(tensors[name]).data_ptr() else part
+        for name, part in plain.items()
+    }
 
 
 def _above(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -11,16 +11,16 @@ from torch import Tensor, nn
 
 from . import chance
 from .batches import Rows, batch_of, in_order
-from .errors import RecipeError
+from .errors import LostError, RecipeError
 from .hardware import Format, is_out_of_memory
 from .optim import Steps, climbed
 from .plan import Plan
 from .progress import Change, parts_of
 from .state import State
 from .tasks import Task
-from .team import Advance, LostError, Shards, Team, Validate
+from .team import Advance, Shards, Team, Validate
 from .thrift import SMALL_SCALE
-from .types import Batch
+from .types import Batch, plural
 
 _JUDGING_BATCH = 256
 
@@ -46,7 +46,8 @@ class Ground:
 
 def ground_of(model: nn.Module, task: Task, plan: Plan, rows: Rows, validation: Rows, team: Team) -> Ground:
     """For this network."""
-    shards = Shards(model, plan.shards, plan.batch) if plan.shards > 1 else None
+    divided = plan.fsdp and team.size > 1
+    shards = Shards(model, plan.shards, plan.batch, divided=divided) if plan.shards > 1 else None
     return Ground(task, plan, rows, validation, team, shards)
 
 
@@ -141,7 +142,7 @@ def outputs_of(model: nn.Module, ground: Ground, team: Team) -> tuple[Tensor, Te
         try:
             return (outputs if team.size == 1 else team.summed(outputs.reshape(-1)).view(outputs.shape)), labels
         except LostError:
-            if team.rank:
+            if team.rank or team.divided:
                 raise
 
 
@@ -181,6 +182,12 @@ def _in_parts(
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
+            if ground.team.divided:  # the others count on so many passes
+                rows_there = plural(len(batch.inputs), "row")
+                raise RecipeError(
+                    f"memory does not hold {rows_there} of {tuple(batch.inputs.shape[1:])} in training",
+                    remedy="Give more --shards, or more processes.",
+                ) from error
             if 2 * parts > len(batch.inputs):
                 raise RecipeError(
                     f"memory does not hold one row of {tuple(batch.inputs.shape[1:])} in training",
@@ -192,7 +199,7 @@ def _in_parts(
             torch.cuda.empty_cache()
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def _own_outputs(model: nn.Module, ground: Ground, team: Team) -> tuple[Tensor, Tensor]:
     """Those of every n-th batch, and zeros elsewhere; of all, for one process."""
     model.eval()
@@ -203,6 +210,13 @@ def _own_outputs(model: nn.Module, ground: Ground, team: Team) -> tuple[Tensor, 
         if number % team.size != team.rank:
             outputs.append(torch.zeros(len(true), ground.task.num_outputs, device=true.device))
             continue
-        with torch.autocast(true.device.type, torch.bfloat16, enabled=ground.plan.format == "bfloat16"):
-            outputs.append(model(inputs).float())
+        outputs.append(_answers(model, ground, inputs))
+    if team.divided and 0 < len(outputs) % team.size <= team.rank:  # all gather weights equally often
+        _answers(model, ground, inputs)
     return torch.cat(outputs), torch.cat(labels)
+
+
+def _answers(model: nn.Module, ground: Ground, inputs: Tensor) -> Tensor:
+    with torch.autocast(inputs.device.type, torch.bfloat16, enabled=ground.plan.format == "bfloat16"):
+        found: Tensor = model(inputs).float()
+    return found

@@ -5,14 +5,16 @@ it; what they give is added in the order of one binary tree over the shards. A p
 tree adds that branch by itself. So the bits hang on the shards and not on the processes, and when a process is lost,
 the first one goes on alone, to the same bits.
 
-The first process, the leader, decides everything; the others do as they hear (`following`).
+The first process, the leader, decides everything; the others do as they hear (`following`). Where the weights are
+divided too (`fsdp`), no process has them all: none can go on alone, and gradients are summed as PyTorch does.
 """
 
 from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
@@ -20,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from .checkpoints import Position, Snapshot
-from .errors import GnomonError
+from .errors import LostError
 from .progress import Change
 from .types import Value
 
@@ -32,6 +34,7 @@ SILENCE_S: Final = 30.0
 
 _SIGN_S: Final = 5.0
 _ORDER_BYTES: Final = 512
+_OF_THE_NET: Final = re.compile(r"gloo|nccl|connection|timed out", re.IGNORECASE)
 _PLACE: Final = re.compile(r"^\[[^\]]*\]\s*")
 
 
@@ -65,6 +68,28 @@ class Take(Value, tag="take", frozen=True):
     weights: tuple[Described, ...]
 
 
+class Keep(Value, tag="keep", frozen=True):
+    """The network of now is the best one. Said only where weights are divided, as the next two."""
+
+    score: float
+
+
+class GoBack(Value, tag="go back", frozen=True):
+    """To the best network."""
+
+    change: Change
+
+
+class Gather(Value, tag="gather", frozen=True):
+    """Hand over your shares of the training's state.
+
+    Attributes:
+        now: whether the network of now is to predict, and not the best one.
+    """
+
+    now: bool
+
+
 class Wait(Value, tag="wait", frozen=True):
     """All is well."""
 
@@ -73,11 +98,7 @@ class Leave(Value, tag="leave", frozen=True):
     """The training is over."""
 
 
-Order: TypeAlias = Advance | Bend | Validate | Take | Wait | Leave
-
-
-class LostError(GnomonError):
-    """Another process is gone, or has been silent for too long."""
+Order: TypeAlias = Advance | Bend | Validate | Take | Keep | GoBack | Gather | Wait | Leave
 
 
 def can_share(shards: int, processes: int) -> bool:
@@ -107,6 +128,9 @@ class Team:
         size: processes.
         sums, orders: groups of `torch.distributed` for both kinds of messages; none for a team of one.
         alike: whether all round alike. If not, their weights drift apart, and are to be made the same now and then.
+
+    Attributes:
+        divided: whether each has but its share of the weights.
     """
 
     def __init__(
@@ -118,7 +142,7 @@ class Team:
         orders: ProcessGroup | None = None,
         alike: bool = True,
     ) -> None:
-        self.rank, self.size, self.alike = rank, size, alike
+        self.rank, self.size, self.alike, self.divided = rank, size, alike, False
         self._sums, self._orders = sums, orders
         self._saying, self._adding, self._over = threading.Lock(), False, threading.Event()
         self._lost = ""
@@ -174,7 +198,8 @@ class Team:
 
     def leave(self) -> None:
         """The training is over: the others may go. The team is then one of this process alone."""
-        self.order(Leave())
+        with suppress(LostError):
+            self.order(Leave())
         self._over.set()
         self.rank, self.size, self._sums, self._orders = 0, 1, None, None
 
@@ -185,6 +210,20 @@ class Team:
         except RuntimeError as error:
             raise LostError(f"the first process is lost: {short(error)}") from None
         return Snapshot(order.position, tensors, weights)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Where weights are divided, that another process is lost may show in any operation.
+
+        Raises:
+            LostError: it is.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if not self.divided or not _OF_THE_NET.search(str(error)):
+                raise
+            raise _lost_with_its_share(error) from None
 
     def lost(self) -> str:
         """Why the leader goes on alone, once after it happened; else nothing."""
@@ -207,7 +246,7 @@ class Team:
             own: `(n,)`, float32, of the same length everywhere.
 
         Raises:
-            LostError: another process is gone. The leader is then alone.
+            LostError: another process is gone. The leader is then alone, unless the weights are divided.
         """
         if self.size == 1:
             return own
@@ -249,6 +288,8 @@ class Team:
         return found
 
     def _go_on_alone(self, error: RuntimeError) -> None:
+        if self.divided:
+            raise _lost_with_its_share(error) from None
         self.size, self._lost, self._adding = 1, short(error), False
         self._over.set()
 
@@ -256,7 +297,15 @@ class Team:
         """Tells the others now and then that all is well, while the leader is busy with something of its own."""
         while not self._over.wait(_SIGN_S):
             if not self._adding:
-                self.order(Wait())
+                with suppress(LostError):  # the training's own thread will see
+                    self.order(Wait())
+
+
+def _lost_with_its_share(error: RuntimeError) -> LostError:
+    return LostError(
+        f"another process is lost, and its share of the weights with it: {short(error)}",
+        remedy="The last checkpoint has them all; gnomon resume RUN --processes N goes on from it, with any number.",
+    )
 
 
 def _bytes_of(tensor: Tensor) -> Tensor:
@@ -292,11 +341,12 @@ class Shards:
         model: whose gradients and buffers.
         count: of shards.
         rows: of a batch.
+        divided: whether weights are, so that their gradients are summed in the backward pass already.
     """
 
-    def __init__(self, model: nn.Module, count: int, rows: int) -> None:
+    def __init__(self, model: nn.Module, count: int, rows: int, *, divided: bool = False) -> None:
         self._count, self._rows = count, rows
-        self._weights = [weight for weight in model.parameters() if weight.requires_grad]
+        self._weights = [weight for weight in model.parameters() if weight.requires_grad and not divided]
         buffers = list(model.buffers())
         self._means = [buffer for buffer in buffers if buffer.is_floating_point()]
         self._buffers = self._means + [buffer for buffer in buffers if not buffer.is_floating_point()]
@@ -324,7 +374,7 @@ class Shards:
             try:
                 total = team.summed(_with_most(vectors, team.size))
             except LostError:
-                if team.rank:
+                if team.rank or team.divided:
                     raise
                 continue  # alone: all shards are its own now
             most = int(total[-team.size :].max())

@@ -18,7 +18,7 @@ from torch import nn
 
 from . import chance
 from .batches import Rows
-from .checkpoints import CheckpointWriter, Keeps, read_checkpoint, write_checkpoint
+from .checkpoints import CheckpointWriter, Keeps, Snapshot, read_checkpoint, write_checkpoint
 from .deadline import Deadline
 from .encoders import TextEncoder
 from .errors import RecipeError
@@ -33,7 +33,7 @@ from .run import Checkpoint
 from .state import NEVER_VALIDATED, State, begin, snapshot
 from .stepping import Ground, ground_of, one_step, validate
 from .tasks import Task, bind
-from .team import Bend, Team
+from .team import Bend, Gather, GoBack, Keep, Team
 from .types import Event, Going, Noted, Replanned, Reverted, Saved, Stepped, Stopped, Validated, plural
 
 _SECONDS_BETWEEN_EVENTS = 0.3
@@ -132,12 +132,15 @@ def train(
             not hold one row.
         RunError: a checkpoint can't be written.
     """
+    team = team or Team()
     state = begin(model, plan, rows, None if checkpoint is None else read_checkpoint(checkpoint))
+    if team.size > 1:
+        state = _begun_together(state, plan, rows, team, deadline)
     writer, spec = CheckpointWriter(run), rows.dataset.spec
     often = told_every(products_of(plan.model, spec), plan.batch, device=plan.device, seconds=_SECONDS_BETWEEN_EVENTS)
-    work = _Work(ground_of(model, task, plan, rows, validation, team or Team()), run, deadline, writer, often)
+    work = _Work(ground_of(model, task, plan, rows, validation, team), run, deadline, writer, often)
     try:
-        with kept_memory():
+        with kept_memory(), team.watched():
             yield from _steps(state, work)
     except GeneratorExit:
         writer.wait()
@@ -149,6 +152,18 @@ def train(
         writer.close()
         if any(change.threads is not None for change in state.history):
             torch.set_num_threads(plan.threads)
+
+
+def _begun_together(state: State, plan: Plan, rows: Rows, team: Team, deadline: Deadline) -> State:
+    """The same state in all processes, and each one's share of it where weights are divided."""
+    first = snapshot(state, plan, deadline)
+    team.give(first)
+    if not plan.fsdp or team.size == 1:
+        return state
+    team.divided, saved_step = True, state.saved_step
+    state = begin(state.model, plan, rows, first, over=team.size)
+    state.saved_step = saved_step
+    return state
 
 
 def worse_in_a_row(events: Iterator[Event]) -> int:
@@ -192,8 +207,6 @@ def stopped_early(
 
 def _steps(state: State, work: _Work) -> Iterator[Event]:
     plan, pace = work.plan, _pace(state, work)
-    if work.team.size > 1:
-        work.team.give(snapshot(state, plan, work.deadline))
     yield from _told_again(state, work)
     while times_back(state.history) <= _MOST_TIMES_BACK:
         change = pace.change(state.step, state.steps(plan), state.done(plan))
@@ -211,7 +224,7 @@ def _steps(state: State, work: _Work) -> Iterator[Event]:
             yield _tell(state, work, pace)
         if judging:
             yield _judge(state, work, pace)
-            if not work.team.alike and not last:
+            if not work.team.alike and not work.team.divided and not last:
                 work.team.give(snapshot(state, plan, work.deadline))
         if saving:
             yield from _save(state, work, now=last)
@@ -311,12 +324,15 @@ def _go_back(state: State, work: _Work) -> Reverted:
         parts=parts_of(state.history),
         failed_step=failed,
     )
+    if work.team.divided:
+        work.team.order(GoBack(change))
     state.go_back(work.plan, change)
     work.writer.wait()
-    gone_back_to = snapshot(state, work.plan, work.deadline)
+    gone_back_to = _taken_down(state, work)
     write_checkpoint(work.run, gone_back_to)
     state.saved_step = state.step
-    work.team.give(gone_back_to)
+    if not work.team.divided:
+        work.team.give(gone_back_to)
     work.run.drop_events_after(state.step)
     return _reverted(state.history)
 
@@ -338,6 +354,8 @@ def _judge(state: State, work: _Work, pace: Pace) -> Validated:
     best = score >= state.best_score - (task.standard_error(score, len(work.ground.validation)) if ended else 0.0)
     best = best and math.isfinite(loss)
     if best:
+        if work.team.divided:
+            work.team.order(Keep(score))
         state.keep(score)
     pace.judged(time.monotonic() - began)
     return Validated(
@@ -357,10 +375,17 @@ def _save_where_it_stopped(state: State, work: _Work) -> None:
     It is then what the run predicts with. But going on must not know of it: the run that was never stopped did not
     validate here. So the best one is kept beside it.
     """
-    now_better = validate(state.judged, work.ground, Team())[1] >= state.best_score
-    weights = state.judged.state_dict() if now_better else None
-    write_checkpoint(work.run, snapshot(state, work.plan, work.deadline, instead=weights))
+    team = work.team if work.team.divided else Team()
+    now_better = validate(state.judged, work.ground, team)[1] >= state.best_score
+    write_checkpoint(work.run, _taken_down(state, work, now=now_better))
     state.saved_step = state.step
+
+
+def _taken_down(state: State, work: _Work, *, now: bool = False) -> Snapshot:
+    """The training as it stands; with the weights of `now` to predict with, or the best ones."""
+    if work.team.divided:
+        work.team.order(Gather(now))
+    return snapshot(state, work.plan, work.deadline, instead=state.judged.state_dict() if now else None)
 
 
 def _save_is_due(state: State, work: _Work) -> bool:
@@ -375,7 +400,7 @@ def _save(state: State, work: _Work, *, now: bool) -> Iterator[Saved]:
     before = work.writer.wait()
     if before is not None:
         yield Saved(step=before)
-    work.writer.write(snapshot(state, work.plan, work.deadline), taking_s=time.monotonic() - began)
+    work.writer.write(_taken_down(state, work), taking_s=time.monotonic() - began)
     state.saved_step = state.step
     if now:
         work.writer.wait()

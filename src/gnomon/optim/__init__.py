@@ -11,13 +11,13 @@ Any of them can be sharpness-aware (`sharpness`), and be judged by another netwo
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from ..fsdp import laid_like
 from ..minimise import spare_compiler, uncompiled
 from .averages import Averages, Lookahead, MovingAverage, SlowWeights
 from .muon import Muon, orthogonalise
@@ -70,7 +70,7 @@ class Optimizer:
             parameter = _parameters(part)[int(index)]
             # On its weight's device and in its memory format: fused steps pair numbers by their place in memory.
             like = torch.empty_like(parameter if value.shape == parameter.shape else value, device=parameter.device)
-            part.state[parameter][name] = like.copy_(value)
+            part.state[parameter][name] = like.copy_(laid_like(value, like))
 
     @property
     def schedule_free(self) -> list[ScheduleFree]:
@@ -127,20 +127,20 @@ def _with_muon(trained: list[nn.Parameter], spec: OptimizerSpec, products: torch
     return Optimizer(parts)
 
 
-def average_of(model: nn.Module, spec: OptimizerSpec, optimizer: Optimizer, *, decay: float) -> Averages | None:
+def average_of(beside: nn.Module, spec: OptimizerSpec, optimizer: Optimizer, *, decay: float) -> Averages | None:
     """The network beside the model that is judged in its place; None for none.
 
     Args:
-        model: is copied as it is now.
+        beside: a copy of the model, which becomes it.
         spec: names the average.
         optimizer: of the model; a schedule-free one has its own.
         decay: share of a moving average that stays at each step.
     """
     if optimizer.schedule_free:
-        return SlowWeights(copy.deepcopy(model), optimizer.schedule_free, decay=decay)
+        return SlowWeights(beside, optimizer.schedule_free, decay=decay)
     if spec.average == "ema":
-        return MovingAverage(copy.deepcopy(model), decay=decay)
-    return Lookahead(copy.deepcopy(model)) if spec.average == "lookahead" else None
+        return MovingAverage(beside, decay=decay)
+    return Lookahead(beside) if spec.average == "lookahead" else None
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:

@@ -7,6 +7,7 @@ from typing import Final, Protocol
 import torch
 from torch import Tensor, nn
 
+from ..fsdp import held
 from .schedule_free import ScheduleFree
 
 _LOOKAHEAD_STEPS: Final = 5
@@ -94,7 +95,7 @@ def _move(module: nn.Module, model: nn.Module, share: float) -> None:
 
 
 def _follow(averages: list[Tensor], currents: list[Tensor], share: float) -> None:
-    pairs = list(zip(averages, currents, strict=True))
+    pairs = [(held(average), held(current)) for average, current in zip(averages, currents, strict=True)]
     floating = [(average, current) for average, current in pairs if average.is_floating_point()]
     if floating:
         torch._foreach_lerp_([average for average, _ in floating], [current for _, current in floating], share)

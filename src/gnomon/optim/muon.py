@@ -8,6 +8,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from ..fsdp import laid_like, whole
+
 _MOMENTUM: Final = 0.6
 _NEWTON_SCHULZ_STEPS: Final = 3
 
@@ -47,14 +49,14 @@ class Muon(torch.optim.Optimizer):
                     state["momentum"] = torch.zeros_like(parameter)
                 state["momentum"].mul_(group["momentum"]).add_(parameter.grad)
                 ahead = parameter.grad.add(state["momentum"], alpha=group["momentum"])
-                matrix = ahead.reshape(len(parameter), -1)
-                by_shape[tuple(matrix.shape)].append((parameter, matrix))
+                matrix = whole(ahead).reshape(len(parameter), -1)
+                by_shape[len(matrix), matrix.shape[1]].append((parameter, matrix))
             for pairs in by_shape.values():
-                together = torch.stack([matrix / (matrix.norm() + 1e-7) for _, matrix in pairs])
-                turned = orthogonalise(together.to(self._products))
+                turned = orthogonalise(torch.stack([matrix.to(self._products) for _, matrix in pairs]))
                 for (parameter, _), update in zip(pairs, turned, strict=True):
-                    parameter.mul_(len(parameter) ** 0.5 / parameter.norm().clamp_min(1e-7))
-                    parameter.add_(update.view(parameter.shape).to(parameter.dtype), alpha=-group["lr"])
+                    parameter.mul_(len(parameter) ** 0.5 / whole(parameter.norm()).clamp_min(1e-7))
+                    turn = update.view(parameter.shape).to(parameter.dtype)
+                    parameter.add_(laid_like(turn, parameter), alpha=-group["lr"])
 
 
 def orthogonalise(matrices: Tensor, steps: int = _NEWTON_SCHULZ_STEPS) -> Tensor:
@@ -69,6 +71,6 @@ def orthogonalise(matrices: Tensor, steps: int = _NEWTON_SCHULZ_STEPS) -> Tensor
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(steps):
         gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     turned: Tensor = x.mT if tall else x
     return turned

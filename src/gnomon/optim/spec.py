@@ -66,6 +66,11 @@ class OptimizerSpec(Value, frozen=True):
         """The highest learning rate."""
         return LEARNING_RATES[self.name or USUAL["image"]] if self.learning_rate is None else self.learning_rate
 
+    @property
+    def averaged(self) -> bool:
+        """Whether another network than the one that learns is judged and kept."""
+        return self.average not in (None, "none") or (self.name or "").startswith("schedule-free")
+
     def completed(self, kind: Kind, *, batch: int, steps: int, textbook: bool, factor: float = 1.0) -> OptimizerSpec:
         """With every field decided.
 

@@ -9,9 +9,9 @@ from typing import Final
 
 import numpy as np
 
+from ..asked import TrainingSpec
 from ..models import Cnn, Crnn, Ensemble, ModelSpec, Rnn, TextCnn, WideDeep
 from ..optim import OptimizerSpec
-from ..plan import TrainingSpec
 from ..recipe import Recipe
 from ..sources import SourceSpec
 from ..sources.arrays import digits_source

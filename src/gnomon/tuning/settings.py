@@ -14,10 +14,11 @@ from typing import Any, Final, TypeAlias, get_type_hints
 
 import msgspec
 
+from ..asked import Relative, TrainingSpec
 from ..errors import RecipeError, nearest
 from ..models import Cnn, Imported, model_named, space_of
 from ..optim import OptimizerSpec
-from ..plan import Plan, Relative, TrainingSpec
+from ..plan import Plan
 from ..recipe import Recipe, check_recipe
 from ..space import AUTO, Dimension, Setting
 from ..types import DataSpec, Kind

@@ -1,0 +1,142 @@
+"""Weights divided over processes: the losses of one process, half of the memory, and checkpoints for any number."""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.multiprocessing.spawn import spawn
+
+from gnomon.fsdp import all_laid_like, divide, held, is_divided, laid_like, whole
+from gnomon.models import Cnn
+from gnomon.optim import OptimizerSpec, build_optimizer
+from together import command_of, ended, others_of, outcome, train_together, wait_for
+
+DIVIDED = ("--fsdp", "--average", "ema")
+WIDTHS, ROWS = (16, 32), 24
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run by one process that holds everything, in four shards."""
+    out = tmp_path_factory.mktemp("alone") / "run"
+    ended(train_together(out, 1, *DIVIDED))
+    return out
+
+
+def _same(run: Path, other: Path) -> None:
+    ours, theirs = (outcome(path)[2] for path in (run, other))
+    assert [step for step, _ in ours] == [step for step, _ in theirs]
+    np.testing.assert_allclose([loss for _, loss in ours], [loss for _, loss in theirs], rtol=1e-5)
+
+
+# --- One process of several, in the smallest --------------------------------------------------------------------------
+
+
+def _network() -> nn.Module:
+    torch.manual_seed(0)
+    return Cnn(widths=WIDTHS).build((3, 16, 16), 10)
+
+
+def _steps(network: nn.Module, optimizer: Any, where: slice) -> list[float]:
+    """Four steps on these rows of 24; the share of the loss that they are."""
+    chance, losses = torch.Generator().manual_seed(1), []
+    for _ in range(4):
+        inputs = torch.randn(ROWS, 3, 16, 16, generator=chance)
+        labels = torch.randint(0, 10, (ROWS,), generator=chance)
+        network.eval()  # norms over a batch see other rows when it is divided
+        loss = nn.functional.cross_entropy(network(inputs[where]), labels[where], reduction="sum") / ROWS
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step(0.05)
+        losses.append(loss.item())
+    return losses
+
+
+def _bytes_held(network: nn.Module, optimizer: Any) -> list[int]:
+    """Of weights, and of the optimizer's numbers for them."""
+    weights, moments = list(network.parameters()), list(optimizer.state().values())
+    return [sum(held(tensor).nbytes for tensor in tensors) for tensors in (weights, moments)]
+
+
+def _one_of_two(rank: int, store: str, name: str, found: Any) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+    network = _network()
+    divide(network, 2, "cpu")
+    optimizer = build_optimizer(network, OptimizerSpec(name=name))  # type: ignore[arg-type]
+    losses = _steps(network, optimizer, slice(rank * ROWS // 2, (rank + 1) * ROWS // 2))
+    state = network.state_dict()
+    weights = {name: whole(value).numpy() for name, value in state.items()}
+    again = all_laid_like({name: torch.from_numpy(value) for name, value in weights.items()}, state)
+    same = all(torch.equal(held(again[name]), held(value)) for name, value in state.items())
+    found[rank] = (losses, weights, _bytes_held(network, optimizer), is_divided(network) and same)
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw", "muon", "schedule-free-adamw"])
+def test_two_processes_hold_half_each_and_come_to_the_same_weights(name: str, tmp_path: Path) -> None:
+    network = _network()
+    optimizer = build_optimizer(network, OptimizerSpec(name=name))  # type: ignore[arg-type]
+    losses = _steps(network, optimizer, slice(None))
+    with torch.multiprocessing.Manager() as manager:
+        found = manager.dict()
+        spawn(_one_of_two, (str(tmp_path / "store"), name, found), nprocs=2)  # type: ignore[no-untyped-call]
+        first, second = found[0], found[1]
+    np.testing.assert_allclose(np.add(first[0], second[0]), losses, rtol=1e-5)
+    for key, value in network.state_dict().items():
+        np.testing.assert_allclose(first[1][key], value, rtol=1e-4, atol=1e-5, err_msg=key)
+        assert np.array_equal(first[1][key], second[1][key])
+    for ours, theirs, all_of_it in zip(first[2], second[2], _bytes_held(network, optimizer), strict=True):
+        assert ours + theirs <= all_of_it * 1.01  # a step's number is no share
+        assert max(ours, theirs) <= all_of_it * 0.55
+    assert first[3]
+    assert second[3]
+
+
+def test_what_is_not_divided_stays_as_it_is() -> None:
+    tensor = torch.arange(4.0)
+    assert whole(tensor) is held(tensor) is laid_like(tensor, torch.zeros(4)) is tensor
+    assert not is_divided(_network())
+
+
+# --- Whole commands ---------------------------------------------------------------------------------------------------
+
+
+def test_two_processes_have_the_losses_of_one(alone: Path, tmp_path: Path) -> None:
+    ended(train_together(tmp_path / "run", 2, *DIVIDED))
+    _same(tmp_path / "run", alone)
+
+
+def test_saved_by_two_it_goes_on_with_one_and_with_four(alone: Path, tmp_path: Path) -> None:
+    command = train_together(tmp_path / "run", 2, *DIVIDED)
+    wait_for(command, "step")
+    command.send_signal(signal.SIGINT)
+    command.communicate(timeout=120)
+    assert command.returncode == 130
+    for processes in ("1", "4"):
+        run = shutil.copytree(tmp_path / "run", tmp_path / processes)
+        ended(command_of("resume", str(run), "--processes", processes))
+        _same(run, alone)
+
+
+def test_a_lost_share_ends_it_and_the_last_checkpoint_stands(alone: Path, tmp_path: Path) -> None:
+    recipe = (alone / "recipe.toml").read_text().replace("[training]", "[training]\ncheckpoint_steps = 20")
+    (tmp_path / "often.toml").write_text(recipe)
+    command = train_together(tmp_path / "run", 2, *DIVIDED, "--recipe", str(tmp_path / "often.toml"))
+    wait_for(command, "checkpoint")
+    for process in others_of(command):
+        os.kill(process, signal.SIGKILL)
+    _, complaints = command.communicate(timeout=120)
+    assert command.returncode == 1
+    assert "another process is lost, and its share of the weights with it" in complaints
+    assert "gnomon resume" in complaints
+    assert "Traceback" not in complaints
+    ended(command_of("resume", str(tmp_path / "run"), "--processes", "2"))
+    _same(tmp_path / "run", alone)
