@@ -9,6 +9,7 @@ import pytest
 import scipy.stats
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from gnomon import chance
 from gnomon.augment import ImageAugment, choose_augment, mirror_symmetry, parse_augment
@@ -172,6 +173,14 @@ def test_shrinking_averages_and_keeps_what_is_constant() -> None:
     assert shrunk(inputs, 1.0) is inputs
 
 
+@pytest.mark.parametrize("shape", [(5, 3, 32, 32), (2, 1, 32, 20), (3, 4, 9, 64), (1, 2, 64, 5)])
+def test_shrinking_by_products_is_the_librarys_interpolation(shape: tuple[int, ...]) -> None:
+    inputs = torch.from_numpy(np.random.default_rng(2).normal(size=shape)).contiguous(memory_format=torch.channels_last)
+    found = shrunk(inputs, 0.75)
+    wanted = nn.functional.interpolate(inputs, found.shape[2:], mode="bilinear", antialias=True, align_corners=False)
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)
+
+
 # --- Augmentation ----------------------------------------------------------------------------------------------------
 
 
@@ -248,6 +257,15 @@ def test_shifts_are_slices_with_repeated_borders() -> None:
         else:
             pytest.fail("a picture was moved in another way")
     assert len(seen) == 25
+
+
+def test_a_picture_is_mirrored_first_and_then_moved() -> None:
+    inputs, rows = pictures(60), list(range(60))
+    mirrored, _ = augmented(ImageAugment(flip=True), inputs, rows, [1] * 60)
+    both, _ = augmented(ImageAugment(flip=True, shift=2), inputs, rows, [1] * 60)
+    moved, _ = augmented(ImageAugment(shift=2), torch.from_numpy(mirrored), rows, [1] * 60)
+    assert np.array_equal(both, moved)
+    assert not np.array_equal(both, mirrored)
 
 
 @pytest.mark.parametrize("side", [1, 3, 4])

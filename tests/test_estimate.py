@@ -13,7 +13,7 @@ from gnomon.commands.plan import GPUS
 from gnomon.estimate import DEVICES, HOST_STEP_S, Cluster, Work, estimate
 
 # 10⁹ weights and products, 10⁶ rows seen twice, a thousand rows a step.
-WORK = Work(parameters=10**9, products=1e9, activations=1e6, rows=1e6, passes=2, batch=1000)
+WORK = Work(parameters=10**9, products=1e9, kept_bytes=2e6, rows=1e6, passes=2, batch=1000)
 EIGHT = Cluster(gpus="a100", machines=1, per_machine=8, link=100e9, utilisation=0.5, price=2.0)
 
 
@@ -32,7 +32,7 @@ def test_time_memory_and_cost_are_those_by_hand() -> None:
         "gradients": 4e9,
         "optimizer": 8e9,
         "average": 0,
-        "activations": 125 * 1e6 * 2,
+        "activations": 125 * 2e6,
         "fixed": 1e9,
     }
     assert found.checkpoint_bytes == 12e9
@@ -59,19 +59,19 @@ def test_what_limits_is_told() -> None:
         # Goyal et al. 2017: ResNet-50 on ImageNet, 90 epochs, 256 P100 in float32.
         (
             1.0,
-            Work(25_600_000, 4.09e9, 11.1e6, 1_281_167, 90, 8192, number_format="float32", moments=1),
+            Work(25_600_000, 4.09e9, 44.4e6, 1_281_167, 90, 8192, number_format="float32", moments=1),
             Cluster(gpus="p100", machines=32, link=6.25e9),
         ),
         # Narayanan et al. 2021: 175 · 10⁹ weights, 300 · 10⁹ tokens, 1,024 A100, activations computed anew.
         (
             34 * 24,
-            Work(175 * 10**9, 175e9 * 2048, 1e9, 300e9 / 2048, 1, 1536, recompute=True, sharded=True, layers=96),
+            Work(175 * 10**9, 175e9 * 2048, 2e9, 300e9 / 2048, 1, 1536, recompute=True, sharded=True, layers=96),
             Cluster(gpus="a100", machines=128, link=1e15),
         ),
         # Touvron et al. 2023: 65.2 · 10⁹ weights, 1.4 · 10¹² tokens, 2,048 A100.
         (
             21 * 24,
-            Work(65_200_000_000, 65.2e9 * 2048, 1e9, 1.4e12 / 2048, 1, 2048, sharded=True, layers=80),
+            Work(65_200_000_000, 65.2e9 * 2048, 2e9, 1.4e12 / 2048, 1, 2048, sharded=True, layers=80),
             Cluster(gpus="a100", machines=256, link=1e15),
         ),
     ],

@@ -336,7 +336,7 @@ def test_no_checkpoint_knows_of_an_event_that_was_not_written(
     monkeypatch.setattr(Run, "append", append)
     checkpoint = run.latest_checkpoint()
     assert checkpoint is not None
-    assert checkpoint.step == max(event.step for event in run.events() if isinstance(event, Saved))
+    assert checkpoint.step == 8
     assert list(resume(run, clock(), given=given))
     assert_same(run, whole)
 

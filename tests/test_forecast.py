@@ -11,6 +11,7 @@ import torch
 from gnomon.cli import main
 from gnomon.forecast import Trial, expected_accuracy, forecast
 from gnomon.ladder import networks_for_pictures, wanted_epochs
+from gnomon.memory import Kept
 from gnomon.models import Cnn, describe_network
 from gnomon.models.describe import NetworkSummary
 from test_plan import NOW, SPEC, planned
@@ -34,7 +35,14 @@ def test_alternatives_are_dearer_networks_seen_often_enough(monkeypatch: pytest.
     plan = planned(60, speed=0.05)
     assert isinstance(plan.model, Cnn)
     said = forecast(
-        plan, SPEC, summary(plan.model), Trial(error=0.4, seconds=2.0), train_s=50, total_s=60, cache_bytes=10**7
+        plan,
+        SPEC,
+        summary(plan.model),
+        Kept(0.0, 1e5, 1e4),
+        Trial(error=0.4, seconds=2.0),
+        train_s=50,
+        total_s=60,
+        cache_bytes=10**7,
     )
     assert said.outlook.epochs == pytest.approx(plan.steps * plan.batch / SPEC.num_train)
     lows = [said.outlook.accuracy_low, *(outlook.accuracy_low for outlook in said.more_time)]

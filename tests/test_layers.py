@@ -53,6 +53,7 @@ TRAIN: Final = (
         "hardware",
         "energy",
         "estimate",
+        "memory",
         "ladder",
         "progress",
         "thrift",

@@ -27,7 +27,6 @@ HOST_STEP_S: Final = 7e-3
 """A step takes no less, measured on an H200: the host has to ask for each of its operations."""
 
 _BEHIND: Final = 2 / 3
-_BYTES: Final = {"float32": 4, "bfloat16": 2}
 _FIXED_BYTES: Final = 10**9
 """The library's own code and workspace on a device."""
 
@@ -88,7 +87,7 @@ class Work(Value, frozen=True):
     Attributes:
         parameters: weights.
         products: multiplications of one row's forward pass.
-        activations: numbers of a row that the backward pass needs.
+        kept_bytes: of a row, that the backward pass needs.
         rows, passes: of the training part, and how often it is seen.
         batch: rows of a step, over all devices.
         number_format: of products and activations; weights, gradients and moments are float32.
@@ -101,7 +100,7 @@ class Work(Value, frozen=True):
 
     parameters: Count
     products: Positive
-    activations: Positive
+    kept_bytes: Positive
     rows: Positive
     passes: Positive
     batch: Count
@@ -177,7 +176,7 @@ def estimate(work: Work, cluster: Cluster) -> Estimate:
 def _memory(work: Work, devices: int) -> dict[str, float]:
     held = 4.0 * work.parameters / (devices if work.sharded else 1)
     rows = math.ceil(work.batch / devices)
-    kept = work.activations * _BYTES[work.number_format]
+    kept = work.kept_bytes
     if work.recompute:
         kept *= min(1.0, 2 / math.sqrt(work.layers))
     return {

@@ -8,13 +8,13 @@ A trial that makes no mistake promises nothing more.
 
 from __future__ import annotations
 
-import math
 import sys
 from typing import Final
 
 from .energy import watts_of
 from .estimate import Cluster, Estimate, Work, estimate
 from .ladder import describe_model, ladder, products_of
+from .memory import Kept, moments_of
 from .models import NetworkSummary
 from .plan import Plan
 from .run import KEPT_CHECKPOINTS
@@ -81,6 +81,7 @@ def forecast(
     plan: Plan,
     spec: DataSpec,
     network: NetworkSummary,
+    kept: Kept,
     trial: Trial,
     *,
     train_s: float,
@@ -94,6 +95,7 @@ def forecast(
         plan: as made by a deadline.
         spec: the data.
         network: of the plan.
+        kept: for its backward pass.
         trial: on the data.
         train_s, total_s: seconds of training, and of the whole command.
         cache_bytes: encoded rows on disk.
@@ -112,23 +114,22 @@ def forecast(
         run_bytes=run_bytes(plan, network.bytes),
         energy_wh=watts * total_s / 3600,
         watts=watts,
-        elsewhere=None if cluster is None else estimate(_work_of(plan, spec, network, epochs), cluster),
+        elsewhere=None if cluster is None else estimate(_work_of(plan, spec, network, kept, epochs), cluster),
     )
 
 
-def _work_of(plan: Plan, spec: DataSpec, network: NetworkSummary, epochs: float) -> Work:
-    """The planned training as an estimate wants it. The backward pass needs what each layer gives."""
-    name = plan.optimizer.name or ""
+def _work_of(plan: Plan, spec: DataSpec, network: NetworkSummary, kept: Kept, epochs: float) -> Work:
+    """The planned training as an estimate wants it."""
     return Work(
         parameters=network.parameters,
         products=max(1, products_of(plan.model, spec)),
-        activations=sum(math.prod(layer.output_shape) for layer in network.layers) or 1,
+        kept_bytes=max(1.0, kept.row + kept.largest),
         rows=spec.num_train,
         passes=max(epochs, 1e-9),
         batch=plan.batch,
         number_format=plan.format,
-        moments=2 if name.endswith(("adam", "adamw")) else 1,
-        averaged=plan.optimizer.average == "ema",
+        moments=moments_of(plan.optimizer),
+        averaged=plan.optimizer.averaged,
         layers=len(network.layers),
     )
 
@@ -140,8 +141,7 @@ def run_bytes(plan: Plan, network_bytes: int) -> int:
         plan: whose optimizer and average a checkpoint holds beside the weights and the best ones.
         network_bytes: of weights and buffers.
     """
-    momenta = {"adam": 2, "adamw": 2}.get(plan.optimizer.name or "", 1)
-    copies = 3 + momenta + (plan.optimizer.average == "ema")
+    copies = 3 + moments_of(plan.optimizer) + plan.optimizer.averaged
     return ((KEPT_CHECKPOINTS + 1) * copies + 1) * network_bytes + _BESIDE_BYTES
 
 

@@ -32,6 +32,7 @@ from .forecast import Forecast, Trial, forecast, run_bytes
 from .hardware import describe_environment, kept_memory, measure_hardware
 from .ladder import ladder, shared, with_passes
 from .launch import Meeting, meeting, processes_of, shards_of, threads_for
+from .memory import kept_for_backward
 from .models import ModelSpec, Starts, describe_network
 from .opening import NOTHING, InMemory, Opened, find_starts, open_data, open_parts, probe_of
 from .optim import OptimizerSpec
@@ -216,11 +217,12 @@ def look_ahead(
             augment=plan.augment,
             seconds=_TRIAL_SHARE * deadline.total_s,
         )
-    network = plan.model.build(dataset.spec.input_shape, prepared.task.num_outputs)
+    network, example = plan.model.build(dataset.spec.input_shape, prepared.task.num_outputs), _example(dataset)
     return forecast(
         plan,
         dataset.spec,
-        describe_network(network, _example(dataset), name=plan.value_of("network")),
+        describe_network(network, example, name=plan.value_of("network")),
+        kept_for_backward(network, example, plan.format),
         Trial(error=error, seconds=seconds),
         train_s=train_s,
         total_s=deadline.total_s,

@@ -1,0 +1,152 @@
+"""What a step takes of memory and time, estimated and measured, for networks and batches of several kinds of data.
+
+    python benchmarks/estimates.py [--data FOLDER]
+
+Each case in a process of its own. Memory: what `gnomon.memory` says against the most that the process held in a step,
+less what it held before the network, and as a share of all that it held; what is let go goes back to the system.
+Time: what the planner's probe says against the median of real steps with whole batches, made in turns with the probe.
+"""
+
+import argparse
+import ctypes
+import gc
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+CASES = [
+    *({"set": "cifar10-jpeg.zip", "network": widths, "batch": batch} for widths, batch in (
+        ("16-64-128", 64), ("16-64-128", 256), ("16-64-128", 512), ("32-96-192", 256), ("32-128-256", 256),
+        ("64-192-384", 128), ("64-192-384", 256), ("plain", 32), ("plain", 256))),
+    {"set": "cifar10-jpeg.zip", "network": "16-64-128", "batch": 256, "format": "float32"},
+    {"set": "sign-language-digits.zip", "network": "16-64-128", "batch": 64},
+    {"set": "sign-language-digits.zip", "network": "32-128-256", "batch": 128},
+    *({"set": "digits", "network": widths, "batch": 64} for widths in ("64", "192")),
+    *({"set": "movie-reviews.csv", "network": rung, "batch": batch} for rung, batch in (
+        ("rung 0", 64), ("rung 2", 256), ("lstm", 64), ("textcnn", 128))),
+    *({"set": "news-titles-zh-train.csv", "network": rung, "batch": 128} for rung in ("rung 1", "gru")),
+    *({"set": "spoken-digits.zip", "network": rung, "batch": batch} for rung, batch in (
+        ("rung 1", 64), ("rung 2", 64))),
+    *({"set": "JapaneseVowels_TRAIN.ts", "network": rung, "batch": 32} for rung in ("rung 1", "rung 2")),
+]  # fmt: skip
+STEPS = 12
+
+
+def resident(kind: str) -> int:
+    """Bytes: VmRSS now, VmHWM at the most since `forget`."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(kind)).split()[1]) * 1024
+
+
+def forget() -> None:
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def one(case: dict[str, object], folder: Path) -> None:
+    """Prints the four figures of a case as JSON."""
+    from gnomon.asked import TrainingSpec
+    from gnomon.batches import Passes, batch_of
+    from gnomon.deadline import Deadline
+    from gnomon.hardware import kept_memory
+    from gnomon.ladder import ladder
+    from gnomon.memory import kept_for_backward, step_bytes
+    from gnomon.models import Cnn, fitted_to, model_named
+    from gnomon.optim import OptimizerSpec, build_optimizer
+    from gnomon.probing import measure_speed
+    from gnomon.recipe import Recipe, prepare
+    from gnomon.sources import SourceSpec
+    from gnomon.state import number_type_of
+    from gnomon.stepping import train_step
+    from gnomon.training import build_model
+    from gnomon.types import returned
+
+    name, batch = str(case["set"]), int(str(case["batch"]))
+    location = name if name == "digits" else str(folder / name)
+    training = TrainingSpec(steps=1, batch=batch, format=case.get("format", "auto"))
+    recipe = Recipe(source=SourceSpec(location=location), training=training)
+    prepared = returned(prepare(recipe, Deadline(time.monotonic())))
+    plan, rows, spec = prepared.plan, prepared.rows, prepared.dataset.spec
+    network = str(case["network"])
+    if network.startswith("rung"):
+        model = ladder(spec)[int(network.split()[1])].model
+    elif network[0].isdigit():
+        widths = tuple(int(width) for width in network.split("-"))
+        model = Cnn(widths=widths, convolutions=(1, 2, 3)[-len(widths) :])
+    else:
+        model = fitted_to(model_named(network), spec.kind, spec.question)
+    optimizer = OptimizerSpec(name=plan.optimizer.name)
+
+    def probed() -> float:
+        module = build_model(model, rows, seed=0, device="cpu", started=False)
+        return measure_speed(
+            module, rows, prepared.task, batch=batch, number_format=plan.format, augment=plan.augment
+        ).step_s
+
+    probed()
+    seen = build_model(model, rows, seed=0, device="cpu", started=False)
+    positions, numbers = Passes(len(rows), seed=0, lengths=rows.lengths).take(min(batch, 16), 0.0)
+    example = batch_of(rows, positions, numbers, seed=0, task=prepared.task, augment=plan.augment).inputs
+    said = step_bytes(seen, kept_for_backward(seen, example, plan.format), batch, optimizer)
+    del seen
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    before = resident("VmRSS")
+    module = build_model(model, rows, seed=0, device="cpu", started=False).train()
+    steps = build_optimizer(module, optimizer, products=number_type_of(plan.format))
+    passes = Passes(len(rows), seed=0, lengths=rows.lengths)
+
+    def step() -> float:
+        began_s = time.perf_counter()
+        positions, numbers = passes.take(batch, 0.0)
+        made = batch_of(rows, positions, numbers, seed=0, task=prepared.task, augment=plan.augment)
+        float(train_step(module, prepared.task, steps, made, learning_rate=1e-4, number_format=plan.format).sum())
+        return time.perf_counter() - began_s
+
+    most = 0
+    for _ in range(5):
+        forget()
+        step()
+        most = max(most, resident("VmHWM") - before)
+    with kept_memory():
+        times, probes = [], []
+        for _ in range(3):
+            times += [step() for _ in range(STEPS)]
+            probes.append(probed())
+    found = {"said": sum(said.values()), "most": most, "process": before, "format": plan.format}
+    found |= {"probe": statistics.median(probes), "step": statistics.median(times)}
+    sys.stdout.write(json.dumps(found) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.one:
+        one(json.loads(chosen.one), chosen.data)
+        return
+    print("| data | network | batch | format | memory, MB | off by | of the process | step, ms | off by |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
+    for case in CASES:
+        words = [sys.executable, __file__, "--data", str(chosen.data), "--one", json.dumps(case)]
+        done = subprocess.run(words, capture_output=True, text=True, env=environment)
+        if done.returncode:
+            print(f"| {case['set']} | {case['network']} | failed: {done.stderr.strip().splitlines()[-1][:100]} |")
+            continue
+        found = json.loads(done.stdout)
+        said, most, process = (found[name] / 1e6 for name in ("said", "most", "process"))
+        print(
+            f"| {str(case['set']).split('.')[0]} | {case['network']} | {case['batch']} | {found['format']} "
+            f"| {said:.0f}, {most:.0f} | {said / most - 1:+.0%} | {(said - most) / (most + process):+.0%} "
+            f"| {1e3 * found['probe']:.1f}, {1e3 * found['step']:.1f} | {found['probe'] / found['step'] - 1:+.0%} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
