@@ -15,6 +15,7 @@ import os
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -36,14 +37,31 @@ CASES = [
 STEPS = 12
 
 
-def resident(kind: str) -> int:
-    """Bytes: VmRSS now, VmHWM at the most since `forget`."""
+def resident() -> int:
+    """Bytes that are the process's own, not those of files."""
     lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(kind)).split()[1]) * 1024
+    return int(next(line for line in lines if line.startswith("RssAnon")).split()[1]) * 1024
 
 
-def forget() -> None:
-    Path("/proc/self/clear_refs").write_text("5")
+class Watch:
+    """Looks about every millisecond how much the process holds."""
+
+    def __init__(self) -> None:
+        self.most = resident()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def __enter__(self) -> "Watch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._over.wait(1e-3):
+            self.most = max(self.most, resident())
 
 
 def one(case: dict[str, object], folder: Path) -> None:
@@ -94,7 +112,7 @@ def one(case: dict[str, object], folder: Path) -> None:
     del seen
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
-    before = resident("VmRSS")
+    before = resident()
     module = build_model(model, rows, seed=0, device="cpu", started=False).train()
     steps = build_optimizer(module, optimizer, products=number_type_of(plan.format))
     passes = Passes(len(rows), seed=0, lengths=rows.lengths)
@@ -106,11 +124,10 @@ def one(case: dict[str, object], folder: Path) -> None:
         float(train_step(module, prepared.task, steps, made, learning_rate=1e-4, number_format=plan.format).sum())
         return time.perf_counter() - began_s
 
-    most = 0
-    for _ in range(5):
-        forget()
-        step()
-        most = max(most, resident("VmHWM") - before)
+    with Watch() as watch:
+        for _ in range(6):
+            step()
+    most = watch.most - before
     with kept_memory():
         times, probes = [], []
         for _ in range(3):

@@ -18,7 +18,7 @@ from gnomon.models import Cnn
 from gnomon.optim import OptimizerSpec, build_optimizer
 from together import command_of, ended, others_of, outcome, train_together, wait_for
 
-DIVIDED = ("--fsdp", "--average", "ema", "--steps", "300")
+DIVIDED = ("--fsdp", "--optimizer", "adamw", "--average", "ema", "--steps", "300")
 WIDTHS, ROWS = (16, 32), 24
 
 

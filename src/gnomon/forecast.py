@@ -123,7 +123,7 @@ def _work_of(plan: Plan, spec: DataSpec, network: NetworkSummary, kept: Kept, ep
     return Work(
         parameters=network.parameters,
         products=max(1, products_of(plan.model, spec)),
-        kept_bytes=max(1.0, kept.row + kept.largest),
+        kept_bytes=max(1.0, kept.of_row),
         rows=spec.num_train,
         passes=max(epochs, 1e-9),
         batch=plan.batch,

@@ -6,12 +6,18 @@ grows with the rows is told from what does not by a second pass of twice as many
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
 from torch import Tensor, nn
 
 from .hardware import Format
 from .optim import OptimizerSpec
 from .types import Value
+
+_WORK: Final = 3
+_SCRATCH_BYTES: Final = 25 * 10**6
+"""That a step leaves lying in pieces."""
 
 
 class Kept(Value, frozen=True):
@@ -20,12 +26,17 @@ class Kept(Value, frozen=True):
     Attributes:
         fixed: whatever the rows; copies of weights in another number format.
         row: for each row.
-        largest: of these, the largest tensor; as much again is taken for its gradient.
+        largest: of these, the largest tensor; its layer's backward pass works beside it in about three times as much.
     """
 
     fixed: float
     row: float
     largest: float
+
+    @property
+    def of_row(self) -> float:
+        """What a row takes at most."""
+        return self.row + _WORK * self.largest
 
 
 def kept_for_backward(network: nn.Module, inputs: Tensor, number_format: Format) -> Kept:
@@ -71,7 +82,7 @@ def moments_of(optimizer: OptimizerSpec) -> int:
 
 
 def step_bytes(network: nn.Module, kept: Kept, rows: int, optimizer: OptimizerSpec) -> dict[str, float]:
-    """Of a step with so many rows, by part: weights, gradients, optimizer, average, activations."""
+    """Of a step with so many rows, by part: weights, gradients, optimizer, average, activations, scratch."""
     weights = float(sum(tensor.nbytes for tensor in (*network.parameters(), *network.buffers())))
     trained = float(sum(weight.nbytes for weight in network.parameters() if weight.requires_grad))
     return {
@@ -79,5 +90,6 @@ def step_bytes(network: nn.Module, kept: Kept, rows: int, optimizer: OptimizerSp
         "gradients": trained,
         "optimizer": trained * moments_of(optimizer),
         "average": weights * optimizer.averaged,
-        "activations": kept.fixed + rows * (kept.row + kept.largest),
+        "activations": kept.fixed + rows * kept.of_row,
+        "scratch": float(_SCRATCH_BYTES),
     }
