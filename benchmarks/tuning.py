@@ -160,6 +160,9 @@ def main() -> None:
                     run(way, places[name], by=asked.by, seed=seed, threads=asked.threads, cache=cache)
                     for seed in range(asked.seeds)
                 ]
+                came = [each for each in came if each.test == each.test]  # those that were refused are told already
+                if not came:
+                    continue
                 tests = [100 * each.test for each in came]
                 spread = statistics.stdev(tests) if len(tests) > 1 else 0.0
                 late = sum(each.seconds > asked.by + 1 for each in came)

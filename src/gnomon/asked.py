@@ -45,6 +45,7 @@ class TrainingSpec(Value, frozen=True):
         processes: that train together.
         shards: that a batch is computed in; None: one for each process.
         fsdp: whether processes divide the weights, and what belongs to them.
+        recompute: whether stages of the built-in cnn are computed anew in the backward pass, to save memory.
         teacher: a model file, or a run directory with one, whose answers are most of the targets.
         relative: what shall be more or less than by itself.
     """
@@ -67,5 +68,6 @@ class TrainingSpec(Value, frozen=True):
     processes: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 1
     shards: Annotated[int, msgspec.Meta(ge=1, le=1024)] | None = None
     fsdp: bool = False
+    recompute: bool = False
     teacher: str | None = None
     relative: Relative = Relative()

@@ -122,7 +122,7 @@ def _work_of(plan: Plan, spec: DataSpec, network: NetworkSummary, kept: Kept, ep
     """The planned training as an estimate wants it."""
     return Work(
         parameters=network.parameters,
-        products=max(1, products_of(plan.model, spec)),
+        products=max(1, products_of(plan.model, spec)) * (4 / 3 if plan.recompute else 1),  # one more forward pass
         kept_bytes=max(1.0, kept.of_row),
         rows=spec.num_train,
         passes=max(epochs, 1e-9),
@@ -130,6 +130,7 @@ def _work_of(plan: Plan, spec: DataSpec, network: NetworkSummary, kept: Kept, ep
         number_format=plan.format,
         moments=moments_of(plan.optimizer),
         averaged=plan.optimizer.averaged,
+        sharded=plan.fsdp,
         layers=len(network.layers),
     )
 

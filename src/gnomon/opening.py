@@ -24,7 +24,7 @@ from .errors import DeadlineError
 from .hardware import Format, Hardware, measure_hardware, usable_cores
 from .ladder import Speed, ladder
 from .launch import threads_for
-from .models import ModelSpec, Starts, fitted_to
+from .models import ModelSpec, Starts, fitted_to, set_recompute
 from .probing import measure_speed
 from .sources import Source, SourceSpec, open_source
 from .targets import as_classes
@@ -66,7 +66,7 @@ class Opened:
     Attributes:
         rows, validation: what is trained and judged on.
         symmetry: accuracy of a linear model on pictures as they are and mirrored.
-        speeds: of the networks that were measured already, by (spec, batch, format).
+        speeds: of the networks that were measured already, by (spec, batch, format, whether computed anew).
         starts: starting weights that were found already, by seed.
     """
 
@@ -75,7 +75,7 @@ class Opened:
     rows: Rows
     validation: Rows
     symmetry: tuple[float, float]
-    speeds: dict[tuple[bytes, int, Format], Speed]
+    speeds: dict[tuple[bytes, int, Format, bool], Speed]
     starts: dict[int, Starts]
 
 
@@ -119,16 +119,19 @@ def opened_for(dataset: Dataset, training: TrainingSpec, *, seed: int) -> Opened
     return Opened(dataset, hardware, rows, validation, _symmetry(dataset, seed), {}, {})
 
 
-def probe_of(opened: Opened, module: nn.Module | None) -> Callable[[ModelSpec, int, Format], Speed]:
+def probe_of(
+    opened: Opened, module: nn.Module | None, *, recompute: bool = False
+) -> Callable[[ModelSpec, int, Format], Speed]:
     """Measures a network the first time that it is asked for."""
     rows, device = opened.rows, opened.hardware.device
     task = bind(rows.dataset.spec)
 
     def probe(model: ModelSpec, batch: int, number_format: Format) -> Speed:
-        key = (msgspec.json.encode(model), batch, number_format)
+        key = (msgspec.json.encode(model), batch, number_format, recompute)
         known = opened.speeds.get(key)
         if known is None:
             made = build_model(model, rows, seed=0, device=device, module=module, started=False)
+            set_recompute(made, recompute)
             augment = PROBED[rows.dataset.spec.kind]
             known = measure_speed(made, rows, task, batch=batch, number_format=number_format, augment=augment)
             opened.speeds[key] = known

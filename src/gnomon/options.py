@@ -78,7 +78,7 @@ _OPTIMIZER_OPTIONS = ("learning_rate", "weight_decay", "momentum", "schedule", "
 _TRAINING_OPTIONS = (
     *("epochs", "steps", "batch", "format", "augment", "dropout", "label_smoothing", "balance", "views"),
     *("skip_easy", "small_until"),
-    *("early_stopping", "threads", "device", "teacher", "processes", "shards", "fsdp"),
+    *("early_stopping", "threads", "device", "teacher", "processes", "shards", "fsdp", "recompute"),
 )
 
 
@@ -181,6 +181,9 @@ def add_network_options(group: Any) -> None:
         action="store_const",
         const=True,
         help="divide weights, gradients, optimizer over the processes (FSDP2)",
+    )
+    group.add_argument(
+        "--recompute", action="store_const", const=True, help="cnn: less memory, and a third more time for a step"
     )
     group.add_argument("--device", help="cpu or cuda [cuda where there is one]")
     group.add_argument("--seed", type=whole, help="of everything random [0]")

@@ -7,7 +7,7 @@ says how long a step of a model takes; so a plan can be made, tested and printed
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -16,10 +16,10 @@ import msgspec
 from .asked import TrainingSpec
 from .augment import Augment, augment_for
 from .deadline import Deadline, spoken
-from .errors import DeadlineError
+from .errors import DeadlineError, RecipeError
 from .hardware import Format, Hardware
 from .ladder import Probe, Speed, batch_for, climb, describe_model, ladder, rung_beside
-from .models import SIZED_BY_PLAN, Ensemble, Imported, LinearDeep, ModelSpec, Plain, WideDeep, fitted_to
+from .models import SIZED_BY_PLAN, Cnn, Ensemble, Imported, LinearDeep, ModelSpec, Plain, WideDeep, fitted_to
 from .optim import OptimizerSpec
 from .progress import Change
 from .tasks import Views
@@ -62,6 +62,7 @@ class Plan(Value, frozen=True):
         judging_least_s: of these, what is needed without further views of pictures; it grows as the machine slows down.
         teacher: the digest of the teacher's file; empty without one.
         shards: that a batch is computed in, by as many processes or fewer, which divide the weights too for `fsdp`.
+        recompute: whether stages are computed anew in the backward pass.
         end_s: seconds from the process's start at which training must have ended; 0 for no deadline.
         planned_s: seconds from the process's start at which everything is expected to be done; 0 for no deadline.
     """
@@ -95,6 +96,7 @@ class Plan(Value, frozen=True):
     teacher: str = ""
     shards: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 1
     fsdp: bool = False
+    recompute: bool = False
 
     def step_cost(self, done: float) -> float:
         """What a step costs after this share of the training; 1 is one with whole pictures."""
@@ -197,6 +199,20 @@ def make_plan(
             *(augment_decision, weights_decision, views_decision, *thrift.decisions),
         ),
     )
+
+
+def sparing_memory(model: ModelSpec, *, fsdp: bool, recompute: bool) -> Iterator[Decision]:
+    """What was asked for to spare memory.
+
+    Raises:
+        RecipeError: a network of another kind was to be computed anew.
+    """
+    if recompute and not isinstance(model, Cnn):
+        raise RecipeError("--recompute means nothing for this network", remedy="Leave it out; it is for --model cnn.")
+    if recompute:
+        yield Decision(name="activations", value="computed anew in the backward pass", reason="asked for")
+    if fsdp:
+        yield Decision(name="weights", value="divided over the processes", reason="asked for")
 
 
 def _smoothing(spec: DataSpec, training: TrainingSpec, textbook: bool) -> float:

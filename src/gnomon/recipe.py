@@ -33,10 +33,10 @@ from .hardware import describe_environment, kept_memory, measure_hardware
 from .ladder import ladder, shared, with_passes
 from .launch import Meeting, meeting, processes_of, shards_of, threads_for
 from .memory import kept_for_backward
-from .models import ModelSpec, Starts, describe_network
+from .models import ModelSpec, Starts, describe_network, set_recompute
 from .opening import NOTHING, InMemory, Opened, find_starts, open_data, open_parts, probe_of
 from .optim import OptimizerSpec
-from .plan import Plan, make_plan
+from .plan import Plan, make_plan, sparing_memory
 from .probing import try_out
 from .progress import times_back
 from .reopening import by_deadline, deadline_of_then, on_this_machine, reopen_dataset, what_differs, where_it_goes_on
@@ -168,6 +168,7 @@ def plan_on(
         DeadlineError: too little time.
     """
     dataset = opened.dataset
+    probe = probe_of(opened, module, recompute=recipe.training.recompute)
     with kept_memory():
         starts = find_starts(opened, recipe.model, seed=recipe.seed) if module is None else None
         plan = make_plan(
@@ -177,7 +178,7 @@ def plan_on(
             model=recipe.model,
             optimizer=recipe.optimizer,
             training=recipe.training,
-            probe=shared(with_passes(probe_of(opened, module), recipe.optimizer), processes_of(recipe.training)),
+            probe=shared(with_passes(probe, recipe.optimizer), processes_of(recipe.training)),
             symmetry=opened.symmetry,
             num_validation=len(opened.validation),
             num_test=len(dataset.parts["test"]),
@@ -185,9 +186,16 @@ def plan_on(
             finish_s=finish_s,
         )
     shards, shared_out = shards_of(recipe.training, plan.batch, module)
-    fsdp = recipe.training.fsdp and shards > 1
-    decisions = (*dataset.decisions, *plan.decisions, *shared_out)
-    plan = msgspec.structs.replace(plan, decisions=decisions, teacher=opened.rows.teacher, shards=shards, fsdp=fsdp)
+    fsdp, recompute = recipe.training.fsdp and shards > 1, recipe.training.recompute
+    decisions = (
+        *dataset.decisions,
+        *plan.decisions,
+        *shared_out,
+        *sparing_memory(plan.model, fsdp=fsdp, recompute=recompute),
+    )
+    plan = msgspec.structs.replace(
+        plan, decisions=decisions, teacher=opened.rows.teacher, shards=shards, fsdp=fsdp, recompute=recompute
+    )
     return Prepared(dataset, task_of(dataset, plan), plan, opened.rows, opened.validation, starts)
 
 
@@ -218,6 +226,7 @@ def look_ahead(
             seconds=_TRIAL_SHARE * deadline.total_s,
         )
     network, example = plan.model.build(dataset.spec.input_shape, prepared.task.num_outputs), _example(dataset)
+    set_recompute(network, plan.recompute)
     return forecast(
         plan,
         dataset.spec,

@@ -14,6 +14,7 @@ from .deadline import Deadline
 from .errors import RunError
 from .fsdp import all_laid_like, divide, held, whole
 from .hardware import Format, surroundings
+from .models import set_recompute
 from .optim import Averages, MovingAverage, Optimizer, average_of, build_optimizer
 from .plan import Plan
 from .progress import Change, progress, rate_share
@@ -104,6 +105,7 @@ class State:
 
 def begin(model: nn.Module, plan: Plan, rows: Rows, saved: Snapshot | None, *, over: int = 1) -> State:
     """A training before its first step, or as it was saved; its weights divided `over` so many processes."""
+    set_recompute(model, plan.recompute)
     beside = copy.deepcopy(model) if plan.optimizer.averaged else None
     for module in (model, beside):
         if module is not None and over > 1:

@@ -21,7 +21,7 @@ from .batches import Rows
 from .checkpoints import CheckpointWriter, Keeps, Snapshot, read_checkpoint, write_checkpoint
 from .deadline import Deadline
 from .encoders import TextEncoder
-from .errors import RecipeError
+from .errors import InputError, RecipeError
 from .hardware import kept_memory
 from .ladder import products_of
 from .models import Imported, ModelSpec, Starts, channels_last, rows_to_start_from, start_from
@@ -98,6 +98,8 @@ def _require_possible(spec: ModelSpec, input_shape: tuple[int, ...], num_outputs
     try:
         empty_network(spec, input_shape, num_outputs)
     except ValueError as error:
+        if isinstance(error.__cause__, InputError):
+            raise error.__cause__ from None
         raise RecipeError(f"the network can't be built: {error}", remedy="Give another --model or --widths.") from None
 
 

@@ -200,6 +200,13 @@ def _embeddings(module: nn.Module) -> list[nn.Embedding]:
     return [part.embedding for part in parts if part.embedding is not None]
 
 
+def set_recompute(module: nn.Module, wanted: bool) -> None:
+    """Whether the stages of convolutional networks in it are computed anew in the backward pass."""
+    for part in module.modules():
+        if isinstance(part, Network):
+            part.recompute = wanted
+
+
 def channels_last(module: nn.Module) -> nn.Module:
     """The module with its weights laid out as convolutions take them quickest, `(N, H, W, C)` in memory."""
     return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
@@ -227,6 +234,7 @@ __all__ = [
     "describe_network",
     "fitted_to",
     "model_named",
+    "set_recompute",
     "space_of",
     "whiten",
 ]

@@ -37,7 +37,7 @@ def empty_network(spec: Any, input_shape: tuple[int, ...], num_outputs: int) -> 
         with _Unset(), torch.device("meta"):
             network: nn.Module = spec.build(input_shape, num_outputs)
     except Exception as error:
-        raise ValueError(f"its architecture can't be built: {error}") from None
+        raise ValueError(f"its architecture can't be built: {' '.join(str(error).split())}") from error
     if sum(parameter.numel() for parameter in network.parameters()) > MOST_PARAMETERS:
         raise ValueError("its network is too large")
     return network

@@ -25,6 +25,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from ..space import Dimension
 from ..types import Value
 from .convolve import convolve
+from .recompute import one_behind_another
 
 _NORM_MOMENTUM = 0.4
 _NORM_EPSILON = 1e-5
@@ -75,10 +76,15 @@ class Cnn(Value, tag="cnn", tag_field="model", frozen=True):
 
 
 class Network(nn.Module):
-    """The network that `Cnn` describes."""
+    """The network that `Cnn` describes.
+
+    Attributes:
+        recompute: whether stages are computed anew in the backward pass, which saves memory.
+    """
 
     def __init__(self, spec: Cnn, channels: int, num_outputs: int) -> None:
         super().__init__()
+        self.recompute = False
         kernel = spec.stem_stride + 2
         stem_width = min(spec.stem_width, 2 * channels * kernel * kernel)
         self.stem = nn.Conv2d(channels, stem_width, kernel, spec.stem_stride, padding=1)
@@ -95,7 +101,7 @@ class Network(nn.Module):
 
     def features(self, inputs: Tensor) -> Tensor:
         """`(N, C, H, W)` → `(N, widths[-1])`, what the dense layer sees."""
-        maps = self.stages(nn.functional.gelu(self.stem(inputs)))
+        maps = one_behind_another(self.stages, nn.functional.gelu(self.stem(inputs)), recompute=self.recompute)
         features: Tensor = maps.amax(dim=(2, 3))
         return features
 
