@@ -73,6 +73,7 @@ TRAIN: Final = (
         "specimens",
         "answer_speed",
         "final",
+        "thin",
         "shrink",
         "distil",
         "doctor",

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..options import share
 from .parsing import add_command
 
 if TYPE_CHECKING:
@@ -20,10 +21,14 @@ def add(commands: Commands) -> None:
         "shrink",
         run,
         help="write a run's model in about a quarter of the room, and say what that costs",
-        description="Write the model with its large tensors in eight bits, judge it on the run's test rows, and say "
-        "how it compares. The file is used like any other: gnomon predict FILE …",
+        description="Write the model with its large tensors in eight bits, with fewer filters where you ask for that, "
+        "judge it on the run's test rows, and say how it compares. The file is used like any other: "
+        "gnomon predict FILE …",
     )
     parser.add_argument("directory", metavar="RUN", help="the run directory")
+    parser.add_argument(
+        "--filters", type=share, metavar="SHARE", help="of a cnn's filters that stay; the rest is made up for [all]"
+    )
     parser.add_argument("--out", metavar="FILE", help="the smaller file (model-int8.safetensors in the run directory)")
     parser.add_argument("--json", action="store_true", help="as one line of JSON")
 
@@ -39,7 +44,7 @@ def run(chosen: argparse.Namespace) -> int:
     from ..writing import megabytes
 
     opened = open_run(chosen.directory)
-    found = shrink(opened, dataset_of(opened), out=Path(chosen.out) if chosen.out else None)
+    found = shrink(opened, dataset_of(opened), filters=chosen.filters, out=Path(chosen.out) if chosen.out else None)
     if chosen.json:
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
         return 0

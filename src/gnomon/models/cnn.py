@@ -124,17 +124,21 @@ class Stage(nn.Module):
             _start_as_identity(convolution.weight)  # type: ignore[arg-type]
 
     def forward(self, maps: Tensor) -> Tensor:
-        for position, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
-            before = maps
-            maps = convolve(maps, convolution)  # type: ignore[arg-type]
-            if position == 0 and max(maps.shape[2:]) > 1:
-                kernel = [min(2, side) for side in maps.shape[2:]]
-                maps = nn.functional.max_pool2d(maps, kernel)
-            maps = norm(maps)
-            if position > 1:
-                maps = maps + before
-            maps = nn.functional.gelu(maps)
+        for position in range(len(self.convolutions)):
+            maps = self.after(position, maps)
         return maps
+
+    def after(self, position: int, maps: Tensor) -> Tensor:
+        """What the convolution at this position makes of what comes to it, norm and activation included."""
+        before = maps
+        maps = convolve(maps, self.convolutions[position])  # type: ignore[arg-type]
+        if position == 0 and max(maps.shape[2:]) > 1:
+            kernel = [min(2, side) for side in maps.shape[2:]]
+            maps = nn.functional.max_pool2d(maps, kernel)
+        maps = self.norms[position](maps)
+        if position > 1:
+            maps = maps + before
+        return nn.functional.gelu(maps)
 
 
 @torch.no_grad()
