@@ -7,6 +7,7 @@ from typing import Final
 
 from ..space import Setting
 from ..types import plural
+from .division import LONGER
 from .records import Gain, Record, Result, SearchSpec
 from .settings import usual_settings
 
@@ -56,22 +57,27 @@ def told(result: Result, spec: SearchSpec, explored: Sequence[Record]) -> tuple[
     failed = sum(done.state == "failed" for done in explored)
     ends = [f"{pruned} stopped early"] * bool(pruned) + [f"{failed} failed"] * bool(failed)
     tried = plural(len(explored), "trial") + (f", {' and '.join(ends)}" if ends else "")
-    return (_gained(result), *_found(result, usual), f"{tried}.", *_mattered(result))
+    return (_gained(result, _so_short(spec)), *_found(result, usual), f"{tried}.", *_mattered(result))
 
 
-def _gained(result: Result) -> str:
+def _so_short(spec: SearchSpec) -> str:
+    """How long the trainings are that a gain was measured by; the final one is longer, and may gain less."""
+    return f" in trainings of {LONGER * spec.division.trial_s:.2g} s" if spec.division else ""
+
+
+def _gained(result: Result, so_short: str) -> str:
     gain, measure = result.gain, result.measure
     if gain.verdict == "usual":
         return "Nothing better than the usual settings was found, and these are used."
     if not gain.pairs:
         return "The best settings that were found could not be confirmed, and the usual ones are used."
     if gain.verdict == "better":
-        return f"Better settings were found: {measure} {points(gain)} over the usual ones."
+        return f"Better settings were found: {measure} {points(gain)} over the usual ones{so_short}."
     if gain.verdict == "likely":
-        return f"Settings were found that are likely better, though not beyond doubt: {measure} {points(gain)}."
-    return (
-        f"What was found is no better than chance would have it: {measure} {points(gain)}. The usual settings are used."
-    )
+        return (
+            f"Settings were found that are likely better, though not beyond doubt: {measure} {points(gain)}{so_short}."
+        )
+    return f"What was found is no better than chance would have it: {measure} {points(gain)}{so_short}. The usual settings are used."
 
 
 def _found(result: Result, usual: Mapping[str, Setting]) -> tuple[str, ...]:
