@@ -66,18 +66,16 @@ def _so_short(spec: SearchSpec) -> str:
 
 
 def _gained(result: Result, so_short: str) -> str:
-    gain, measure = result.gain, result.measure
+    gain, gained = result.gain, f"{result.measure} {points(result.gain)}"
     if gain.verdict == "usual":
         return "Nothing better than the usual settings was found, and these are used."
     if not gain.pairs:
         return "The best settings that were found could not be confirmed, and the usual ones are used."
     if gain.verdict == "better":
-        return f"Better settings were found: {measure} {points(gain)} over the usual ones{so_short}."
+        return f"Better settings were found: {gained} over the usual ones{so_short}."
     if gain.verdict == "likely":
-        return (
-            f"Settings were found that are likely better, though not beyond doubt: {measure} {points(gain)}{so_short}."
-        )
-    return f"What was found is no better than chance would have it: {measure} {points(gain)}{so_short}. The usual settings are used."
+        return f"Settings were found that are likely better, though not beyond doubt: {gained}{so_short}."
+    return f"What was found is no better than chance would have it: {gained}{so_short}. The usual settings are used."
 
 
 def _found(result: Result, usual: Mapping[str, Setting]) -> tuple[str, ...]:
