@@ -10,6 +10,7 @@ import scipy.stats
 import sklearn.metrics
 from numpy.typing import NDArray
 
+from gnomon.scoring import classes
 from gnomon.scoring.classes import Scores, row_losses, score
 from gnomon.scoring.intervals import mean_of, wilson
 from gnomon.tasks import Classify
@@ -198,3 +199,14 @@ def test_intervals_cover_the_truth(world: str) -> None:
     most = 1.0 if world == "nearly perfect" else 0.99
     found = coverage(world, SIMULATIONS)
     assert {name: share for name, share in found.items() if not 0.91 <= share <= most} == {}
+
+
+def test_means_over_classes_of_few_rows_are_known_less_well() -> None:
+    """Welch's degrees of freedom, against SciPy's for two samples of the same variance."""
+    samples = [np.array([1.0, -1.0] * (count // 2)) for count in (6, 14)]
+    samples = [sample / sample.std(ddof=1) for sample in samples]
+    freedom = scipy.stats.ttest_ind(*samples, equal_var=False).df
+    found = classes._for_few_rows(np.array([6.0, 14.0]))
+    assert found == pytest.approx(scipy.stats.t.ppf(0.975, freedom) / 1.959963984540054)
+    assert classes._for_few_rows(np.array([0.0, 1.0])) == 1.0
+    assert classes._for_few_rows(np.full(5, 10_000.0)) == pytest.approx(1.0, abs=1e-3)

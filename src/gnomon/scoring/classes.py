@@ -2,8 +2,9 @@
 
 Proportions of independent rows (accuracy, precision, recall of a class) have Wilson's score interval. F1 = 2p/(1+p)
 of the proportion p = TP/(TP+FP+FN), and takes p's interval. Means over classes, kappa and Matthews' coefficient have
-the spread of their posterior, drawn with a fixed seed; where rows come in groups, that of the groups' jackknife. Mean
-losses and areas have the interval that `intervals` makes of the influence of each row.
+the spread of their posterior, drawn with a fixed seed, the means a wider one where rows are few; where rows come in
+groups, that of the groups' jackknife. Mean losses and areas have the interval that `intervals` makes of the influence
+of each row.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from ..judgement import ClassCurves, ClassScores
 from ..types import Metric, Value
 from .calibration import brier_scores
 from .curves import MOST_AREAS, Area, average_precision, curves_of, mean_area, roc_area
-from .intervals import Groups, bundled, f1_interval, jackknifed, mean_of, share_among, share_of
+from .intervals import Groups, Z, bundled, f1_interval, jackknifed, mean_of, share_among, share_of, student
 
 _MOST_DRAWS, _FEWEST_DRAWS = 1000, 40
 _CELLS, _BLOCK_CELLS = 10**7, 2 * 10**6
 _FLOOR: Final = 1e-15
 _TOPS: Final = (3, 5)
+_MEANS_OVER_CLASSES: Final = ("balanced_accuracy", "macro_precision", "macro_recall", "macro_f1")
 
 Counts: TypeAlias = NDArray[np.float64]
 """Confusion matrix `(K, K)`: rows are true classes, columns predicted ones."""
@@ -225,15 +227,32 @@ def _resampled(confusion: Counts, statistics: Mapping[str, Statistic]) -> dict[s
         for name, statistic in statistics.items():
             drawn[name].append(statistic(gammas))
         left -= block
+    wider = _for_few_rows(confusion.sum(axis=1))
     return {
-        name: _around(float(statistics[name](confusion)), np.concatenate(drawn[name]), least=_least(name))
+        name: _around(
+            float(statistics[name](confusion)),
+            np.concatenate(drawn[name]),
+            least=_least(name),
+            times=wider if name in _MEANS_OVER_CLASSES else 1.0,
+        )
         for name in statistics
     }
 
 
-def _around(value: float, drawn: Counts, *, least: float) -> Metric:
+def _for_few_rows(supports: Counts) -> float:
+    """How much wider the interval of a mean over classes of so many rows, `(K,)`, must be because their spreads are
+    known from few rows: Student's t over the normal quantile, with the degrees of freedom of Welch (1947).
+    """
+    rows = supports[supports > 1]
+    if not len(rows):
+        return 1.0
+    freedom = float((1 / rows).sum() ** 2 / (1 / (rows**2 * (rows - 1))).sum())
+    return student(freedom) / Z
+
+
+def _around(value: float, drawn: Counts, *, least: float, times: float) -> Metric:
     centre, (low, high) = drawn.mean(), np.percentile(drawn, [2.5, 97.5])
-    below, above = max(0.0, float(centre - low)), max(0.0, float(high - centre))
+    below, above = (times * max(0.0, float(half)) for half in (centre - low, high - centre))
     return Metric(value=value, low=max(least, value - below), high=min(1.0, value + above))
 
 

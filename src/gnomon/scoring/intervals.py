@@ -105,7 +105,7 @@ def around_share(value: float, influence: Array, groups: Groups | None = None, *
     error, quantile = _standard_error(influence, groups)
     if not 0 < value < 1 or not error:
         return wilson(value * units, units)
-    quantile = max(quantile, _student(units - 1))
+    quantile = max(quantile, student(units - 1))
     half = quantile * error / (value * (1 - value))
     centre = float(logit(value))
     return Metric(value=value, low=float(expit(centre - half)), high=float(expit(centre + half)))
@@ -133,7 +133,7 @@ def jackknifed(value: float, without: Array, *, least: float = 0.0, most: float 
     if count < 2:
         return Metric(value=value, low=least, high=most)
     error = math.sqrt((count - 1) / count * float(np.square(without - without.mean()).sum()))
-    half = _student(count - 1) * error
+    half = student(count - 1) * error
     return Metric(value=value, low=max(least, value - half), high=min(most, value + half))
 
 
@@ -162,9 +162,9 @@ def _standard_error(influence: Array, groups: Groups | None) -> tuple[float, flo
     if count < 2:
         return 0.0, Z
     error = math.sqrt(float(np.square(units).sum()) * count / (count - 1)) / len(influence)
-    return error, _student(count - 1)
+    return error, student(count - 1)
 
 
-def _student(freedom: float) -> float:
+def student(freedom: float) -> float:
     """The 97.5 % quantile of Student's t."""
     return float(stdtrit(max(1.0, freedom), 0.975))
