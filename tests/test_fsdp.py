@@ -4,7 +4,7 @@ import os
 import shutil
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pytest
@@ -16,10 +16,12 @@ from torch.multiprocessing.spawn import spawn
 from gnomon.fsdp import all_laid_like, divide, held, is_divided, laid_like, whole
 from gnomon.models import Cnn
 from gnomon.optim import OptimizerSpec, build_optimizer
+from gnomon.optim.spec import OptimizerName
 from together import command_of, ended, others_of, outcome, train_together, wait_for
 
 DIVIDED = ("--fsdp", "--optimizer", "adamw", "--average", "ema", "--steps", "300")
 WIDTHS, ROWS = (16, 32), 24
+OPTIMIZERS: Final[tuple[OptimizerName, ...]] = ("sgd", "adamw", "muon", "schedule-free-adamw")
 
 
 @pytest.fixture(scope="module")
@@ -64,40 +66,41 @@ def _bytes_held(network: nn.Module, optimizer: Any) -> list[int]:
     return [sum(held(tensor).nbytes for tensor in tensors) for tensors in (weights, moments)]
 
 
-def _one_of_two(rank: int, store: str, name: str, found: Any) -> None:
+def _one_of_two(rank: int, store: str, found: Any) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
-    network = _network()
-    divide(network, 2, "cpu")
-    optimizer = build_optimizer(network, OptimizerSpec(name=name))  # type: ignore[arg-type]
-    losses = _steps(network, optimizer, slice(rank * ROWS // 2, (rank + 1) * ROWS // 2))
-    state = network.state_dict()
-    weights = {name: whole(value).numpy() for name, value in state.items()}
-    again = all_laid_like({name: torch.from_numpy(value) for name, value in weights.items()}, state)
-    same = all(torch.equal(held(again[name]), held(value)) for name, value in state.items())
-    found[rank] = (losses, weights, _bytes_held(network, optimizer), is_divided(network) and same)
+    for name in OPTIMIZERS:
+        network = _network()
+        divide(network, 2, "cpu")
+        optimizer = build_optimizer(network, OptimizerSpec(name=name))
+        losses = _steps(network, optimizer, slice(rank * ROWS // 2, (rank + 1) * ROWS // 2))
+        state = network.state_dict()
+        weights = {key: whole(value).numpy() for key, value in state.items()}
+        again = all_laid_like({key: torch.from_numpy(value) for key, value in weights.items()}, state)
+        same = all(torch.equal(held(again[key]), held(value)) for key, value in state.items())
+        found[rank, name] = (losses, weights, _bytes_held(network, optimizer), is_divided(network) and same)
     dist.barrier()
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize("name", ["sgd", "adamw", "muon", "schedule-free-adamw"])
-def test_two_processes_hold_half_each_and_come_to_the_same_weights(name: str, tmp_path: Path) -> None:
-    network = _network()
-    optimizer = build_optimizer(network, OptimizerSpec(name=name))  # type: ignore[arg-type]
-    losses = _steps(network, optimizer, slice(None))
+def test_two_processes_hold_half_each_and_come_to_the_same_weights(tmp_path: Path) -> None:
     with torch.multiprocessing.Manager() as manager:
-        found = manager.dict()
-        spawn(_one_of_two, (str(tmp_path / "store"), name, found), nprocs=2)  # type: ignore[no-untyped-call]
-        first, second = found[0], found[1]
-    np.testing.assert_allclose(np.add(first[0], second[0]), losses, rtol=1e-5)
-    for key, value in network.state_dict().items():
-        np.testing.assert_allclose(first[1][key], value, rtol=1e-4, atol=1e-5, err_msg=key)
-        assert np.array_equal(first[1][key], second[1][key])
-    for ours, theirs, all_of_it in zip(first[2], second[2], _bytes_held(network, optimizer), strict=True):
-        assert ours + theirs <= all_of_it * 1.01  # a step's number is no share
-        assert max(ours, theirs) <= all_of_it * 0.55
-    assert first[3]
-    assert second[3]
+        shared = manager.dict()
+        spawn(_one_of_two, (str(tmp_path / "store"), shared), nprocs=2)  # type: ignore[no-untyped-call]
+        found = dict(shared)
+    for name in OPTIMIZERS:
+        network, first, second = _network(), found[0, name], found[1, name]
+        optimizer = build_optimizer(network, OptimizerSpec(name=name))
+        losses = _steps(network, optimizer, slice(None))
+        np.testing.assert_allclose(np.add(first[0], second[0]), losses, rtol=1e-5)
+        for key, value in network.state_dict().items():
+            np.testing.assert_allclose(first[1][key], value, rtol=1e-4, atol=1e-5, err_msg=key)
+            assert np.array_equal(first[1][key], second[1][key])
+        for ours, theirs, all_of_it in zip(first[2], second[2], _bytes_held(network, optimizer), strict=True):
+            assert ours + theirs <= all_of_it * 1.01  # a step's number is no share
+            assert max(ours, theirs) <= all_of_it * 0.55
+        assert first[3]
+        assert second[3]
 
 
 def test_what_is_not_divided_stays_as_it_is() -> None:
@@ -107,11 +110,6 @@ def test_what_is_not_divided_stays_as_it_is() -> None:
 
 
 # --- Whole commands ---------------------------------------------------------------------------------------------------
-
-
-def test_two_processes_have_the_losses_of_one(alone: Path, tmp_path: Path) -> None:
-    ended(train_together(tmp_path / "run", 2, *DIVIDED))
-    _same(tmp_path / "run", alone)
 
 
 def test_saved_by_two_it_goes_on_with_one_and_with_four(alone: Path, tmp_path: Path) -> None:
