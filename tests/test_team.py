@@ -134,6 +134,8 @@ def test_what_can_not_be_shared_is_refused() -> None:
         shards_of(TrainingSpec(processes=4), 3, None)
     with pytest.raises(RecipeError, match="can't be handed"):
         shards_of(TrainingSpec(processes=2), 64, nn.Linear(1, 1))
+    with pytest.raises(RecipeError, match="nobody to divide the weights with"):
+        shards_of(TrainingSpec(fsdp=True), 64, None)
     assert shards_of(TrainingSpec(), 64, None) == (1, ())
     assert shards_of(TrainingSpec(processes=2), 64, None)[0] == 2
     assert shards_of(TrainingSpec(shards=4), 64, None)[0] == 4

@@ -107,11 +107,13 @@ def shards_of(training: TrainingSpec, batch: int, module: nn.Module | None) -> t
     """Into how many shards a batch is cut, and why.
 
     Raises:
-        RecipeError: the processes that are asked for can't share them.
+        RecipeError: the processes that are asked for can't share them, or there is but one to divide weights.
     """
     processes = processes_of(training)
     shards = training.shards or processes
     if shards == 1:
+        if training.fsdp:
+            raise RecipeError("one process has nobody to divide the weights with", remedy="Give --processes N.")
         return 1, ()
     if not under_torchrun():
         require_sharing(shards, processes)

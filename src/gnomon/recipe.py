@@ -186,7 +186,7 @@ def plan_on(
             finish_s=finish_s,
         )
     shards, shared_out = shards_of(recipe.training, plan.batch, module)
-    fsdp, recompute = recipe.training.fsdp and shards > 1, recipe.training.recompute
+    fsdp, recompute = recipe.training.fsdp, recipe.training.recompute
     decisions = (
         *dataset.decisions,
         *plan.decisions,
