@@ -1,6 +1,6 @@
 """What a step takes of memory and time, estimated and measured, for networks and batches of several kinds of data.
 
-    python benchmarks/estimates.py [--data FOLDER]
+    python benchmarks/estimates.py [--data FOLDER] [--memory]
 
 Each case in a process of its own. Memory: what `gnomon.memory` says against the most that the process held in a step,
 less what it held before the network, and as a share of all that it held; what is let go goes back to the system.
@@ -64,7 +64,7 @@ class Watch:
             self.most = max(self.most, resident())
 
 
-def one(case: dict[str, object], folder: Path) -> None:
+def one(case: dict[str, object], folder: Path, rounds: int) -> None:
     """Prints the four figures of a case as JSON."""
     from gnomon.asked import TrainingSpec
     from gnomon.batches import Passes, batch_of
@@ -130,27 +130,31 @@ def one(case: dict[str, object], folder: Path) -> None:
     most = watch.most - before
     with kept_memory():
         times, probes = [], []
-        for _ in range(3):
+        for _ in range(rounds):
             times += [step() for _ in range(STEPS)]
             probes.append(probed())
     found = {"said": sum(said.values()), "most": most, "process": before, "format": plan.format}
-    found |= {"probe": statistics.median(probes), "step": statistics.median(times)}
+    found |= (
+        {"probe": statistics.median(probes), "step": statistics.median(times)} if rounds else {"probe": 1, "step": 1}
+    )
     sys.stdout.write(json.dumps(found) + "\n")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--memory", action="store_true", help="that alone; the times are then none")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.one:
-        one(json.loads(chosen.one), chosen.data)
+        one(json.loads(chosen.one), chosen.data, 0 if chosen.memory else 3)
         return
     print("| data | network | batch | format | memory, MB | off by | of the process | step, ms | off by |")
     print("|---|---|---|---|---|---|---|---|---|")
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
     for case in CASES:
         words = [sys.executable, __file__, "--data", str(chosen.data), "--one", json.dumps(case)]
+        words += ["--memory"] * chosen.memory
         done = subprocess.run(words, capture_output=True, text=True, env=environment)
         if done.returncode:
             print(f"| {case['set']} | {case['network']} | failed: {done.stderr.strip().splitlines()[-1][:100]} |")

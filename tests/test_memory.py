@@ -53,7 +53,7 @@ def test_the_parts_of_a_step() -> None:
         "gradients": weights,
         "optimizer": 2 * weights,
         "average": weights,
-        "activations": 7.0 + 8 * 130.0,
+        "activations": 7.0 + 8 * 125.0,
     }
     frozen = _network().requires_grad_(False)
     assert step_bytes(frozen, kept, 8, OptimizerSpec(name="sgd"))["gradients"] == 0

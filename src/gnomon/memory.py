@@ -15,8 +15,8 @@ from .hardware import Format
 from .optim import OptimizerSpec
 from .types import Value
 
-_WORK: Final = 3
-_SCRATCH_BYTES: Final = 25 * 10**6
+_WORK: Final = 2.5
+_SCRATCH_BYTES: Final = 12 * 10**6
 """That a step leaves lying in pieces."""
 
 
@@ -26,7 +26,8 @@ class Kept(Value, frozen=True):
     Attributes:
         fixed: whatever the rows; copies of weights in another number format.
         row: for each row.
-        largest: of these, the largest tensor; its layer's backward pass works beside it in about three times as much.
+        largest: of these, the largest tensor that has slopes; its layer's backward pass works beside it in about two and a
+            half times as much.
     """
 
     fixed: float
@@ -55,14 +56,16 @@ def kept_for_backward(network: nn.Module, inputs: Tensor, number_format: Format)
 
 
 def _kept(network: nn.Module, inputs: Tensor, number_format: Format) -> tuple[float, float]:
-    """Of all tensors together, and of the largest."""
+    """Of all tensors together, and of the largest that has slopes."""
     own = {tensor.untyped_storage().data_ptr() for tensor in (*network.parameters(), *network.buffers())}
     sizes: dict[int, int] = {}
+    sloped: list[int] = [0]
 
     def note(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in own:
             sizes[storage.data_ptr()] = storage.nbytes()
+            sloped.append(storage.nbytes() * tensor.requires_grad)
         return tensor
 
     with (
@@ -70,7 +73,7 @@ def _kept(network: nn.Module, inputs: Tensor, number_format: Format) -> tuple[fl
         torch.autocast(inputs.device.type, torch.bfloat16, enabled=number_format == "bfloat16"),
     ):
         outputs = network(inputs)  # held until all sizes are noted, so that no place is used twice
-    found = float(sum(sizes.values())), float(max(sizes.values(), default=0))
+    found = float(sum(sizes.values())), float(max(sloped))
     del outputs
     return found
 
