@@ -26,8 +26,8 @@ class Kept(Value, frozen=True):
     Attributes:
         fixed: whatever the rows; copies of weights in another number format.
         row: for each row.
-        largest: of these, the largest tensor that has slopes; its layer's backward pass works beside it in about two and a
-            half times as much.
+        largest: of these, the largest tensor that has slopes; its layer's backward pass works beside it, in about two
+            and a half times as much.
     """
 
     fixed: float
