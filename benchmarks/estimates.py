@@ -17,7 +17,27 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+from torch import nn
+
+from gnomon.asked import TrainingSpec
+from gnomon.batches import Passes, batch_of
+from gnomon.deadline import Deadline
+from gnomon.hardware import kept_memory
+from gnomon.ladder import ladder
+from gnomon.memory import kept_for_backward, step_bytes
+from gnomon.models import Cnn, ModelSpec, fitted_to, model_named
+from gnomon.optim import OptimizerSpec, build_optimizer
+from gnomon.probing import measure_speed
+from gnomon.recipe import Prepared, Recipe, prepare
+from gnomon.sources import SourceSpec
+from gnomon.state import number_type_of
+from gnomon.stepping import train_step
+from gnomon.training import build_model
+from gnomon.types import Batch, returned
 
 CASES = [
     *({"set": "cifar10-jpeg.zip", "network": widths, "batch": batch} for widths, batch in (
@@ -64,31 +84,67 @@ class Watch:
             self.most = max(self.most, resident())
 
 
-def one(case: dict[str, object], folder: Path, rounds: int) -> None:
-    """Prints the four figures of a case as JSON."""
-    from gnomon.asked import TrainingSpec
-    from gnomon.batches import Passes, batch_of
-    from gnomon.deadline import Deadline
-    from gnomon.hardware import kept_memory
-    from gnomon.ladder import ladder
-    from gnomon.memory import kept_for_backward, step_bytes
-    from gnomon.models import Cnn, fitted_to, model_named
-    from gnomon.optim import OptimizerSpec, build_optimizer
-    from gnomon.probing import measure_speed
-    from gnomon.recipe import Recipe, prepare
-    from gnomon.sources import SourceSpec
-    from gnomon.state import number_type_of
-    from gnomon.stepping import train_step
-    from gnomon.training import build_model
-    from gnomon.types import returned
+@dataclass(frozen=True)
+class Case:
+    """A network, the rows that it learns, and how."""
 
-    name, batch = str(case["set"]), int(str(case["batch"]))
+    model: ModelSpec
+    prepared: Prepared
+    batch: int
+
+    def built(self) -> nn.Module:
+        return build_model(self.model, self.prepared.rows, seed=0, device="cpu", started=False)
+
+    def taken(self, passes: Passes, rows: int) -> Batch:
+        plan, positions = self.prepared.plan, passes.take(rows, 0.0)
+        return batch_of(self.prepared.rows, *positions, seed=plan.seed, task=self.prepared.task, augment=plan.augment)
+
+    def passes(self) -> Passes:
+        rows = self.prepared.rows
+        return Passes(len(rows), seed=0, lengths=rows.lengths)
+
+    def probed(self) -> float:
+        """Seconds of a step, as the planner measures them."""
+        plan, prepared = self.prepared.plan, self.prepared
+        return measure_speed(
+            self.built(),
+            prepared.rows,
+            prepared.task,
+            batch=self.batch,
+            number_format=plan.format,
+            augment=plan.augment,
+        ).step_s
+
+    def steps(self) -> Iterator[float]:
+        """Seconds of one real step after the other."""
+        plan, module, passes = self.prepared.plan, self.built().train(), self.passes()
+        optimizer = build_optimizer(module, self.optimizer(), products=number_type_of(plan.format))
+        while True:
+            began_s = time.perf_counter()
+            made = self.taken(passes, self.batch)
+            losses = train_step(
+                module, self.prepared.task, optimizer, made, learning_rate=1e-4, number_format=plan.format
+            )
+            float(losses.sum())
+            yield time.perf_counter() - began_s
+
+    def optimizer(self) -> OptimizerSpec:
+        return OptimizerSpec(name=self.prepared.plan.optimizer.name)
+
+    def said(self) -> float:
+        """Bytes of a step, estimated."""
+        module, few = self.built(), self.taken(self.passes(), min(self.batch, 16))
+        kept = kept_for_backward(module, few.inputs, self.prepared.plan.format)
+        return sum(step_bytes(module, kept, self.batch, self.optimizer()).values())
+
+
+def case_of(asked: dict[str, object], folder: Path) -> Case:
+    name, batch, network = str(asked["set"]), int(str(asked["batch"])), str(asked["network"])
     location = name if name == "digits" else str(folder / name)
-    training = TrainingSpec(steps=1, batch=batch, format=case.get("format", "auto"))
+    training = TrainingSpec(steps=1, batch=batch, format=asked.get("format", "auto"))
     recipe = Recipe(source=SourceSpec(location=location), training=training)
     prepared = returned(prepare(recipe, Deadline(time.monotonic())))
-    plan, rows, spec = prepared.plan, prepared.rows, prepared.dataset.spec
-    network = str(case["network"])
+    spec = prepared.dataset.spec
     if network.startswith("rung"):
         model = ladder(spec)[int(network.split()[1])].model
     elif network[0].isdigit():
@@ -96,47 +152,27 @@ def one(case: dict[str, object], folder: Path, rounds: int) -> None:
         model = Cnn(widths=widths, convolutions=(1, 2, 3)[-len(widths) :])
     else:
         model = fitted_to(model_named(network), spec.kind, spec.question)
-    optimizer = OptimizerSpec(name=plan.optimizer.name)
+    return Case(model, prepared, batch)
 
-    def probed() -> float:
-        module = build_model(model, rows, seed=0, device="cpu", started=False)
-        return measure_speed(
-            module, rows, prepared.task, batch=batch, number_format=plan.format, augment=plan.augment
-        ).step_s
 
-    probed()
-    seen = build_model(model, rows, seed=0, device="cpu", started=False)
-    positions, numbers = Passes(len(rows), seed=0, lengths=rows.lengths).take(min(batch, 16), 0.0)
-    example = batch_of(rows, positions, numbers, seed=0, task=prepared.task, augment=plan.augment).inputs
-    said = step_bytes(seen, kept_for_backward(seen, example, plan.format), batch, optimizer)
-    del seen
+def one(asked: dict[str, object], folder: Path, rounds: int) -> None:
+    """Prints the figures of a case as JSON."""
+    case = case_of(asked, folder)
+    case.probed()
+    said = case.said()
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
-    before = resident()
-    module = build_model(model, rows, seed=0, device="cpu", started=False).train()
-    steps = build_optimizer(module, optimizer, products=number_type_of(plan.format))
-    passes = Passes(len(rows), seed=0, lengths=rows.lengths)
-
-    def step() -> float:
-        began_s = time.perf_counter()
-        positions, numbers = passes.take(batch, 0.0)
-        made = batch_of(rows, positions, numbers, seed=0, task=prepared.task, augment=plan.augment)
-        float(train_step(module, prepared.task, steps, made, learning_rate=1e-4, number_format=plan.format).sum())
-        return time.perf_counter() - began_s
-
+    before, steps = resident(), case.steps()
     with Watch() as watch:
         for _ in range(6):
-            step()
-    most = watch.most - before
+            next(steps)
+    times, probes = [1.0] * (not rounds), [1.0] * (not rounds)
     with kept_memory():
-        times, probes = [], []
         for _ in range(rounds):
-            times += [step() for _ in range(STEPS)]
-            probes.append(probed())
-    found = {"said": sum(said.values()), "most": most, "process": before, "format": plan.format}
-    found |= (
-        {"probe": statistics.median(probes), "step": statistics.median(times)} if rounds else {"probe": 1, "step": 1}
-    )
+            times += [next(steps) for _ in range(STEPS)]
+            probes.append(case.probed())
+    found = {"said": said, "most": watch.most - before, "process": before, "format": case.prepared.plan.format}
+    found |= {"probe": statistics.median(probes), "step": statistics.median(times)}
     sys.stdout.write(json.dumps(found) + "\n")
 
 
