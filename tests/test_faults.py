@@ -194,7 +194,7 @@ class Hungry(nn.Module):
 
 def hungry(given: InMemory, most: int, monkeypatch: pytest.MonkeyPatch) -> InMemory:
     torch.manual_seed(0)
-    monkeypatch.setattr("gnomon.recipe.probe_of", lambda *_arguments: lambda *_: Speed(0.001, 1e5))
+    monkeypatch.setattr("gnomon.recipe.probe_of", lambda *_arguments, **_named: lambda *_: Speed(0.001, 1e5))
     return InMemory(source=given.source, module=Hungry(most))
 
 
