@@ -115,9 +115,9 @@ def test_what_is_not_divided_stays_as_it_is() -> None:
 def test_saved_by_two_it_goes_on_with_one_and_with_four(alone: Path, tmp_path: Path) -> None:
     command = train_together(tmp_path / "run", 2, *DIVIDED)
     wait_for(command, "validation")
-    command.send_signal(signal.SIGINT)
+    command.send_signal(signal.SIGTERM)
     command.communicate(timeout=120)
-    assert command.returncode == 130
+    assert command.returncode == 143
     for processes in ("1", "4"):
         run = shutil.copytree(tmp_path / "run", tmp_path / processes)
         ended(command_of("resume", str(run), "--processes", processes))
