@@ -31,6 +31,7 @@ from gnomon.optim import OptimizerSpec
 from gnomon.recipe import Recipe
 from gnomon.sources import SourceSpec
 from gnomon.tuning.trial import try_settings
+from gnomon.types import returned
 
 SMALL_COST = 0.5625
 USUAL, ASKED = OptimizerSpec(), TrainingSpec()
@@ -81,12 +82,7 @@ def opened(data: str, threads: int) -> tuple[Opened, str]:
     events = open_data(
         SourceSpec(location=data), DatasetSpec(), TrainingSpec(threads=threads), Deadline(time.monotonic()), seed=0
     )
-    while True:
-        try:
-            next(events)
-        except StopIteration as stop:
-            found: Opened = stop.value
-            break
+    found = returned(events)
     test = open_rows(found.dataset, "test", device=torch.device("cpu"), free_bytes=10**9)
     return replace(found, validation=test), found.dataset.spec.kind
 
@@ -109,12 +105,8 @@ def score(
         training=training,
         seed=seed,
     )
-    trial = try_settings(found, recipe, seconds=None)
-    while True:
-        try:
-            next(trial)
-        except StopIteration as stop:
-            return (stop.value.score if not stop.value.reason else float("nan")), stop.value.seconds
+    tried = returned(try_settings(found, recipe, seconds=None))
+    return (float("nan") if tried.reason else tried.score), tried.seconds
 
 
 def main() -> None:

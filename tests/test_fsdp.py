@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.multiprocessing.spawn import spawn
 
-from gnomon.fsdp import all_laid_like, divide, held, is_divided, laid_like, whole
+from gnomon.fsdp import all_laid_like, divide, held, laid_like, whole
 from gnomon.models import Cnn
 from gnomon.optim import OptimizerSpec, build_optimizer
 from gnomon.optim.spec import OptimizerName
@@ -60,6 +60,10 @@ def _steps(network: nn.Module, optimizer: Any, where: slice) -> list[float]:
     return losses
 
 
+def _is_divided(network: nn.Module) -> bool:
+    return any(held(weight) is not weight for weight in network.parameters())
+
+
 def _bytes_held(network: nn.Module, optimizer: Any) -> list[int]:
     """Of weights, and of the optimizer's numbers for them."""
     weights, moments = list(network.parameters()), list(optimizer.state().values())
@@ -78,7 +82,7 @@ def _one_of_two(rank: int, store: str, found: Any) -> None:
         weights = {key: whole(value).numpy() for key, value in state.items()}
         again = all_laid_like({key: torch.from_numpy(value) for key, value in weights.items()}, state)
         same = all(torch.equal(held(again[key]), held(value)) for key, value in state.items())
-        found[rank, name] = (losses, weights, _bytes_held(network, optimizer), is_divided(network) and same)
+        found[rank, name] = (losses, weights, _bytes_held(network, optimizer), _is_divided(network) and same)
     dist.barrier()
     dist.destroy_process_group()
 
@@ -106,7 +110,7 @@ def test_two_processes_hold_half_each_and_come_to_the_same_weights(tmp_path: Pat
 def test_what_is_not_divided_stays_as_it_is() -> None:
     tensor = torch.arange(4.0)
     assert whole(tensor) is held(tensor) is laid_like(tensor, torch.zeros(4)) is tensor
-    assert not is_divided(_network())
+    assert not _is_divided(_network())
 
 
 # --- Whole commands ---------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from gnomon.tuning.python import checked
 from gnomon.tuning.records import SearchSpec, read_records
 from gnomon.tuning.search import search
 from gnomon.tuning.trial import Tried
-from gnomon.types import Value
+from gnomon.types import Value, returned
 
 SPEC = SearchSpec(
     recipe=Recipe(
@@ -46,11 +46,7 @@ SPEC = SearchSpec(
 
 def _opened() -> Bench:
     opening = open_data(SPEC.recipe.source, SPEC.recipe.dataset, SPEC.recipe.training, Deadline(0.0), seed=1)
-    while True:
-        try:
-            next(opening)
-        except StopIteration as stop:
-            return Bench.of(stop.value, seed=1)
+    return Bench.of(returned(opening), seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -85,13 +81,7 @@ def test_another_process_comes_to_the_same_score(bench: Bench, two: LocalHands) 
     while len(found) < 2:
         found |= {job.number: tried for job, tried in two.over(5.0)}
     assert two.free() == 2
-    making = make(_job(1), SPEC, bench)
-    while True:
-        try:
-            next(making)
-        except StopIteration as stop:
-            here = stop.value
-            break
+    here = returned(make(_job(1), SPEC, bench))
     assert found[1].score == here.score
     assert found[1].loss == here.loss
     assert found[1].scores == here.scores

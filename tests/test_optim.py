@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -25,11 +25,11 @@ from gnomon.optim import (
     orthogonalise,
 )
 from gnomon.progress import Change, progress
-from gnomon.recipe import Prepared, Recipe, prepare
+from gnomon.recipe import Recipe, prepare
 from gnomon.sources import SourceSpec
 from gnomon.state import begin
 from gnomon.training import build_model
-from gnomon.types import Event
+from gnomon.types import returned
 
 Array: TypeAlias = NDArray[np.float64]
 Rule: TypeAlias = Callable[[Array, Sequence[Array], Sequence[float], float], Array]
@@ -395,19 +395,10 @@ def test_an_average_reaches_back_over_the_training_as_it_is_now() -> None:
         optimizer=OptimizerSpec(name="sgd", average="ema"),
         training=TrainingSpec(steps=100_000, threads=1, format="float32"),
     )
-    prepared = _returned(prepare(asked, Deadline(time.monotonic())))
+    prepared = returned(prepare(asked, Deadline(time.monotonic())))
     model = build_model(prepared.plan.model, prepared.rows, seed=0, device="cpu")
     state = begin(model, prepared.plan, prepared.rows, None)
     assert isinstance(state.average, MovingAverage)
     assert state.average.decay == pytest.approx(1 - 1 / 2001)
     state.replanned(Change(step=0, steps_before=100_000, steps=200, reason="the machine is slower than planned"))
     assert state.average.decay == pytest.approx(1 - 1 / 5)
-
-
-def _returned(preparing: Generator[Event, None, Prepared]) -> Prepared:
-    while True:
-        try:
-            next(preparing)
-        except StopIteration as stop:
-            prepared: Prepared = stop.value
-            return prepared

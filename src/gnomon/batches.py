@@ -230,11 +230,9 @@ def shrunk(inputs: Tensor, scale: float) -> Tensor:
     if inputs.device.type != "cpu" or max(sides) > _BY_PRODUCT:
         smaller = _interpolated(inputs, height, width)
         return smaller.contiguous(memory_format=torch.channels_last)
-    down, right = (_shrinking(*pair).to(inputs.dtype) for pair in ((sides[0], height), (sides[1], width)))
+    down, across = _shrinking((sides[0], sides[1]), (height, width), channels, inputs.dtype)
     lines = torch.matmul(down, inputs.permute(0, 2, 3, 1).reshape(rows, sides[0], sides[1] * channels))
-    across = torch.kron(right.T.contiguous(), torch.eye(channels, dtype=inputs.dtype))  # each channel by itself
-    found = lines.view(rows * height, -1) @ across
-    return found.view(rows, height, width, channels).permute(0, 3, 1, 2)
+    return (lines.view(rows * height, -1) @ across).view(rows, height, width, channels).permute(0, 3, 1, 2)
 
 
 def _interpolated(inputs: Tensor, height: int, width: int) -> Tensor:
@@ -242,9 +240,16 @@ def _interpolated(inputs: Tensor, height: int, width: int) -> Tensor:
 
 
 @functools.cache
-def _shrinking(side: int, smaller: int) -> Tensor:
-    """`(smaller, side)`: in float64: what each pixel of a shrunk line takes of the whole one."""
-    return _interpolated(torch.eye(side, dtype=torch.float64)[None, None], smaller, side)[0, 0]
+def _shrinking(
+    sides: tuple[int, int], smaller: tuple[int, int], channels: int, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """What shrunk lines take of whole ones, `(h, H)`; and what shrunk pixels of a line take, `(W C, w C)`."""
+    down, right = (
+        _interpolated(torch.eye(side, dtype=torch.float64)[None, None], size, side)[0, 0]
+        for side, size in zip(sides, smaller, strict=True)
+    )
+    across = torch.kron(right.T.contiguous(), torch.eye(channels, dtype=torch.float64))  # each channel by itself
+    return down.to(dtype), across.to(dtype)
 
 
 def shrunk_side(side: int, scale: float) -> int:

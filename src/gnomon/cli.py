@@ -41,9 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(error: GnomonError) -> int:
-    problems = error.problems if isinstance(error, InputError) else (getattr(error, "problem", str(error)),)
-    for problem in problems:
+    for problem in error.problems:
         sys.stderr.write(f"gnomon: {visible(problem)}\n")
-    if isinstance(error, InputError | LostError) and error.remedy:
+    if error.remedy:
         sys.stderr.write(f"        {visible(error.remedy)}\n")
     return EXIT_FAULT if isinstance(error, LostError) else EXIT_INPUT

@@ -27,11 +27,7 @@ EXIT_INPUT: Final = 2
 
 
 class GnomonError(Exception):
-    """Root of the tree; never raised itself."""
-
-
-class InputError(GnomonError):
-    """The user's input can't be used.
+    """Root of the tree; never raised itself.
 
     Args:
         problem: what is wrong, with the value received and where it stands; or several such sentences.
@@ -42,6 +38,10 @@ class InputError(GnomonError):
         self.problems: tuple[str, ...] = (problem,) if isinstance(problem, str) else tuple(problem)
         self.remedy = remedy
         super().__init__("\n".join((*self.problems, *((remedy,) if remedy else ()))))
+
+
+class InputError(GnomonError):
+    """The user's input can't be used."""
 
 
 class DataError(InputError):
@@ -69,16 +69,7 @@ class DownloadError(InputError):
 
 
 class LostError(GnomonError):
-    """Another process is gone, or has been silent for too long.
-
-    Args:
-        problem: what is lost, and what showed it.
-        remedy: what to do about it.
-    """
-
-    def __init__(self, problem: str, *, remedy: str = "") -> None:
-        self.problem, self.remedy = problem, remedy
-        super().__init__("\n".join((problem, *((remedy,) if remedy else ()))))
+    """Another process is gone, or has been silent for too long."""
 
 
 class RowError(GnomonError):

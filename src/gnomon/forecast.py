@@ -81,7 +81,7 @@ def forecast(
     plan: Plan,
     spec: DataSpec,
     network: NetworkSummary,
-    kept: Kept,
+    kept: Kept | None,
     trial: Trial,
     *,
     train_s: float,
@@ -95,7 +95,7 @@ def forecast(
         plan: as made by a deadline.
         spec: the data.
         network: of the plan.
-        kept: for its backward pass.
+        kept: for its backward pass; None where no other machines are asked for.
         trial: on the data.
         train_s, total_s: seconds of training, and of the whole command.
         cache_bytes: encoded rows on disk.
@@ -104,6 +104,9 @@ def forecast(
     watts = watts_of(plan.device, plan.threads)
     epochs = plan.steps * plan.batch / spec.num_train
     now = _outlook(plan.value_of("network"), train_s, epochs, trial)
+    elsewhere = None
+    if cluster is not None and kept is not None:
+        elsewhere = estimate(_work_of(plan, spec, network, kept, epochs), cluster)
     return Forecast(
         decisions=plan.decisions,
         steps=plan.steps,
@@ -114,7 +117,7 @@ def forecast(
         run_bytes=run_bytes(plan, network.bytes),
         energy_wh=watts * total_s / 3600,
         watts=watts,
-        elsewhere=None if cluster is None else estimate(_work_of(plan, spec, network, kept, epochs), cluster),
+        elsewhere=elsewhere,
     )
 
 

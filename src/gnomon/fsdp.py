@@ -45,11 +45,6 @@ def _blocks(module: nn.Module) -> Iterator[nn.Module]:
             yield from _blocks(child)
 
 
-def is_divided(module: nn.Module) -> bool:
-    """Whether this process has but shares of its weights."""
-    return any(hasattr(weight, "full_tensor") for weight in module.parameters())
-
-
 def whole(tensor: Tensor) -> Tensor:
     """All its numbers, gathered from all processes where it is divided, which must all ask for it; else itself."""
     gather: Any = getattr(tensor, "full_tensor", None)

@@ -231,7 +231,7 @@ def look_ahead(
         plan,
         dataset.spec,
         describe_network(network, example, name=plan.value_of("network")),
-        kept_for_backward(network, example, plan.format),
+        None if cluster is None else kept_for_backward(network, example, plan.format),
         Trial(error=error, seconds=seconds),
         train_s=train_s,
         total_s=deadline.total_s,

@@ -105,7 +105,7 @@ def _chosen(maps: Tensor, following: Tensor, count: int) -> Tensor:
     columns = _some(maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1]))
     weights = following.transpose(0, 1).flatten(1).norm(dim=1)
     scaled = (columns * weights).double().numpy()
-    _, factor = np.linalg.qr(scaled)  # the columns' lengths and angles alone
+    factor = np.linalg.qr(scaled, mode="r")  # the columns' lengths and angles alone
     order = qr(factor, mode="r", pivoting=True)[1]
     return torch.from_numpy(np.sort(order[:count]))
 
