@@ -1,6 +1,6 @@
 """Does every run end in time, and use its time? Many data sets and deadlines, some with a core taken away half-way.
 
-    python benchmarks/deadlines.py [NAME …] [--runs N] [--data FOLDER]
+    python benchmarks/deadlines.py [NAME …] [--by TIME,TIME] [--runs N] [--data FOLDER]
 
 Late is what ends more than 0.5 s after the deadline; wasteful what ends before 85 % of it. The learning rate of the
 last step is told as a share of the highest: it must come down to its end, however often the plan was changed.
@@ -31,6 +31,7 @@ TIMES = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=list(TIMES), metavar="NAME", help="; ".join(TIMES))
+    parser.add_argument("--by", type=lambda text: tuple(text.split(",")), help="in place of each data set's own")
     parser.add_argument("--runs", type=int, default=30)
     parser.add_argument("--data", type=Path, default=SHARED)
     parser.add_argument("--busy-every", type=int, default=3, help="one run in so many loses a core half-way")
@@ -41,7 +42,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         sets = {**data_sets(folder, chosen.data), **sequence_sets(chosen.data)}
-        cases = [(name, by) for name in chosen.names if name in sets for by in TIMES[name]]
+        cases = [(name, by) for name in chosen.names if name in sets for by in chosen.by or TIMES[name]]
         for number, (name, by) in zip(range(chosen.runs), itertools.cycle(cases), strict=False):
             total_s = parse_deadline(by, start_s=0.0).total_s
             busy = total_s / 2 if number % chosen.busy_every == chosen.busy_every - 1 else None
