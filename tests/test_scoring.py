@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import scipy.optimize
+import scipy.special
 import scipy.stats
 import sklearn.metrics
 from hypothesis import given, settings
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from gnomon.evaluate.temperature import fitted_temperature
 from gnomon.scoring.calibration import brier_scores, calibration_error, reliability
 from gnomon.scoring.classes import STATISTICS, row_losses, score
-from gnomon.scoring.curves import average_precision, curves_of, roc_area
+from gnomon.scoring.curves import average_precision, curves_of, mean_area, roc_area
 from gnomon.scoring.intervals import Groups, groups_of, mean_of, share_of, wilson
 from gnomon.scoring.paired import difference_in_accuracy, difference_in_means
 from gnomon.scoring.values import r2_of, residuals_of, score_values
@@ -242,6 +243,52 @@ def test_scores_of_groups_have_wider_intervals() -> None:
         narrow, wide = alone.metrics[name], together.metrics[name]
         assert narrow.value == wide.value
         assert wide.high - wide.low > 1.5 * (narrow.high - narrow.low), name
+
+
+def test_the_jackknife_corrects_the_bias_on_the_scale_of_the_logit() -> None:
+    rng = np.random.default_rng(0)
+    scores, true = rng.normal(size=(40, 3)), rng.random((40, 3)) < 0.3
+    scores += true
+
+    def mean(rows: NDArray[np.bool_]) -> float:
+        return float(
+            np.mean([sklearn.metrics.average_precision_score(true[rows, k], scores[rows, k]) for k in range(3)])
+        )
+
+    rows = np.arange(40)
+    value = scipy.special.logit(mean(rows >= 0))
+    without = scipy.special.logit([mean(rows != row) for row in rows])
+    pseudo = 40 * value - 39 * without
+    half = scipy.stats.t.ppf(0.975, 39) * scipy.stats.sem(pseudo)
+    found = mean_area(average_precision, scores, true, [average_precision(scores[:, k], true[:, k]) for k in range(3)])
+    assert found is not None
+    assert (found.value, found.low, found.high) == pytest.approx(
+        (mean(rows >= 0), scipy.special.expit(pseudo.mean() - half), scipy.special.expit(pseudo.mean() + half))
+    )
+
+
+@pytest.mark.parametrize("groups", [None, np.arange(60) // 6])
+def test_means_over_classes_of_few_rows_cover_the_truth(groups: Groups | None) -> None:
+    """The truth is the probability that a hit lies above a miss: Φ(1/√2) for normal scores a deviation apart."""
+    truth, inside = float(scipy.stats.norm.cdf(1 / math.sqrt(2))), 0
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        true = rng.random((60, 2)) < 0.2
+        scores = rng.normal(size=(60, 2)) + true
+        areas = [roc_area(scores[:, k], true[:, k]) for k in range(2)]
+        found = mean_area(roc_area, scores, true, areas, groups)
+        inside += found is not None and found.low <= truth <= found.high
+    assert 0.92 <= inside / 300 <= 0.98
+
+
+def test_a_mean_of_heavy_tails_is_covered() -> None:
+    rng, inside = np.random.default_rng(0), 0
+    for _ in range(1000):
+        squares = np.square(rng.normal(size=12))
+        found = mean_of(squares, least=0.0)
+        assert 0 < found.low <= found.value <= found.high
+        inside += found.low <= 1 <= found.high
+    assert 0.92 <= inside / 1000 <= 0.97
 
 
 # --- Values ----------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ Proportions of independent rows (accuracy, precision, recall of a class) have Wi
 of the proportion p = TP/(TP+FP+FN), and takes p's interval. Means over classes, kappa and Matthews' coefficient have
 the spread of their posterior, drawn with a fixed seed, the means a wider one where rows are few; where rows come in
 groups, that of the groups' jackknife. Mean losses and areas have the interval that `intervals` makes of the influence
-of each row.
+of each row, means of areas that of the jackknife where rows or groups are few.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def _of_classes(
 ) -> tuple[tuple[ClassScores, ...], dict[str, Metric], tuple[ClassCurves, ...]]:
     """Scores of each class, means of areas, and curves."""
     each, curves = [], []
-    areas: dict[str, list[Area]] = {"macro_roc_area": [], "macro_average_precision": []}
+    areas: dict[str, list[Area | None]] = {"macro_roc_area": [], "macro_average_precision": []}
     for place, name in enumerate(classes):
         true, said = labels == place, predicted == place
         both = true & said
@@ -181,7 +181,7 @@ def _of_classes(
             roc, average = roc_area(probabilities[:, place], true), average_precision(probabilities[:, place], true)
             curves.append(curves_of(name, probabilities[:, place], true))
         for kind, area in zip(areas.values(), (roc, average), strict=True):
-            kind += [area] if area else []
+            kind.append(area)
         each.append(
             ClassScores(
                 name=name,
@@ -193,7 +193,12 @@ def _of_classes(
                 average_precision=average.metric(groups) if average else None,
             )
         )
-    means = {name: mean for name, found in areas.items() if (mean := mean_area(found, groups))}
+    truth = labels[:, None] == np.arange(len(classes))
+    means = {
+        name: mean
+        for (name, found), of in zip(areas.items(), (roc_area, average_precision), strict=True)
+        if (mean := mean_area(of, probabilities, truth, found, groups))
+    }
     return tuple(each), means, tuple(curves)
 
 

@@ -6,19 +6,22 @@ DeLong's (1988; with groups Obuchowski's, 1997), for average precision the deriv
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..judgement import ClassCurves, Points
 from ..types import Metric
-from .intervals import Array, Groups, around_share
+from .intervals import Array, Groups, around_share, jackknifed
 
 MOST_AREAS: Final = 100
 """Classes or labels up to which there are curves."""
 MOST_POINTS: Final = 100
+
+_FEW_UNITS, _MOST_CELLS = 200, 4 * 10**6
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,10 @@ class Area:
     def metric(self, groups: Groups | None = None) -> Metric:
         """With its interval."""
         return around_share(self.value, self.influence, groups, units=self.rarer)
+
+
+AreaOf: TypeAlias = Callable[[Array, NDArray[np.bool_]], Area | None]
+"""Scores and truth of one class, `(N,)` each → the area under a curve."""
 
 
 def roc_area(scores: Array, true: NDArray[np.bool_]) -> Area | None:
@@ -78,13 +85,41 @@ def average_precision(scores: Array, true: NDArray[np.bool_]) -> Area | None:
     return Area(area, influence, positives)
 
 
-def mean_area(areas: list[Area], groups: Groups | None = None) -> Metric | None:
-    """The mean of several areas on the same rows; None of none."""
-    if not areas:
+def mean_area(
+    area_of: AreaOf,
+    scores: Array,
+    true: NDArray[np.bool_],
+    areas: Sequence[Area | None],
+    groups: Groups | None = None,
+) -> Metric | None:
+    """The mean over the classes that have an area; None where none has.
+
+    Args:
+        area_of: `roc_area` or `average_precision`.
+        scores: `(N, K)`.
+        true: `(N, K)`.
+        areas: what it says of each class.
+        groups: of the rows. Of few groups, or few rows, the interval comes from leaving out each in turn, since the
+            areas of few rows are biased, all in one direction.
+    """
+    known = [area for area in areas if area]
+    if not known:
         return None
-    influence = np.mean([area.influence for area in areas], axis=0)
-    rarer = sum(area.rarer for area in areas)
-    return around_share(float(np.mean([area.value for area in areas])), influence, groups, units=rarer)
+    value = float(np.mean([area.value for area in known]))
+    units = np.arange(len(scores)) if groups is None else groups
+    count = int(units.max()) + 1
+    if count <= _FEW_UNITS and count * scores.size <= _MOST_CELLS:
+        members = (units != unit for unit in range(count))
+        without = [_mean_of(area_of, scores[rest], true[rest]) for rest in members]
+        return jackknifed(value, np.array([mean for mean in without if mean is not None]))
+    influence = np.mean([area.influence for area in known], axis=0)
+    return around_share(value, influence, groups, units=sum(area.rarer for area in known))
+
+
+def _mean_of(area_of: AreaOf, scores: Array, true: NDArray[np.bool_]) -> float | None:
+    areas = [area_of(scores[:, place], true[:, place]) for place in range(scores.shape[1])]
+    known = [area.value for area in areas if area]
+    return float(np.mean(known)) if known else None
 
 
 def curves_of(name: str, scores: Array, true: NDArray[np.bool_]) -> ClassCurves:

@@ -70,9 +70,9 @@ def score_labels(
     metrics["log_loss"] = mean_of(label_losses(wide, true).sum(axis=1), groups, least=0.0)
     metrics["brier"] = mean_of(np.square(wide - true).mean(axis=1), groups, least=0.0)
     each = [_Label.of(name, wide[:, place], true[:, place]) for place, name in enumerate(names)]
-    precisions = mean_area([label.average for label in each if label.average], groups)
+    precisions = mean_area(average_precision, wide, true, [label.average for label in each], groups)
     metrics["mean_average_precision"] = precisions or NOTHING_KNOWN
-    roc = mean_area([label.roc for label in each if label.roc], groups)
+    roc = mean_area(roc_area, wide, true, [label.roc for label in each], groups)
     metrics |= {"macro_roc_area": roc} if roc else {}
     scores = tuple(_scores_of(label, given[:, place], true[:, place], groups) for place, label in enumerate(each))
     return metrics, scores, tuple(label.curves for label in each[:MOST_AREAS])
