@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import time
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +18,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from gnomon import cli, load
+from gnomon.deadline import Deadline
 from gnomon.encoders import ImageEncoder
 from gnomon.errors import RecipeError, RunError
 from gnomon.evaluate.alike import alike_rows
@@ -27,7 +30,10 @@ from gnomon.evaluate.suspects import share_of_wrong
 from gnomon.evaluate.table import Predicted
 from gnomon.familiarity import remembered, statistics_of
 from gnomon.judgement import Comparison, Evaluation, NearDuplicates, Slices, Suspects
+from gnomon.recipe import finish
+from gnomon.run import SPEED, open_run
 from gnomon.tasks import Classify
+from gnomon.types import Noted
 
 FLIPPED: Final = 0.08
 
@@ -337,3 +343,23 @@ def test_near_duplicates_are_counted(run: Path) -> None:
     assert found.compared == 1797
     assert found.pairs_found >= len(found.pairs)
     assert not found.skipped
+
+
+# --- Out of time -----------------------------------------------------------------------------------------------------
+
+
+def test_out_of_time_the_answers_are_judged_and_the_rest_left_out(run: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(run, tmp_path / "copy")
+    (copy / SPEED).unlink()
+    before: Evaluation = written(run, "test.json", Evaluation)
+    now = time.monotonic()
+    events = list(finish(open_run(copy), Deadline(now - 60, now)))
+    notes = [event.text for event in events if isinstance(event, Noted)]
+    assert notes == ["time is short: the model remembers 250 training rows instead of 1,000"]
+    assert written(copy, "test.json", Evaluation).metrics["accuracy"] == before.metrics["accuracy"]
+    suspects, near = written(copy, "suspects.json", Suspects), written(copy, "duplicates.json", NearDuplicates)
+    assert suspects.skipped.startswith("time was short: 0 of ")
+    assert near.skipped.startswith("time was short: 0 of ")
+    assert not (copy / SPEED).exists()
+    assert load(copy / "model.safetensors").header.familiar.rows == 250  # type: ignore[union-attr]
+    assert (copy / "report.html").stat().st_size > 10_000

@@ -27,13 +27,22 @@ class AnswerSpeed(Value, frozen=True):
     rows_per_s: float
 
 
-def write_answer_speed(run: Run, dataset: Dataset, model: Model) -> None:
-    """Measure it on test rows, and write it. Takes less than a second, or the time of one pass."""
+def write_answer_speed(run: Run, dataset: Dataset, model: Model, *, seconds: float | None = None) -> None:
+    """Measure it on test rows, and write it.
+
+    Args:
+        run, dataset, model: as the run has them.
+        seconds: that it may take: by one row's, so many are passed together, and of less than two nothing is written.
+            None for less than a second, or the time of one pass.
+    """
     block = dataset.encoded.take(dataset.parts["test"][:_ROWS])
-    if not len(block):
+    if not len(block) or (seconds is not None and seconds <= 0):
         return
-    speed = AnswerSpeed(one_row_s=_seconds(model, block[:1]), rows_per_s=len(block) / _seconds(model, block))
-    run.write_json(SPEED, speed)
+    one_row_s = _seconds(model, block[:1])
+    if seconds is not None:
+        block = block[: int(seconds / one_row_s)]
+    if len(block) > 1 or seconds is None:
+        run.write_json(SPEED, AnswerSpeed(one_row_s=one_row_s, rows_per_s=len(block) / _seconds(model, block)))
 
 
 def _seconds(model: Model, block: NDArray[Any]) -> float:

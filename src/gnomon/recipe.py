@@ -25,7 +25,7 @@ from .distil import taught
 from .errors import RecipeError, RunError
 from .estimate import Cluster
 from .evaluate import evaluate, search
-from .evaluate.remembering import with_memory
+from .evaluate.remembering import what_is_forgotten, with_memory
 from .explain.examples import explain_examples
 from .final import final_model, task_of
 from .forecast import Forecast, Trial, forecast, run_bytes
@@ -430,12 +430,14 @@ def _finish(
     model, validation = final_model(run, dataset, plan, deadline, module=given.module)
     if isinstance(model.header.task, Classify) and model.header.task.views != plan.views:
         yield Noted(text=f"the machine has become slow: views {model.header.task.views} instead of {plan.views}")
-    model = with_memory(dataset, model, validation, seed=recipe.seed)
+    model = with_memory(dataset, model, validation, seed=recipe.seed, seconds=_searching_s(deadline))
+    if forgotten := what_is_forgotten(dataset, model):
+        yield Noted(text=forgotten)
     run.seal_judgement(begun=True)
     evaluation, judged = evaluate(run, dataset, model, seed=recipe.seed, validation=validation)
     model.header = msgspec.structs.replace(model.header, metrics=evaluation.metrics)
     run.write(MODEL, model.to_bytes())
-    write_answer_speed(run, dataset, model)
+    write_answer_speed(run, dataset, model, seconds=_searching_s(deadline))
     search(run, dataset, model, judged, seed=recipe.seed, seconds=_searching_s(deadline))
     heard_s = _searching_s(deadline)
     write_specimens(run, dataset, lambda: given.source or open_source(recipe.source), seconds=heard_s)

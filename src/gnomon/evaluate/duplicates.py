@@ -66,15 +66,17 @@ def _affordable(dataset: Dataset, *, seed: int, seconds: float | None) -> tuple[
     tested = np.concatenate([dataset.parts["test"], dataset.parts["validation"]])
     trained = dataset.parts["train"][chance.permutation(seed, "duplicates", 0, len(dataset.parts["train"]))]
     rows = np.concatenate([tested, trained])
-    if seconds is None or len(rows) <= _TRIAL_ROWS:
+    if seconds is None:
         return np.sort(rows), ""
-    began = time.monotonic()
-    alike_rows(dataset, np.sort(rows[:_TRIAL_ROWS]))
-    taken = time.monotonic() - began
-    count = int(_TRIAL_ROWS * max(0.0, (seconds - taken) / max(taken, 1e-6)) ** 0.5)
+    count = 0
+    if seconds > 0:
+        began = time.monotonic()
+        alike_rows(dataset, np.sort(rows[:_TRIAL_ROWS]))
+        taken = time.monotonic() - began
+        count = int(_TRIAL_ROWS * max(0.0, (seconds - taken) / max(taken, 1e-6)) ** 0.5)
     if count >= len(rows):
         return np.sort(rows), ""
-    return np.sort(rows[: max(count, 2)]), f"time was short: {max(count, 2):,} of {len(rows):,} rows were compared"
+    return np.sort(rows[:count]), f"time was short: {count:,} of {len(rows):,} rows were compared"
 
 
 def _pair(

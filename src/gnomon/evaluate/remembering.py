@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final
 
 import msgspec
@@ -18,10 +19,13 @@ BELOW: Final = 0.99
 """Share of the validation rows that count as like the training data."""
 
 _MOST_VALIDATION: Final = 1000
+_PARTS: Final = 4
 _LEAST: Final = 1e-6
 
 
-def with_memory(dataset: Dataset, model: Model, validation: Outputs, *, seed: int) -> Model:
+def with_memory(
+    dataset: Dataset, model: Model, validation: Outputs, *, seed: int, seconds: float | None = None
+) -> Model:
     """The model with what it needs to tell rows that are unlike its training data.
 
     Args:
@@ -29,14 +33,16 @@ def with_memory(dataset: Dataset, model: Model, validation: Outputs, *, seed: in
         model: trained.
         validation: what it says of the validation part.
         seed: of the choice of rows.
+        seconds: that looking at the training rows may take; where they are over, a quarter, half or three quarters of
+            the rows are remembered. None for as long as it takes.
     """
-    known, features = _looked_at(dataset, model, _some(dataset, "train", MOST_ROWS, seed))
+    known, features = _looked_at(dataset, model, _some(dataset, "train", MOST_ROWS, seed), seconds)
     own = features if features.shape[1] != len(model.classes) else None
     memory = remembered(known, own, generator=np.random.default_rng(0))
     encoder = dataset.encoder
     remote: list[float] = []
     odd: list[float] = []
-    for rows, block in dataset.encoded.blocks(_some(dataset, "validation", _MOST_VALIDATION, seed)):
+    for rows, block in dataset.encoded.blocks(np.sort(_some(dataset, "validation", _MOST_VALIDATION, seed))):
         assert validation.features is not None, "there are rows"
         seen = validation.features[np.searchsorted(dataset.parts["validation"], rows)]
         far, strange = memory.both(encoder, block, seen)
@@ -51,16 +57,30 @@ def with_memory(dataset: Dataset, model: Model, validation: Outputs, *, seed: in
     return model.remembering(Familiarity(spec, memory.tensors))
 
 
+def what_is_forgotten(dataset: Dataset, model: Model) -> str:
+    """What people should know of a memory that had no time for all of its rows; else nothing."""
+    known, most = model.header.familiar, min(MOST_ROWS, len(dataset.parts["train"]))
+    if known is None or known.rows in (0, most):
+        return ""
+    return f"time is short: the model remembers {known.rows:,} training rows instead of {most:,}"
+
+
 def _some(dataset: Dataset, part: Any, most: int, seed: int) -> NDArray[np.int64]:
+    """At most so many rows of a part, in an order drawn by chance."""
     rows = dataset.parts[part]
-    return np.sort(rows[chance.permutation(seed, "familiar", 0, len(rows))[:most]])
+    return rows[chance.permutation(seed, "familiar", 0, len(rows))[:most]]
 
 
 def _looked_at(
-    dataset: Dataset, model: Model, rows: NDArray[np.int64]
+    dataset: Dataset, model: Model, rows: NDArray[np.int64], seconds: float | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    statistics, features = [], []
-    for _, block in dataset.encoded.blocks(rows):
-        statistics.append(statistics_of(dataset.encoder, block))
-        features.append(model.features(block))
+    statistics: list[NDArray[np.float64]] = []
+    features: list[NDArray[np.float32]] = []
+    began = time.monotonic()
+    for part in np.array_split(rows, min(_PARTS, len(rows))):
+        if features and seconds is not None and time.monotonic() - began >= seconds:
+            break
+        for _, block in dataset.encoded.blocks(np.sort(part)):
+            statistics.append(statistics_of(dataset.encoder, block))
+            features.append(model.features(block))
     return np.concatenate(statistics), np.concatenate(features)

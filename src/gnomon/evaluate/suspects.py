@@ -44,7 +44,7 @@ LEAST_PRECISION: Final = 0.4
 _GENEROUS: Final = 4 / 3
 """Suspects for each label that is thought wrong: looking at one more costs a person a moment."""
 _FOLDS: Final = 4
-_TRIAL_ROWS: Final = 512
+_FEWEST_TRAINED, _TRIAL_ROWS = 512, 64
 _SHARE_OF_LINEAR: Final = 0.6
 _USUAL_SHARE, _USUAL_WEIGHT = 0.034, 0.1
 _START, _ROUNDS, _CLOSE = 0.05, 200, 1e-7
@@ -155,17 +155,19 @@ def _affordable(
     dataset: Dataset, model: Model, rows: NDArray[np.int64], *, seed: int, seconds: float | None
 ) -> tuple[NDArray[np.int64], str]:
     """The rows that can be judged in time, ascending, and what that leaves out."""
-    if seconds is None or len(rows) <= _TRIAL_ROWS:
+    if seconds is None:
         return rows, ""
-    order = rows[chance.permutation(seed, "suspects", 0, len(rows))]
-    began = time.monotonic()
-    for _, block in dataset.encoded.blocks(np.sort(order[:_TRIAL_ROWS])):
-        model.passed(block)
-    taken = time.monotonic() - began
-    count = int(_TRIAL_ROWS * _SHARE_OF_LINEAR * (seconds - taken) / max(taken, 1e-6))
+    count = 0
+    if seconds > 0:
+        order = rows[chance.permutation(seed, "suspects", 0, len(rows))]
+        began = time.monotonic()
+        for _, block in dataset.encoded.blocks(np.sort(order[:_TRIAL_ROWS])):
+            model.passed(block)
+        taken = time.monotonic() - began
+        count = int(_TRIAL_ROWS * _SHARE_OF_LINEAR * (seconds - taken) / max(taken, 1e-6))
     if count >= len(rows):
         return rows, ""
-    chosen = np.sort(order[: max(0, count)]) if count >= _TRIAL_ROWS else rows[:0]
+    chosen = np.sort(order[:count]) if count >= _FEWEST_TRAINED else rows[:0]
     return chosen, f"time was short: {len(chosen):,} of {len(rows):,} training rows were judged"
 
 
