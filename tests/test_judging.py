@@ -31,6 +31,7 @@ from gnomon.evaluate.table import Predicted
 from gnomon.familiarity import remembered, statistics_of
 from gnomon.judgement import Comparison, Evaluation, NearDuplicates, Slices, Suspects
 from gnomon.recipe import finish
+from gnomon.report.words import Said, translated
 from gnomon.run import SPEED, open_run
 from gnomon.tasks import Classify
 from gnomon.types import Noted
@@ -360,6 +361,7 @@ def test_out_of_time_the_answers_are_judged_and_the_rest_left_out(run: Path, tmp
     suspects, near = written(copy, "suspects.json", Suspects), written(copy, "duplicates.json", NearDuplicates)
     assert suspects.skipped.startswith("time was short: 0 of ")
     assert near.skipped.startswith("time was short: 0 of ")
+    assert all(isinstance(translated(text), Said) for text in (*notes, suspects.skipped, near.skipped))
     assert not (copy / SPEED).exists()
     assert load(copy / "model.safetensors").header.familiar.rows == 250  # type: ignore[union-attr]
     assert (copy / "report.html").stat().st_size > 10_000

@@ -230,6 +230,20 @@ _NOTES: Final = {
     "{0} rows set aside: {1}": "{0} 个样本被搁置：{1}",
     "going on from step {0}": "从第 {0} 步继续",
     "no whole checkpoint: from the beginning": "没有完整的检查点：从头开始",
+    "the machine has become slow: views {0} instead of {1}": "机器变慢了：视图为{0}，而不是{1}",
+    "time is short: the model remembers {0} training rows instead of {1}": (
+        "时间不够：模型只记住 {1} 个训练样本中的 {0} 个"
+    ),
+    "stopped; judging what there is": "已停止；就现有的进行评估",
+    "stopped; judging what there is (Ctrl-C again leaves at once)": "已停止；就现有的进行评估（再按 Ctrl-C 立即退出）",
+    "time was short: {0} of {1} training rows were judged": "时间不够：{1} 个训练样本中检查了 {0} 个",
+    "time was short: {0} of {1} rows were compared": "时间不够：{1} 个样本中比较了 {0} 个",
+    "the search ended at {0} pairs: rows of this data are much alike.": "找到 {0} 对后停止：这份数据中的样本很相似。",
+    "the search ended at {0} pairs: rows of this data are much alike. {1}": (
+        "找到 {0} 对后停止：这份数据中的样本很相似。{1}"
+    ),
+    "labels are judged of classes alone": "只检查类别标签",
+    "{0} rows to judge by are too few; at least {1} are needed": "可供判断的样本只有 {0} 个，太少；至少需要 {1} 个",
 }
 
 _BASELINES: Final = {
