@@ -168,6 +168,20 @@ def test_the_wide_part_is_a_plain_sum() -> None:
     assert found.error < 1e-5
 
 
+def test_the_weight_of_a_length_is_no_words_own() -> None:
+    """Without its words a text is as long: the length speaks for no word more than for another, and here for none."""
+    spec = WideDeep(buckets=2**10, lengths=True)
+    network = spec.build(TEXT.input_shape, 2)
+    nn.init.zeros_(network.weights.weight)
+    network.weights.weight.data[-65:] = torch.tensor([2.0, -1.0])
+    row = np.zeros(16, np.int32)
+    row[:3] = 5, 9, 7
+    subject = subject_of(model_of(TEXT, spec, network.eval().requires_grad_(False)), row)
+    found = attribute(subject, 0, "integrated-gradients")
+    assert found.values.tolist() == [0.0, 0.0, 0.0]
+    assert float(subject.outputs(subject.whole)[0, 0]) == pytest.approx(2 / 3**0.5)
+
+
 def test_views_are_explained_as_they_are_predicted() -> None:
     model = copy.copy(_model("cnn"))
     model = Model(

@@ -49,6 +49,7 @@ NETWORKS: list[tuple[Encoder, ModelSpec]] = [
     (TEXT, TextCnn(embedding=6, filters=5)),
     (TEXT, Rnn(cell="lstm", width=5, embedding=6)),
     (TEXT, WideDeep()),
+    (TEXT, WideDeep(lengths=True)),
     (TEXT, WideDeep(deep=Ensemble((TextCnn(embedding=6, filters=5), Rnn(width=4)), times=2), tokens=3)),
     (TEXT, WideDeep(deep=Rnn(cell="gru", width=5))),
     (SOUND, Crnn(widths=(4, 6), units=5)),

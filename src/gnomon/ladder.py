@@ -105,8 +105,8 @@ def networks_for_texts(spec: DataSpec) -> list[Rung]:
         return [Rung(network, passes) for network, passes in zip(deep, (0.0, 4.0, 8.0), strict=True)]
     small, usual = (TextCnn(embedding=size, filters=size) for size in (32, 64))
     return [
-        Rung(WideDeep(deep=small), 0.0),
-        *(Rung(WideDeep(deep=Ensemble((usual,), times=times)), passes) for times, passes in _MEMBERS),
+        Rung(WideDeep(deep=small, lengths=True), 0.0),
+        *(Rung(WideDeep(deep=Ensemble((usual,), times=times), lengths=True), passes) for times, passes in _MEMBERS),
     ]
 
 

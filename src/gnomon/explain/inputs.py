@@ -230,16 +230,21 @@ def _owners(module: nn.Module, ids: Tensor, part: Tensor) -> Tensor:
 
 
 def _groups(ids: Tensor, part: Tensor) -> Tensor:
-    """Of word groups as `WideNetwork.groups` lays them out: single tokens, then pairs from one before the first, …"""
+    """Of word groups as `WideNetwork.groups` lays them out: single tokens, then pairs from one before the first, …, and
+    the length, which is that of all tokens.
+    """
     rows: list[Tensor] = []
-    steps, tokens = ids.shape[1], 1
+    steps, tokens, left = ids.shape[1], 1, part.shape[1]
     there = (ids[0] != 0).to(part.dtype)
-    while sum(len(shares) for shares in rows) < part.shape[1]:
+    while left > 1:
         first = torch.arange(steps if tokens == 1 else steps + 3 - tokens, device=ids.device) - int(tokens > 1)
         places = torch.arange(steps, device=ids.device)
         covered = (places >= first[:, None]) & (places < first[:, None] + tokens)
-        shares = covered.to(part.dtype) * there
-        rows.append(shares / shares.sum(dim=1, keepdim=True).clamp_min(1))
+        rows.append(covered.to(part.dtype) * there)
+        left -= len(first)
         tokens += 1
+    rows += [there[None]] * left
     owners = torch.cat(rows)
-    return owners if len(owners) == part.shape[1] else part.new_zeros(0, steps)
+    if len(owners) != part.shape[1]:
+        return part.new_zeros(0, steps)
+    return owners / owners.sum(dim=1, keepdim=True).clamp_min(1)

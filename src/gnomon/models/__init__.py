@@ -66,8 +66,8 @@ _NAMED: Final[Mapping[str, ModelSpec | None]] = {
     "cnn": SIZED_BY_PLAN,
     "plain": Plain(),
     "textcnn": TextCnn(),
-    "wide": WideDeep(),
-    "wide-deep": WideDeep(deep=Ensemble((TextCnn(embedding=64, filters=64),), times=4)),
+    "wide": WideDeep(lengths=True),
+    "wide-deep": WideDeep(deep=Ensemble((TextCnn(embedding=64, filters=64),), times=4), lengths=True),
     "rnn": Rnn(cell="rnn"),
     "gru": Rnn(cell="gru"),
     "lstm": Rnn(cell="lstm"),
@@ -182,7 +182,7 @@ def start_from(
     if isinstance(module, Network):
         whiten(module, inputs)
     if isinstance(module, WideNetwork) and labels is not None and labels.ndim == 1:
-        key = f"wide {module.most_tokens} {module.buckets}"
+        key = f"wide {module.most_tokens} {module.buckets} {module.lengths}"
         if key not in known:
             start_wide(module, inputs, labels, vocabulary)
             known[key] = (module.weights.weight.detach().clone(), module.bias.detach().clone())

@@ -1,6 +1,7 @@
 """A linear model on all words and word groups of a text, alone or beside a deep network.
 
     ids ─┬─ words, pairs of words, … ─ hashed ─ sum of their weights ─┐
+         ├─ how many they are ───────────────────── a weight of it ───┤
          └─ a deep network, or several ────────────────── · share ────┴─ sum
 
 On small sets a linear model on word pairs beats networks trained from nothing (Wang and Manning, "Baselines and
@@ -12,6 +13,7 @@ is trained on.
 
 from __future__ import annotations
 
+import math
 from typing import Final, TypeAlias
 
 import torch
@@ -28,6 +30,8 @@ Deep: TypeAlias = TextCnn | Rnn | Ensemble
 
 _PRIME: Final = 2**31 - 1
 _FACTOR: Final = 1_597_334_677
+_LENGTHS: Final = (*range(2, 33), *(math.ceil(32 * 2 ** (eighth / 8)) for eighth in range(1, 33)))
+"""At so many tokens another weight begins: up to 32 at each number, then eight times until it has doubled."""
 
 
 SPACE: Final = (Dimension(name="tokens", usual=2, low=1, high=4, whole=True),)
@@ -42,12 +46,14 @@ class WideDeep(Value, tag="wide-deep", tag_field="model", frozen=True):
         share: what the deep logits count; those of the wide part count 1.
         tokens: the longest group of neighbouring tokens that has a weight.
         buckets: weights of groups of two and more tokens, for each class; groups are hashed to them.
+        lengths: whether how many tokens a text has is a word as well: some kinds of titles are longer than others.
     """
 
     deep: Deep | None = None
     share: float = 0.5
     tokens: int = 2
     buckets: int = 2**18
+    lengths: bool = False
 
     def products(self, input_shape: tuple[int, ...]) -> int:
         """Multiplications in one forward pass of a text of `(T, V)`."""
@@ -67,7 +73,8 @@ class WideNetwork(nn.Module):
         self.most_tokens = spec.tokens
         self.num_tokens = num_tokens
         self.buckets = spec.buckets if spec.tokens > 1 else 0
-        self.weights = nn.Embedding(num_tokens + self.buckets, num_outputs, padding_idx=0)
+        self.lengths = spec.lengths
+        self.weights = nn.Embedding(num_tokens + self.buckets + self.lengths * (len(_LENGTHS) + 1), num_outputs, 0)
         self.bias = nn.Parameter(torch.zeros(num_outputs))
         self.deep = deep
         self.share = spec.share
@@ -76,10 +83,9 @@ class WideNetwork(nn.Module):
         self.bias.requires_grad_(deep is None)
 
     def groups(self, ids: Tensor) -> Tensor:
-        """`(N, T)` ids → `(N, tokens · T)` places of weights; 0 where there is no group."""
-        return torch.cat(
-            [ids, *(self._places(ids, tokens) for tokens in range(2, min(self.most_tokens, ids.shape[1]) + 1))], dim=1
-        )
+        """`(N, T)` ids → `(N, P)` places of weights: of tokens, of pairs, …, of the length; 0 where there is none."""
+        longer = (self._places(ids, tokens) for tokens in range(2, min(self.most_tokens, ids.shape[1]) + 1))
+        return torch.cat([ids, *longer, *([self._length(ids)] if self.lengths else [])], dim=1)
 
     def number(self, ids: Tensor) -> Tensor:
         """`(N, 1)`: by the root of it the sum of a row's weights is divided, so that long texts are not surer."""
@@ -95,6 +101,11 @@ class WideNetwork(nn.Module):
             return self.wide(ids)
         deep: Tensor = self.deep(ids)
         return deep if self.training else self.wide(ids) + self.share * deep
+
+    def _length(self, ids: Tensor) -> Tensor:
+        """`(N, 1)`: the place of how many tokens a row has."""
+        number = (ids != 0).sum(dim=1, keepdim=True)
+        return self.num_tokens + self.buckets + torch.bucketize(number, ids.new_tensor(_LENGTHS), right=True)
 
     def _places(self, ids: Tensor, tokens: int) -> Tensor:
         """Polynomial hash modulo a Mersenne prime: whole numbers below 2⁶³ throughout, so alike on every device.

@@ -1,17 +1,19 @@
 """Starting weights of the wide part, fitted to the training rows in seconds and before any step.
 
-Two linear models that err differently are added:
+Three linear models that err differently are added:
 
     counts      naive-Bayes log-count ratios of tokens and groups of tokens (Wang and Manning, ACL 2012)
-    spellings   logistic regression on the groups of 3 to 6 letters in each token; since a text's features are sums over
-                its tokens, the result is one weight for each token, and words of one stem share what was learnt
+    groups      least squares on the same tokens and groups, the rare ones counting more
+    spellings   a support-vector machine on the groups of 3 to 6 letters in each token; since a text's features are sums
+                over its tokens, the result is one weight for each token, and words of one stem share what was learnt
 
-How much each counts is fitted on rows that neither has seen (stacking), so that the logits are probabilities' logits.
+How much each counts is fitted on rows that none has seen (stacking), so that the logits are probabilities' logits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -23,11 +25,11 @@ from ..minimise import minimise
 from .wide import WideNetwork
 
 _HELD_OUT: Final = 5
-"""Every fifth row judges how much the two models count."""
+"""Every fifth row judges how much the models count."""
 _MOST_FITTED: Final = 20_000
 _LETTERS: Final = range(3, 7)
 _SMOOTHING: Final = 1.0
-_GROUPS_PENALTY: Final = 0.4
+_GROUPS_PENALTY: Final = 0.2
 _LETTERS_PENALTY: Final = 3.0
 _FACTOR_PENALTY: Final = 1e-4
 
@@ -64,12 +66,19 @@ def _fitted(network: WideNetwork, ids: Tensor, labels: Tensor, letters: Any) -> 
     groups = _sums(network.groups(few).numpy(), len(counts))
     spelt = _sums(few.numpy(), letters.shape[0]) @ letters
     models: list[Weights] = [(counts, torch.zeros(counts.shape[1]))]
-    for features, spread, penalty in ((groups, None, _GROUPS_PENALTY), (spelt, letters, _LETTERS_PENALTY)):
-        weights, bias = _linear(features, network.number(few).numpy(), few_labels, counts.shape[1], penalty)
-        every = torch.zeros_like(counts)
-        found = weights if spread is None else spread @ weights
-        every[: len(found)] = torch.from_numpy(found)
-        models.append((every, torch.from_numpy(bias).float()))
+    present = np.unique(few_labels)
+    for features, spread, fit in ((groups, None, _least_squares), (spelt, letters, _vector_machine)):
+        weighed = _Weighed.of(features, network.number(few).numpy())
+        found, biases = (
+            fit(weighed, few_labels) if len(present) > 1 else (np.zeros((1, len(weighed.used))), np.zeros(1))
+        )
+        of_features = np.zeros((features.shape[1], counts.shape[1]))
+        of_features[np.ix_(weighed.used, present)] = (found * weighed.factors).T
+        every, bias = torch.zeros_like(counts), torch.zeros(counts.shape[1])
+        of_tokens = of_features if spread is None else spread @ of_features
+        every[: len(of_tokens)] = torch.from_numpy(of_tokens)
+        bias[present] = torch.from_numpy(biases).float()
+        models.append((every, bias))
     return models
 
 
@@ -144,29 +153,47 @@ def _sums(places: NDArray[np.int64], size: int) -> Any:
     return sparse.csr_matrix((ones, (row, places[row, column])), shape=(len(places), size))
 
 
-def _linear(
-    features: Any, number: NDArray[np.float32], labels: NDArray[np.int64], num_classes: int, penalty: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """A linear support-vector machine on features weighted by their rarity: `(F, K)` and bias `(K,)`.
+@dataclass(frozen=True, slots=True)
+class _Weighed:
+    """Features of rows, weighted by their rarity, at a mean length of 1.
 
-    Args:
-        features: `(N, F)` sparse counts; those of a row are divided by the root of its `number`.
-        penalty: of the squared weights, against the sum of the rows' losses.
+    Attributes:
+        rows: `(N, U)` sparse, of the features that are used.
+        used: `(U,)`, which they are.
+        factors: `(U,)`, by which each was multiplied after its row's division by the root of the row's `number`.
     """
-    from scipy import sparse
+
+    rows: Any
+    used: NDArray[np.int64]
+    factors: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, features: Any, number: NDArray[np.float32]) -> _Weighed:
+        from scipy import sparse
+
+        seen = np.bincount(features.indices, minlength=features.shape[1])
+        used = np.flatnonzero(seen)
+        rarity = np.log((1 + features.shape[0]) / (1 + seen[used])) + 1
+        scaled = sparse.diags(1 / np.sqrt(number.ravel())) @ features[:, used] @ sparse.diags(rarity)
+        size = float(np.sqrt(scaled.multiply(scaled).sum(axis=1)).mean()) or 1.0
+        return cls(scaled / size, used, rarity / size)
+
+
+def _vector_machine(features: _Weighed, labels: NDArray[np.int64]) -> tuple[Any, Any]:
+    """Weights `(K, U)` and biases `(K,)` of the classes that occur: a linear support-vector machine."""
     from sklearn.svm import LinearSVC
 
-    seen = np.bincount(features.indices, minlength=features.shape[1])
-    used = np.flatnonzero(seen)
-    rarity = np.log((1 + len(labels)) / (1 + seen[used])) + 1
-    scaled = sparse.diags(1 / np.sqrt(number.ravel())) @ features[:, used] @ sparse.diags(rarity)
-    size = float(np.sqrt(scaled.multiply(scaled).sum(axis=1)).mean()) or 1.0
-    present = np.unique(labels)
-    model = LinearSVC(C=1 / penalty, random_state=0, tol=1e-3).fit(scaled / size, labels)
+    model = LinearSVC(C=1 / _LETTERS_PENALTY, random_state=0, tol=1e-3).fit(features.rows, labels)
     found, bias = model.coef_, model.intercept_
-    if len(present) == 2:
-        found, bias = np.concatenate([-found, found]) / 2, np.array([-1.0, 1.0]) * bias / 2
-    weights, biases = np.zeros((features.shape[1], num_classes)), np.zeros(num_classes)
-    weights[np.ix_(used, present)] = (found * (rarity / size)).T
-    biases[present] = bias
-    return weights, biases
+    if len(found) == 1:
+        return np.concatenate([-found, found]) / 2, np.array([-1.0, 1.0]) * bias / 2
+    return found, bias
+
+
+def _least_squares(features: _Weighed, labels: NDArray[np.int64]) -> tuple[Any, Any]:
+    """The same by ridge regression of 1 for a row's own class, −1 for the others."""
+    from sklearn.linear_model import Ridge
+
+    own = 2.0 * (labels[:, None] == np.unique(labels)) - 1
+    model = Ridge(_GROUPS_PENALTY, solver="sparse_cg", tol=1e-3).fit(features.rows, own)
+    return model.coef_, model.intercept_
