@@ -19,10 +19,10 @@ Chunk: TypeAlias = tuple[NDArray[np.int64], int | None]
 
 CHUNKS: Final = (16, 32, 64, 128)
 """Sizes of a forward pass in a prediction of pictures; what is left over is filled up to the next. Below 16 rows a
-large matrix product takes other kernels and rounds differently, so that a row's answer would depend on its neighbours.
-Of sequences there is one size for each length, at most 64."""
-SMALL_CHUNKS: Final = (2, 4, 8)
-"""Further sizes, where they round alike: small networks on some machines."""
+matrix product takes other kernels and rounds differently, so that a row's answer would depend on its neighbours. Of
+sequences there is one size for each length, at most 64."""
+SMALL_CHUNKS: Final = (1, 2, 4, 8)
+"""Further sizes, where they round alike: of convolutional networks, whose layers see to it, on most machines."""
 
 _CHUNK_PIXELS, _STEP_PIXELS = 2**21, 64
 

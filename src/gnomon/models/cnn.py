@@ -24,6 +24,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..space import Dimension
 from ..types import Value
+from .alike import AloneAlike, FewAlike
 from .convolve import convolve
 from .recompute import one_behind_another
 
@@ -145,7 +146,8 @@ class Stage(nn.Module):
 def folded(network: Network) -> Network:
     """A copy for predictions alone: each batch norm is folded into the weights and the bias of its convolution.
 
-    A norm's factor is above 0, so that it makes no difference whether the maximum is taken before it or behind it.
+    A norm's factor is above 0, so that it makes no difference whether the maximum is taken before it or behind it. Few
+    rows get the same bits as many, at no cost but for layers that take other kernels for a single row.
     """
     quick = copy.deepcopy(network).eval()
     for stage in quick.stages:
@@ -153,8 +155,9 @@ def folded(network: Network) -> Network:
         for place, (convolution, norm) in enumerate(zip(stage.convolutions, stage.norms, strict=True)):
             assert isinstance(convolution, nn.Conv2d)
             assert isinstance(norm, nn.BatchNorm2d)
-            stage.convolutions[place] = fuse_conv_bn_eval(convolution, norm)
+            stage.convolutions[place] = AloneAlike(fuse_conv_bn_eval(convolution, norm))
             stage.norms[place] = nn.Identity()
+    quick.stem, quick.head = AloneAlike(quick.stem), FewAlike.of(quick.head)  # type: ignore[assignment]
     return quick.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 

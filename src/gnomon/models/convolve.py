@@ -22,11 +22,10 @@ _TINY: Final = 36
 
 def convolve(maps: Tensor, convolution: nn.Conv2d) -> Tensor:
     """`convolution(maps)`, `(N, C, H, W)` → `(N, D, H, W)`; its kernel is 3×3, stride 1, padding 1, without a bias."""
-    weight = convolution.weight
-    if not (torch.is_grad_enabled() and weight.requires_grad and _by_product(maps)):
+    if not (torch.is_grad_enabled() and _by_product(maps) and convolution.weight.requires_grad):
         found: Tensor = convolution(maps)
         return found
-    return _Convolution.apply(maps.bfloat16(), weight.bfloat16())  # type: ignore[no-untyped-call,no-any-return]
+    return _Convolution.apply(maps.bfloat16(), convolution.weight.bfloat16())  # type: ignore[no-untyped-call,no-any-return]
 
 
 def _by_product(maps: Tensor) -> bool:
