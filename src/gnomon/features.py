@@ -17,16 +17,21 @@ def joined(found: list[Tensor], outputs: Tensor) -> Tensor:
     return torch.cat(features, dim=1) if features else outputs
 
 
+def ends_of(network: nn.Module, num_outputs: int) -> list[nn.Linear]:
+    """Its linear layers of so many outputs."""
+    layers = (layer for layer in network.modules() if isinstance(layer, nn.Linear))
+    return [layer for layer in layers if layer.out_features == num_outputs]
+
+
 @contextmanager
-def heard(network: nn.Module, num_outputs: int) -> Iterator[dict[int, list[Tensor]]]:
-    """What goes into the linear layers of so many outputs, by the thread that it happens in."""
+def heard(ends: list[nn.Linear]) -> Iterator[dict[int, list[Tensor]]]:
+    """What goes into these layers, by the thread that it happens in."""
     heard: dict[int, list[Tensor]] = defaultdict(list)
 
     def listen(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         heard[get_ident()].append(inputs[0])
 
-    layers = (layer for layer in network.modules() if isinstance(layer, nn.Linear))
-    handles = [layer.register_forward_pre_hook(listen) for layer in layers if layer.out_features == num_outputs]
+    handles = [layer.register_forward_pre_hook(listen) for layer in ends]
     try:
         yield heard
     finally:

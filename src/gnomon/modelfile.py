@@ -28,7 +28,7 @@ from .chunks import CHUNKS, SMALL_CHUNKS, Chunk, chunk_rows, chunks_of, side_by_
 from .encoders import Encoder, ImageEncoder, has_statistics, kind_of, quiet_decoding
 from .errors import ModelFileError, RowError
 from .familiarity import Familiar, Familiarity
-from .features import heard, joined
+from .features import ends_of, heard, joined
 from .models import Cnn, Imported, ModelSpec, channels_last
 from .models.bounds import empty_network
 from .models.cnn import Network, folded
@@ -105,6 +105,7 @@ class Model:
         self.network = network
         self._memory = memory or {}
         self._quick = folded(network) if isinstance(network, Network) else network
+        self._ends = ends_of(self._quick, len(self.classes))
         self._tried: dict[tuple[int, int], bool] = {}
         self._alike: dict[int, bool] = {}
 
@@ -148,7 +149,7 @@ class Model:
     def passed(self, encoded: NDArray[Any]) -> Passed:
         """Rows as the encoder stores them, `(N, *shape)`, through the network."""
         averaged, single = (np.empty((len(encoded), len(self.classes)), np.float32) for _ in range(2))
-        with heard(self._quick, len(self.classes)) as found:
+        with heard(self._ends) as found:
 
             def one(chosen: NDArray[np.int64], inputs: Tensor) -> NDArray[np.float32]:
                 own, alone = self._seen(found, inputs)
@@ -161,7 +162,7 @@ class Model:
 
     def features(self, encoded: NDArray[Any]) -> NDArray[np.float32]:
         """`(N, F)`: what the network makes of rows, by a single view of each."""
-        with heard(self._quick, len(self.classes)) as found:
+        with heard(self._ends) as found:
 
             def one(chosen: NDArray[np.int64], inputs: Tensor) -> NDArray[np.float32]:
                 return self._seen(found, inputs)[0][: len(chosen)].cpu().numpy()
