@@ -45,7 +45,7 @@ def test_few_rows_round_as_many_do() -> None:
         layer = torch.nn.Linear(features, 10, bias=False).requires_grad_(False)
         rows = torch.randn(64, features, generator=made)
         for count in (1, 2, 3, 8, 15, 16, 17):
-            assert torch.equal(FewAlike.of(layer)(rows[:count]), layer(rows)[:count]), (features, count)
+            assert torch.equal(FewAlike(layer)(rows[:count]), layer(rows)[:count]), (features, count)
 
 
 def test_what_the_user_has_set_stands(monkeypatch: pytest.MonkeyPatch) -> None:

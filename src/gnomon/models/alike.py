@@ -6,7 +6,7 @@ a matrix product for fewer than twelve. Which ones do so is tried out on the mac
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +17,10 @@ _ENOUGH: Final = 16
 class FewAlike(nn.Linear):
     """A dense layer that always multiplies at least 16 rows, `(N, F)` → `(N, K)`."""
 
-    @classmethod
-    def of(cls, layer: nn.Linear) -> FewAlike:
-        """With the weights of another."""
-        made = cls(layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta")
-        made.weight, made.bias = layer.weight, layer.bias
-        return made
+    def __init__(self, layer: nn.Linear) -> None:
+        """With the weights of another layer."""
+        super().__init__(layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta")
+        self.weight, self.bias = layer.weight, layer.bias
 
     def forward(self, input: Tensor) -> Tensor:
         missing = max(0, _ENOUGH - len(input))
@@ -30,29 +28,36 @@ class FewAlike(nn.Linear):
         return nn.functional.linear(filled, self.weight, self.bias)[: len(input)]
 
 
-class AloneAlike(nn.Module):
+class AloneAlike(nn.Conv2d):
     """A convolution that passes a single row `(1, C, H, W)` twice where it would take other kernels for one."""
 
-    def __init__(self, layer: nn.Module) -> None:
-        super().__init__()
-        self.layer = layer
-        self._alike: dict[tuple[object, ...], bool] = {}
+    def __init__(self, layer: nn.Conv2d) -> None:
+        """With the weights of another layer."""
+        kernel: Any = layer.kernel_size
+        step: Any = layer.stride
+        padding: Any = layer.padding
+        super().__init__(
+            layer.in_channels, layer.out_channels, kernel, step, padding, bias=layer.bias is not None, device="meta"
+        )
+        self.weight, self.bias = layer.weight, layer.bias
+        self._known: dict[tuple[object, ...], bool] = {}
 
-    def forward(self, maps: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
         found: Tensor
-        if len(maps) > 1 or self._is_alike(maps):
-            found = self.layer(maps)
+        if len(input) > 1 or self._is_alike(input):
+            found = self._conv_forward(input, self.weight, self.bias)
             return found
-        found = self.layer(_twice(maps))
+        found = self._conv_forward(_twice(input), self.weight, self.bias)
         return found[:1]
 
     def _is_alike(self, maps: Tensor) -> bool:
-        situation = (*maps.shape, maps.device.type, maps.dtype, torch.get_num_threads())
-        if situation not in self._alike:
+        situation = (maps.shape, maps.device, maps.dtype, torch.get_num_threads())
+        if situation not in self._known:
             draw = torch.Generator().manual_seed(0)
             one = torch.randn(maps.shape, generator=draw).to(maps).contiguous(memory_format=torch.channels_last)
-            self._alike[situation] = torch.equal(self.layer(one), self.layer(_twice(one))[:1])
-        return self._alike[situation]
+            alone, paired = (self._conv_forward(rows, self.weight, self.bias) for rows in (one, _twice(one)))
+            self._known[situation] = torch.equal(alone, paired[:1])
+        return self._known[situation]
 
 
 def _twice(maps: Tensor) -> Tensor:

@@ -31,6 +31,7 @@ from .recompute import one_behind_another
 _NORM_MOMENTUM = 0.4
 _NORM_EPSILON = 1e-5
 _WHITEN_EPSILON = 5e-4
+_SCALE = 1 / 9
 
 
 SPACE: Final = (Dimension(name="dropout", usual=0.0, low=0.0, high=0.4),)
@@ -108,7 +109,7 @@ class Network(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         logits: Tensor = self.head(self.dropout(self.features(inputs)))
-        return logits * (1 / 9)
+        return logits * _SCALE
 
 
 class Stage(nn.Module):
@@ -133,32 +134,51 @@ class Stage(nn.Module):
         """What the convolution at this position makes of what comes to it, norm and activation included."""
         before = maps
         maps = convolve(maps, self.convolutions[position])  # type: ignore[arg-type]
-        if position == 0 and max(maps.shape[2:]) > 1:
-            kernel = [min(2, side) for side in maps.shape[2:]]
-            maps = nn.functional.max_pool2d(maps, kernel)
+        if position == 0:
+            maps = _pooled(maps)
         maps = self.norms[position](maps)
         if position > 1:
             maps = maps + before
         return nn.functional.gelu(maps)
 
 
-@torch.no_grad()
-def folded(network: Network) -> Network:
-    """A copy for predictions alone: each batch norm is folded into the weights and the bias of its convolution.
+class Folded(nn.Module):
+    """A network for predictions alone: each batch norm is folded into the weights and the bias of its convolution.
 
     A norm's factor is above 0, so that it makes no difference whether the maximum is taken before it or behind it. Few
     rows get the same bits as many, at no cost but for layers that take other kernels for a single row.
     """
-    quick = copy.deepcopy(network).eval()
-    for stage in quick.stages:
-        assert isinstance(stage, Stage)
-        for place, (convolution, norm) in enumerate(zip(stage.convolutions, stage.norms, strict=True)):
-            assert isinstance(convolution, nn.Conv2d)
-            assert isinstance(norm, nn.BatchNorm2d)
-            stage.convolutions[place] = AloneAlike(fuse_conv_bn_eval(convolution, norm))
-            stage.norms[place] = nn.Identity()
-    quick.stem, quick.head = AloneAlike(quick.stem), FewAlike.of(quick.head)  # type: ignore[assignment]
-    return quick.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+    @torch.no_grad()
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        whole = copy.deepcopy(network).eval().requires_grad_(False)
+        fused: list[nn.Module] = []
+        self.places: list[int] = []
+        for stage in whole.stages:
+            assert isinstance(stage, Stage)
+            for place, (convolution, norm) in enumerate(zip(stage.convolutions, stage.norms, strict=True)):
+                assert isinstance(convolution, nn.Conv2d)
+                assert isinstance(norm, nn.BatchNorm2d)
+                fused.append(AloneAlike(fuse_conv_bn_eval(convolution, norm)))
+                self.places.append(place)
+        self.stem = AloneAlike(whole.stem)
+        self.convolutions = nn.ModuleList(fused)
+        self.head = FewAlike(whole.head)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """`(N, C, H, W)` → `(N, K)` logits."""
+        maps = nn.functional.gelu(self.stem(inputs))
+        for place, convolution in zip(self.places, self.convolutions, strict=True):
+            before, maps = maps, convolution(maps)
+            if place == 0:
+                maps = _pooled(maps)
+            elif place > 1:
+                maps = maps + before
+            maps = nn.functional.gelu(maps)
+        logits: Tensor = self.head(maps.amax(dim=(2, 3)))
+        return logits * _SCALE
 
 
 @torch.no_grad()
@@ -178,6 +198,12 @@ def whiten(network: Network, inputs: Tensor) -> None:
     filters = (vectors / (values.clamp_min(0) + _WHITEN_EPSILON).sqrt()).T.flip(0)[: max(1, half)]
     filters = torch.cat((filters, -filters))[: stem.out_channels]
     stem.weight[: len(filters)] = filters.view(-1, *stem.weight.shape[1:]).to(stem.weight)
+
+
+def _pooled(maps: Tensor) -> Tensor:
+    """By maxima over 2×2 places; a side that is already 1 stays."""
+    kernel = [min(2, side) for side in maps.shape[2:]]
+    return nn.functional.max_pool2d(maps, kernel) if max(kernel) > 1 else maps
 
 
 def _norm(width: int) -> nn.BatchNorm2d:
