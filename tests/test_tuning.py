@@ -284,6 +284,6 @@ def test_starting_weights_that_are_known_are_the_same_bits() -> None:
         torch.manual_seed(0)
         networks.append(spec.build((12, 40), 2))
         start_from(networks[-1], ids, labels, [f"word{number}" for number in range(38)], known=remembered)
-    assert set(known) == {"wide 2 64", "neighbours 8"}
+    assert set(known) == {"wide 2 64 False", "neighbours 8"}
     first, *others = (network.state_dict() for network in networks)
     assert all(torch.equal(first[name], other[name]) for other in others for name in first)
