@@ -285,7 +285,7 @@ def test_a_mean_of_heavy_tails_is_covered() -> None:
     rng, inside = np.random.default_rng(0), 0
     for _ in range(1000):
         squares = np.square(rng.normal(size=12))
-        found = mean_of(squares, least=0.0)
+        found = mean_of(squares, positive=True)
         assert 0 < found.low <= found.value <= found.high
         inside += found.low <= 1 <= found.high
     assert 0.92 <= inside / 1000 <= 0.97

@@ -61,7 +61,7 @@ def _of_values(
 ) -> Comparison:
     true = np.array([float(first.labels[row]) for row in places[0]])
     errors = [np.abs(said.answers[rows, 0] - true) for said, rows in zip((first, second), places, strict=True)]
-    scores = mean_of(errors[0], groups, least=0.0), mean_of(errors[1], groups, least=0.0)
+    scores = mean_of(errors[0], groups, positive=True), mean_of(errors[1], groups, positive=True)
     found = difference_in_means(errors[1] - errors[0], groups)
     return _comparison(names, "mean absolute error", scores, found, len(true), points=False)
 

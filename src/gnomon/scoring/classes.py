@@ -90,8 +90,8 @@ def score(
         **(_resampled(confusion, STATISTICS) if groups is None else _jackknifed(labels, predicted, groups, confusion)),
         "weighted_recall": accuracy,
         **micro,
-        "log_loss": mean_of(row_losses(probabilities, labels), groups, least=0.0),
-        "brier": mean_of(brier_scores(wide, labels), groups, least=0.0),
+        "log_loss": mean_of(row_losses(probabilities, labels), groups, positive=True),
+        "brier": mean_of(brier_scores(wide, labels), groups, positive=True),
         **_tops(probabilities, labels, groups),
     }
     each, areas, curves = _of_classes(wide, labels, predicted, classes, groups)

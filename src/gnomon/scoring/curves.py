@@ -103,21 +103,25 @@ def mean_area(
             areas of few rows are biased, all in one direction.
     """
     known = [area for area in areas if area]
-    if not known:
+    value = _mean_of(areas)
+    if value is None:
         return None
-    value = float(np.mean([area.value for area in known]))
     units = np.arange(len(scores)) if groups is None else groups
     count = int(units.max()) + 1
     if count <= _FEW_UNITS and count * scores.size <= _MOST_CELLS:
         members = (units != unit for unit in range(count))
-        without = [_mean_of(area_of, scores[rest], true[rest]) for rest in members]
+        without = [_mean_of(_areas_of(area_of, scores[rest], true[rest])) for rest in members]
         return jackknifed(value, np.array([mean for mean in without if mean is not None]))
     influence = np.mean([area.influence for area in known], axis=0)
     return around_share(value, influence, groups, units=sum(area.rarer for area in known))
 
 
-def _mean_of(area_of: AreaOf, scores: Array, true: NDArray[np.bool_]) -> float | None:
-    areas = [area_of(scores[:, place], true[:, place]) for place in range(scores.shape[1])]
+def _areas_of(area_of: AreaOf, scores: Array, true: NDArray[np.bool_]) -> list[Area | None]:
+    """Of each class, `(N, K)` each."""
+    return [area_of(scores[:, place], true[:, place]) for place in range(scores.shape[1])]
+
+
+def _mean_of(areas: Sequence[Area | None]) -> float | None:
     known = [area.value for area in areas if area]
     return float(np.mean(known)) if known else None
 

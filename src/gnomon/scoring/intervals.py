@@ -76,10 +76,10 @@ def f1_interval(share: Metric) -> Metric:
     return Metric(value=value, low=low, high=high)
 
 
-def mean_of(values: Array, groups: Groups | None = None, *, least: float = -math.inf) -> Metric:
-    """The mean of `(N,)` values, which are never less than `least`."""
+def mean_of(values: Array, groups: Groups | None = None, *, positive: bool = False) -> Metric:
+    """The mean of `(N,)` values; `positive` where none can be below 0."""
     mean = float(values.mean())
-    return (around if least < 0 else around_positive)(mean, values - mean, groups)
+    return (around_positive if positive else around)(mean, values - mean, groups)
 
 
 def around(value: float, influence: Array, groups: Groups | None = None) -> Metric:

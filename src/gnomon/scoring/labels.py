@@ -66,9 +66,9 @@ def score_labels(
     }
     wrong, wide = given ^ true, probabilities.astype(np.float64)
     metrics["subset_accuracy"] = share_of(np.logical_not(wrong.any(axis=1)), groups)
-    metrics["hamming_loss"] = mean_of(wrong.mean(axis=1), groups, least=0.0)
-    metrics["log_loss"] = mean_of(label_losses(wide, true).sum(axis=1), groups, least=0.0)
-    metrics["brier"] = mean_of(np.square(wide - true).mean(axis=1), groups, least=0.0)
+    metrics["hamming_loss"] = mean_of(wrong.mean(axis=1), groups, positive=True)
+    metrics["log_loss"] = mean_of(label_losses(wide, true).sum(axis=1), groups, positive=True)
+    metrics["brier"] = mean_of(np.square(wide - true).mean(axis=1), groups, positive=True)
     each = [_Label.of(name, wide[:, place], true[:, place]) for place, name in enumerate(names)]
     precisions = mean_area(average_precision, wide, true, [label.average for label in each], groups)
     metrics["mean_average_precision"] = precisions or NOTHING_KNOWN
