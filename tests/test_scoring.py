@@ -18,7 +18,7 @@ from gnomon.evaluate.temperature import fitted_temperature
 from gnomon.scoring.calibration import brier_scores, calibration_error, reliability
 from gnomon.scoring.classes import STATISTICS, row_losses, score
 from gnomon.scoring.curves import average_precision, curves_of, mean_area, roc_area
-from gnomon.scoring.intervals import Groups, groups_of, mean_of, share_of, wilson
+from gnomon.scoring.intervals import Groups, groups_among, groups_of, mean_of, share_among, share_of, wilson
 from gnomon.scoring.paired import difference_in_accuracy, difference_in_means
 from gnomon.scoring.values import r2_of, residuals_of, score_values
 from gnomon.tasks import Classify, Tag
@@ -205,6 +205,19 @@ def test_groups_are_numbered_and_rows_without_one_stand_alone() -> None:
     assert len(set(found.tolist())) == 4
     assert groups_of([None, None]) is None
     assert groups_of(["a", "b"]) is None
+    assert groups_of(["a", "a"]) is None
+
+
+def test_among_rows_of_a_single_group_the_rows_are_what_chance_deals_in() -> None:
+    groups = np.array([0, 0, 1, 1, 2, 2])
+    assert groups_among(None, np.arange(3)) is None
+    assert groups_among(groups, np.array([2, 3])) is None
+    assert groups_among(groups, groups > 1) is None
+    few = groups_among(groups, np.array([1, 4, 5]))
+    assert few is not None
+    assert few.tolist() == [0, 1, 1]
+    hits = np.array([True, False, True, True, False, True])
+    assert share_among(hits, groups == 1, groups) == wilson(2, 2)
 
 
 def grouped_hits(rng: np.random.Generator, groups: int) -> tuple[NDArray[np.bool_], Groups]:

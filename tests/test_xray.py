@@ -283,6 +283,31 @@ def test_examples_for_the_report_keep_the_deadline(cnn: TrainedRun, tmp_path: Pa
     assert all(example.explanations[0].output == example.predicted for example in made.examples)
 
 
+def test_an_explanation_is_broken_off_where_the_deadline_comes(
+    cnn: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = open_run(shutil.copytree(cnn.path, tmp_path / "copy"))
+    dataset, passes = dataset_of(run), 0
+
+    def count(*_: object) -> None:
+        nonlocal passes
+        passes += 1
+
+    handle = cnn.model.network.register_forward_hook(count)
+    monkeypatch.setattr(time, "monotonic", lambda: float(passes))  # a clock on which a pass takes a second
+    try:
+        found = []
+        for seconds in (3.0, 60.0):
+            passes = 0
+            found.append(explain_examples(run, dataset, cnn.model, Deadline(0.0, seconds)))
+            assert passes <= seconds + 1
+    finally:
+        handle.remove()
+    assert found[0].examples == ()
+    assert 0 < len(found[1].examples) < 8
+    assert all(one.note for one in found)
+
+
 # --- In a browser ----------------------------------------------------------------------------------------------------
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .encoders import Encoder, ImageEncoder, padded_length
+from .encoders import Encoder, ImageEncoder, kind_of, padded_length
+from .types import Kind
 
 T = TypeVar("T")
 
@@ -20,21 +21,22 @@ Chunk: TypeAlias = tuple[NDArray[np.int64], int | None]
 CHUNKS: Final = (16, 32, 64, 128)
 """Sizes of a forward pass in a prediction of pictures; what is left over is filled up to the next. Below 16 rows a
 matrix product takes other kernels and rounds differently, so that a row's answer would depend on its neighbours. Of
-sequences there is one size for each length, at most 64."""
+sequences there is one size for each length: 64, of recordings 16, or fewer of long ones."""
 SMALL_CHUNKS: Final = (1, 2, 4, 8)
 """Further sizes, where they round alike: of convolutional networks, whose layers see to it, on most machines."""
 
+_MOST: Final[dict[Kind, int]] = {"image": 128, "text": 64, "series": 64, "sound": 16}
+"""Rows of one pass. Of recordings few have the same length, and each is work enough for a core."""
 _CHUNK_PIXELS, _STEP_PIXELS = 2**21, 64
 
 
 def chunk_rows(encoder: Encoder, steps: int | None = None) -> int:
-    """Rows of the largest forward pass in a prediction: 128 of pictures, 64 of sequences, or fewer of large rows, at
-    least 16.
-    """
+    """Rows of the largest forward pass in a prediction, by the kind of row; fewer of large rows, at least 16."""
     if isinstance(encoder, ImageEncoder):
-        positions, most = encoder.height * encoder.width, CHUNKS[-1]
+        positions = encoder.height * encoder.width
     else:
-        positions, most = _STEP_PIXELS * (steps or encoder.shape[0]), CHUNKS[-2]
+        positions = _STEP_PIXELS * (steps or encoder.shape[0])
+    most = _MOST[kind_of(encoder)]
     return max(size for size in CHUNKS if size == CHUNKS[0] or (size <= most and size * positions <= _CHUNK_PIXELS))
 
 

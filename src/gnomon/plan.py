@@ -24,7 +24,7 @@ from .optim import OptimizerSpec
 from .progress import Change
 from .tasks import Views
 from .thrift import SKIP_BETWEEN, choose_thrift
-from .types import DataSpec, Decision, Value, plural
+from .types import DataSpec, Decision, Kind, Value, plural
 
 DEFAULT_EPOCHS: Final = 20
 """Epochs where neither a deadline nor a number of steps or epochs is given."""
@@ -41,7 +41,8 @@ DOUBTFUL_SHARE: Final = 0.2
 _MOST_BATCH_PIXELS, _MOST_BATCH_STEPS = 2**21, 2**15
 _VALIDATION_SHARE = 0.02
 _SCORING_S = 5e-5
-_JUDGING_MARGIN, _FILLED_UP = 1.25, 1500
+_JUDGING_MARGIN = 1.25
+_FILLED_UP: Final[dict[Kind, int]] = {"image": 0, "text": 1500, "series": 1500, "sound": 500}
 _HEARD_S, _MOST_HEARD = 4e-3, 300
 _PROBING_SHARE = 0.05
 _VIEWS_SHARE = 0.08
@@ -400,8 +401,7 @@ def _judging_s(
     rows = num_validation + num_test
     further = 2 * num_validation if isinstance(model, WideDeep | LinearDeep) else 0
     remembered = min(REMEMBERED_ROWS, spec.num_train) + min(REMEMBERED_ROWS, num_validation)
-    filled = 0 if spec.kind == "image" else _FILLED_UP
-    passes = rows * passes_of(views) + further + remembered + filled
+    passes = rows * passes_of(views) + further + remembered + _FILLED_UP[spec.kind]
     heard_s = _HEARD_S * min(num_test, _MOST_HEARD) if spec.kind == "sound" else 0.0
     return _JUDGING_MARGIN * passes / speed.rows_per_s + _SCORING_S * rows + heard_s
 

@@ -39,7 +39,8 @@ class Judged:
         outputs: of the network.
         answers: `(N, K)`, probabilities or values, as predicted.
         labels: as `Targets` has them.
-        groups: of the rows, where they come in groups.
+        groups: of the rows, where they come in several groups.
+        num_groups: 0 where each row is one of its own.
     """
 
     rows: NDArray[np.int64]
@@ -47,6 +48,7 @@ class Judged:
     answers: NDArray[np.float32]
     labels: NDArray[Any]
     groups: Groups | None
+    num_groups: int
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -80,5 +82,8 @@ def with_other_views(dataset: Dataset, model: Model, rows: NDArray[np.int64], kn
 
 def judged_by(dataset: Dataset, model: Model, rows: NDArray[np.int64], outputs: Outputs) -> Judged:
     """These rows with their answers and their truth."""
-    groups = groups_of([dataset.rows[row].group for row in rows])
-    return Judged(rows, outputs, model.answers_of_outputs(outputs.averaged), dataset.labels[rows], groups)
+    names = [dataset.rows[row].group for row in rows]
+    groups = groups_of(names)
+    alone = len(names) > 1 and names[0] is not None and len(set(names)) == 1
+    count = int(alone) if groups is None else int(groups.max()) + 1
+    return Judged(rows, outputs, model.answers_of_outputs(outputs.averaged), dataset.labels[rows], groups, count)

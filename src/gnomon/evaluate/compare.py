@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..errors import RunError
 from ..judgement import Comparison
 from ..run import Run
-from ..scoring.intervals import Groups, mean_of, numbered, share_of
+from ..scoring.intervals import Groups, groups_among, mean_of, share_of
 from ..scoring.paired import Difference, difference_in_accuracy, difference_in_means
 from ..types import Metric, plural
 from .table import Predicted, read_predictions
@@ -38,7 +38,7 @@ def compared(first: Predicted, second: Predicted, names: tuple[str, str], *, com
     places = _same_rows(first, second, names, common=common)
     groups = first.groups if first.groups is not None else second.groups
     chosen = places[0] if first.groups is not None else places[1]
-    own = None if groups is None else numbered(groups[chosen])
+    own = groups_among(groups, chosen)
     if first.is_value:
         return _of_values(first, second, names, places, own)
     if first.given:

@@ -26,7 +26,7 @@ def predictions(dataset: Dataset, model: Model, judged: dict[Split, Judged]) -> 
         "split": [part for part, block in judged.items() for _ in range(len(block.labels))],
         "label": [dataset.rows[row].label for row in rows],
     }
-    if any(block.groups is not None for block in judged.values()):
+    if any(block.num_groups for block in judged.values()):
         columns["group"] = [dataset.rows[row].group for row in rows]
     task = model.header.task
     if isinstance(task, Classify):

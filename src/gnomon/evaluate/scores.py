@@ -13,7 +13,7 @@ from ..judgement import Baseline, Calibration, Evaluation, Kept, Unlike
 from ..modelfile import Model
 from ..scoring.calibration import calibration_of
 from ..scoring.classes import row_losses, score
-from ..scoring.intervals import Groups, numbered, share_of
+from ..scoring.intervals import Groups, groups_among, share_of
 from ..scoring.labels import label_losses, score_labels
 from ..scoring.values import residuals_of, score_values, spread_over
 from ..tasks import Classify, Regress, Tag, Task
@@ -38,7 +38,7 @@ def evaluation_of(model: Model, judged: Judged, baselines: dict[str, Baseline]) 
         unlike=None
         if judged.outputs.unlikeness is None
         else Unlike(threshold=1.0, share=share_of(judged.outputs.unlikeness > 1, judged.groups)),
-        groups=0 if judged.groups is None else int(judged.groups.max()) + 1,
+        groups=judged.num_groups,
     )
     if isinstance(task, Classify):
         found = _of_classes(task, model, judged)
@@ -103,7 +103,7 @@ def kept_of(confidence: NDArray[Any], right: NDArray[np.bool_], groups: Groups |
         Kept(
             confidence=float(least),
             share=float(kept.mean()),
-            accuracy=share_of(right[kept], None if groups is None else numbered(groups[kept])),
+            accuracy=share_of(right[kept], groups_among(groups, kept)),
         )
         for least in dict.fromkeys(thresholds)
         for kept in (confidence >= least,)

@@ -19,7 +19,7 @@ from scipy.special import gammaln, stdtr
 from ..dataset import Dataset
 from ..judgement import Slice, Slices
 from ..modelfile import Model
-from ..scoring.intervals import Groups, around, mean_of, numbered, share_of
+from ..scoring.intervals import Groups, around, groups_among, mean_of, share_of
 from ..scoring.paired import SIGNIFICANT
 from ..tasks import Classify, Regress, Tag
 from ..types import Metric
@@ -147,7 +147,7 @@ def _judged(
     return msgspec.structs.replace(
         part,
         rows=own,
-        score=_score(scores[member], None if groups is None else numbered(groups[member])),
+        score=_score(scores[member], groups_among(groups, member)),
         difference=difference,
         p=p,
         keys=keys,

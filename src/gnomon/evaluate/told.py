@@ -107,10 +107,9 @@ def number(metric: Metric) -> str:
 
 
 def _grouped(evaluation: Evaluation) -> str:
-    if not evaluation.groups:
-        return ""
-    few = "; of one group no interval can be trusted" if evaluation.groups == 1 else ""
-    return f" in {plural(evaluation.groups, 'group')}, which are the units of chance{few}"
+    if evaluation.groups == 1:
+        return ", all of one group: how others would fare, no interval tells"
+    return f" in {plural(evaluation.groups, 'group')}, which are the units of chance" if evaluation.groups else ""
 
 
 def _calibrated(evaluation: Evaluation) -> list[str]:

@@ -151,6 +151,9 @@ _PAGE: Final = {
     "Small figures are 95 % intervals: with other {0} of the same kind, the number would most likely lie there.": (
         "小字是 95% 置信区间：换一批同类的{0}，数字很可能仍落在其中。"
     ),
+    "All rows are of one group; how rows of others would fare, no interval tells.": (
+        "全部样本同属一个组；其他组的样本会怎样，置信区间无从说明。"
+    ),
     "The rows come in {0} groups; the intervals take groups, not rows, as what chance deals in.": (
         "样本分属 {0} 个组；置信区间以组而不是样本为随机单位。"
     ),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..judgement import Calibration, ReliabilityBin
 from ..types import Metric
-from .intervals import Array, Groups, Z, mean_of, numbered, share_of, weights_of
+from .intervals import Array, Groups, Z, groups_among, mean_of, share_of, weights_of
 
 BINS: Final = 15
 FEWEST_OF_A_BIN: Final = 20
@@ -31,7 +31,7 @@ def reliability(
         ReliabilityBin(
             rows=len(rows),
             confidence=float(confidence[rows].mean()),
-            accuracy=share_of(right[rows], None if groups is None else numbered(groups[rows])),
+            accuracy=share_of(right[rows], groups_among(groups, rows)),
         )
         for rows in _bins(confidence)
     )

@@ -14,7 +14,7 @@ that what is made of sums over rows takes one matrix product for all draws.
 from __future__ import annotations
 
 import math
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +67,7 @@ def share_among(hits: NDArray[np.bool_], chosen: NDArray[np.bool_], groups: Grou
     """The share of the chosen rows that hit; of none, 0 with the interval 0 to 1."""
     if not chosen.any():
         return NOTHING_KNOWN
-    return share_of(hits[chosen], None if groups is None else numbered(groups[chosen]))
+    return share_of(hits[chosen], groups_among(groups, chosen))
 
 
 def f1_interval(share: Metric) -> Metric:
@@ -169,10 +169,21 @@ def numbered(groups: Groups) -> Groups:
 
 
 def groups_of(names: list[str | None]) -> Groups | None:
-    """Numbers of the groups that rows name, of a row without one its own; None where no two rows share one."""
+    """Numbers of the groups that rows name, of a row without one its own.
+
+    None where no two rows share one, or all do: of a single group only its rows can tell what chance does.
+    """
     known = [name if name is not None else f"\0{place}" for place, name in enumerate(names)]
-    _, numbers = np.unique(known, return_inverse=True)
-    return numbers.astype(np.int64) if len(numbers) and numbers.max() + 1 < len(numbers) else None
+    return _several(np.unique(known, return_inverse=True)[1].astype(np.int64))
+
+
+def groups_among(groups: Groups | None, chosen: NDArray[Any]) -> Groups | None:
+    """Those of the chosen rows, by places or marks, as `groups_of` has them."""
+    return None if groups is None else _several(numbered(groups[chosen]))
+
+
+def _several(groups: Groups) -> Groups | None:
+    return groups if groups.any() and int(groups.max()) + 1 < len(groups) else None
 
 
 def _jackknife(estimate: float, others: Array) -> tuple[float, float]:
