@@ -74,27 +74,27 @@ class Recurrent(nn.Module):
         """
         steps = inputs.transpose(0, 1)
         time = torch.arange(len(steps), device=inputs.device)[:, None]
-        padding = time >= lengths
-        turn = _turned_places(time, lengths)
+        padding = (time >= lengths)[..., None] if bool((lengths < len(steps)).any()) else None
+        turn = _turned_places(time, lengths) if self.directions == 2 else None
         for number, parts in enumerate(self.parts()):
             steps = self.dropout(steps) if number else steps
             steps = self._layer(parts, steps, turn)
-            if padding[-1].any():
-                steps = steps.masked_fill(padding[..., None], 0.0)
+            if padding is not None:
+                steps = steps.masked_fill(padding, 0.0)
         return steps.transpose(0, 1)
 
     def parts(self) -> list[list[Direction]]:
         """The directions of each layer."""
         return [list(layer) for layer in self.layers]  # type: ignore[call-overload]
 
-    def _layer(self, parts: list[Direction], steps: Tensor, turn: Tensor) -> Tensor:
-        """`(T, N, D)` → `(T, N, directions · width)`."""
-        seen = [steps, *(_turned(steps, turn) for _ in range(self.directions - 1))]
+    def _layer(self, parts: list[Direction], steps: Tensor, turn: Tensor | None) -> Tensor:
+        """`(T, N, D)` → `(T, N, directions · width)`; `turn` as `_turned_places` gives it, for a second direction."""
+        seen = [steps] if turn is None else [steps, _turned(steps, turn)]
         if self.cell == "lstm" or steps.device.type != "cpu":
             outputs = [part.fused(own) for part, own in zip(parts, seen, strict=True)]
         else:
             outputs = list(_stepwise(self.cell, parts, seen).unbind(0))
-        if len(outputs) == 1:
+        if turn is None:
             return outputs[0]
         return torch.cat((outputs[0], _turned(outputs[1], turn)), dim=2)
 
