@@ -20,10 +20,10 @@ from gnomon.space import Dimension, Setting
 from gnomon.tasks import bind
 from gnomon.tuning.division import divide, exponent, first_trial_s, search_share
 from gnomon.tuning.draw import course_of, draw, grid_points
-from gnomon.tuning.gain import candidate, compared
+from gnomon.tuning.gain import Pair, candidate, compared, expected, gain_of, is_worth, lasting
 from gnomon.tuning.importance import influences
 from gnomon.tuning.python import checked
-from gnomon.tuning.records import Method, Record, SearchSpec
+from gnomon.tuning.records import Method, Record, SearchSpec, pairs_of
 from gnomon.tuning.settings import given_space, grid_space, laid_over, usual_settings
 from gnomon.tuning.trial import row_scores
 from gnomon.types import DataSpec
@@ -217,6 +217,67 @@ def test_a_clear_gain_is_better_and_none_is_noise() -> None:
     usual = (rng.random((3, 300)) < 0.7).astype(float)
     assert compared(usual.tolist(), np.maximum(usual, rng.random((3, 300)) < 0.5).tolist()).verdict == "better"
     assert compared(usual.tolist(), usual.tolist()).verdict == "noise"
+
+
+def pair(seconds: float, usual: float, best: float, *, rows: int = 1000) -> Pair:
+    """Scores without chance: the first rows are right."""
+    return Pair(seconds, *([float(row < score * rows) for row in range(rows)] for score in (usual, best)))
+
+
+def test_what_is_gained_in_longer_and_longer_trainings_is_carried_on_to_the_final_one() -> None:
+    falling = [pair(4, 0.50, 0.60), pair(8, 0.55, 0.60), pair(16, 0.60, 0.61)]
+    steady = [pair(4, 0.50, 0.60), pair(8, 0.55, 0.64), pair(16, 0.60, 0.68)]
+    lost, kept = (lasting(pairs, final_s=128, exponent=0.2) for pairs in (falling, steady))
+    assert lost.value < 0.01 < kept.value
+    assert (lost.verdict, kept.verdict) == ("noise", "better")
+    assert kept.measured[2][1] == pytest.approx(0.08)
+    near = lasting(steady, final_s=16, exponent=0.2)
+    far = lasting(steady, final_s=4096, exponent=0.2)
+    assert near.high - near.low < kept.high - kept.low
+    assert far.verdict == "noise", "so far ahead nothing can be said"
+
+
+def test_the_gain_that_is_expected_is_that_of_a_normal_distribution_given_what_was_measured() -> None:
+    """By conditioning the joint normal distribution of what is measured and what is asked, without any regression."""
+    rng = generator(11, "pairs")
+    usual = (rng.random((2, 400)) < 0.6).astype(float)
+    best = np.maximum(usual, rng.random((2, 400)) < 0.2)
+    pairs = [Pair(seconds, *each) for seconds, *each in zip((3.0, 6.0), usual.tolist(), best.tolist(), strict=True)]
+    errors, others = 1 - usual.mean(axis=1), 1 - best.mean(axis=1)
+    doublings = np.log2([8.0, 4.0])
+    noise = np.cov(best - usual) / 400 / np.outer(errors, errors) + 0.03**2 * np.eye(2)
+    joint = 0.15**2 + 0.03**2 * np.outer(doublings, doublings) + noise
+    weights = np.linalg.solve(joint, np.full(2, 0.15**2))
+    found = expected(pairs, final_s=24.0, exponent=0.1)
+    assert found.left == pytest.approx(float(weights @ np.log(errors / others)), rel=1e-9)
+    assert found.deviation == pytest.approx(math.sqrt(0.15**2 - 0.15**2 * weights.sum()), rel=1e-9)
+    assert found.error == pytest.approx(errors[1] * 0.25**0.1)
+    assert lasting(pairs, final_s=24.0, exponent=0.1).value == pytest.approx(found.error * (1 - math.exp(-found.left)))
+
+
+def confirmed(number: int, score: float, *, seconds: float = 4.0, rows: int = 1000) -> Record:
+    parts = tuple(float(row < score * rows) for row in range(rows))
+    done = over(number, {"rate_factor": 1.0 + number % 2, "dropout": 0.1, "optimizer": "adam"}, score)
+    return msgspec.structs.replace(done, stage="confirm", rows=parts, seconds=seconds)
+
+
+def test_a_pair_is_known_by_its_numbers_in_whatever_order_processes_end() -> None:
+    records = [confirmed(1, 0.7), confirmed(0, 0.6), confirmed(2, 0.6)]
+    ((usual, best),) = pairs_of(records)
+    assert (usual.number, best.number) == (0, 1)
+    assert gain_of(records, None).value == pytest.approx(0.1)
+
+
+def test_a_further_pair_is_made_where_it_promises_more_than_it_costs() -> None:
+    division = divide(300.0, first_trial_s(300.0), 0.2, behind_s=5.0)
+    lasts = [confirmed(0, 0.6), confirmed(1, 0.7)]
+    assert is_worth([], division, 10.0)
+    assert is_worth(lasts, division, 10.0)
+    assert not is_worth(lasts, division, 200.0)
+    assert not is_worth([confirmed(0, 0.6), confirmed(1, 0.59)], division, 10.0)
+    failed = msgspec.structs.replace(confirmed(1, 0.7), state="failed", rows=())
+    assert not is_worth([confirmed(0, 0.6), failed], division, 10.0)
+    assert gain_of([confirmed(0, 0.6), failed], division).verdict == "noise"
 
 
 def test_the_candidate_is_not_the_luckiest_but_the_one_whose_neighbours_are_good_too() -> None:

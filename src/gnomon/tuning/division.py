@@ -23,8 +23,11 @@ from ..types import Value
 CONFIRMED_PAIRS: Final = 3
 """Fresh seeds with which usual and best settings are compared."""
 
-LONGER: Final = 1.5
-"""A confirming training's time over a trial's."""
+CONFIRMED_LENGTHS: Final = (1.5, 3.0, 6.0)
+"""Of the trainings of these seeds, over a trial's: how a gain changes with the length tells what is left of it in the
+end."""
+_PLANNED_LENGTHS: Final = 4.5
+"""Together, of the pairs that are planned for; a longer one is made where a gain has lasted so far."""
 
 _FIRST_SHARE: Final = 0.009
 _SHORTEST_S: Final = 1.0
@@ -46,6 +49,7 @@ class Division(Value, frozen=True):
         final_s: of the final training.
         behind_s: of judging and reporting behind that.
         reason: why so.
+        exponent: by which power of the time the error falls.
     """
 
     trial_s: float
@@ -55,6 +59,7 @@ class Division(Value, frozen=True):
     final_s: float
     behind_s: float
     reason: str
+    exponent: float = 0.12
 
 
 def first_trial_s(free_s: float) -> float:
@@ -64,7 +69,7 @@ def first_trial_s(free_s: float) -> float:
 
 def needed_s(first_s: float) -> float:
     """Seconds without which there is nothing to divide, where a training takes so many at least."""
-    trials = 3 + _FEWEST_TRIALS + LONGER * 2 * CONFIRMED_PAIRS
+    trials = 3 + _FEWEST_TRIALS + 2 * _PLANNED_LENGTHS
     return trials * first_s / _MOST
 
 
@@ -102,7 +107,7 @@ def divide(free_s: float, first_s: float, power: float, *, behind_s: float, arou
     share = search_share(power)
     made_s = 3 * first_s + 2 * around_s
     for trial_s in (2 * first_s, first_s):
-        confirm_s = 2 * CONFIRMED_PAIRS * (LONGER * trial_s + around_s)
+        confirm_s = 2 * (_PLANNED_LENGTHS * trial_s + 2 * around_s)
         explore_s = share * free_s - confirm_s
         if explore_s >= made_s + _FULL_TRIALS * (trial_s + around_s):
             break
@@ -117,4 +122,5 @@ def divide(free_s: float, first_s: float, power: float, *, behind_s: float, arou
         final_s=free_s - explore_s - confirm_s,
         behind_s=behind_s,
         reason=reason,
+        exponent=power,
     )

@@ -3,6 +3,17 @@
 The best of many noisy scores flatters: it was chosen partly for its luck. So the candidate is the trial that a smooth
 model of all scores thinks best, and what it gains is found anew: with fresh seeds, pairwise, on validation rows that
 chose nothing.
+
+What is gained in a short training need not last: of few steps half the batch, twice the rate and a larger network may
+make much, of many nothing. So where the final training is longer, pairs are made of growing length, and the gain is
+carried on to the final one. Of a pair whose trainings take t, with T of the final one, the gain as a share of the error
+
+    log(usual error / best error) = a + b · log₂(T / t) + chance
+
+is taken to change by b with each doubling; a is what is left in the end. Both are normal about 0 beforehand, so that
+without evidence nothing is promised, and the farther the end, the more evidence it takes (Bayesian linear regression,
+Rasmussen and Williams 2006, 2.1). Chance has two parts: rows, whose covariance between pairs is that of each row's
+gains, since all pairs are judged on the same; and seeds.
 """
 
 from __future__ import annotations
@@ -10,16 +21,23 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from ..space import Dimension
-from .records import Gain, Record
+from .division import Division
+from .records import Gain, Record, pairs_of
 
 _LEAST_FOR_MODEL: Final = 8
 _MOST_FOR_MODEL: Final = 400
+_Z: Final = 1.959963984540054
+_GAIN, _CHANGE, _SEEDS = 0.15, 0.03, 0.03
+"""Standard deviations, as shares of the error: of what settings gain, of how that changes with each doubling of the
+time (what gained 0.085 in 3.5 s of CIFAR-10 lost 0.15 in 190 s, RESULTS.md), and of a pair by its seeds."""
 
 Verdict = Literal["better", "likely", "noise", "usual"]
 
@@ -96,6 +114,116 @@ def compared(usual: Sequence[Sequence[float]], best: Sequence[Sequence[float]]) 
     half = float(student.ppf(0.975, max(1.0, freedom))) * error if error else 0.0
     verdict: Verdict = "better" if mean - half > 0 else "likely" if mean > error else "noise"
     return Gain(value=mean, low=mean - half, high=mean + half, pairs=pairs, rows=rows, verdict=verdict)
+
+
+def gain_of(records: Sequence[Record], division: Division | None) -> Gain:
+    """What the pairs that were made come to; nothing where a training failed, since then no setting can be relied on.
+
+    Args:
+        records: of the search.
+        division: of the time; without one all trainings are as long as the final one.
+    """
+    pairs = _pairs(records)
+    if not pairs:
+        return msgspec.structs.replace(no_gain(), verdict="noise")
+    if division is None:
+        return compared([pair.usual for pair in pairs], [pair.best for pair in pairs])
+    return lasting(pairs, final_s=division.final_s, exponent=division.exponent)
+
+
+def is_worth(records: Sequence[Record], division: Division, seconds: float) -> bool:
+    """Whether a further pair, of so many seconds together, promises more than they are worth to the final training.
+
+    The first one always does.
+    """
+    if not any(done.stage == "confirm" for done in records):
+        return True
+    pairs = _pairs(records)
+    if not pairs:
+        return False
+    left = expected(pairs, final_s=division.final_s, exponent=division.exponent).left
+    return left > division.exponent * seconds / division.final_s
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A training by the usual settings and one by the best, with one seed: seconds of each, and each row's part in the
+    scores, `(N,)`.
+    """
+
+    seconds: float
+    usual: Sequence[float]
+    best: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What pairs say of the final training.
+
+    Attributes:
+        left: of the gain there, as the logarithm of the error's ratio.
+        deviation: its standard deviation.
+        error: of the usual settings there.
+    """
+
+    left: float
+    deviation: float
+    error: float
+
+    def points(self, deviations: float = 0.0) -> float:
+        """The gain of the score, so many deviations above what is expected."""
+        return self.error * (1 - math.exp(-(self.left + deviations * self.deviation)))
+
+
+def expected(pairs: Sequence[Pair], *, final_s: float, exponent: float) -> Expected:
+    """What is left of a gain in a longer final training.
+
+    Args:
+        pairs: one or several, of the same rows.
+        final_s: seconds of the final training.
+        exponent: by which power of the time the error falls.
+    """
+    usual, best = _parts(pairs)
+    rows = usual.shape[1]
+    least = 0.5 / rows
+    errors, others = np.maximum(1 - usual.mean(axis=1), least), np.maximum(1 - best.mean(axis=1), least)
+    seen = np.log(errors / others)
+    doublings = np.log2([max(1.0, final_s / pair.seconds) for pair in pairs])
+    of_rows = np.atleast_2d(np.cov(best - usual)) / rows / np.outer(errors, errors) if rows > 1 else 0.0
+    design = np.stack((np.ones(len(pairs)), doublings), axis=1)
+    weighed = design.T @ np.linalg.inv(of_rows + _SEEDS**2 * np.eye(len(pairs)))
+    posterior = np.linalg.inv(weighed @ design + np.diag([_GAIN**-2, _CHANGE**-2]))
+    error = float(errors[-1] * 2 ** (-exponent * doublings[-1]))
+    return Expected(float((posterior @ weighed @ seen)[0]), math.sqrt(posterior[0, 0]), error)
+
+
+def lasting(pairs: Sequence[Pair], *, final_s: float, exponent: float) -> Gain:
+    """The gain that is expected of the final training; arguments as of `expected`."""
+    found, (usual, best) = expected(pairs, final_s=final_s, exponent=exponent), _parts(pairs)
+    low, high = found.points(-_Z), found.points(_Z)
+    verdict: Verdict = "better" if low > 0 else "likely" if found.left > found.deviation else "noise"
+    gains = (best - usual).mean(axis=1)
+    measured = tuple((pair.seconds, float(gain)) for pair, gain in zip(pairs, gains, strict=True))
+    return Gain(
+        value=found.points(),
+        low=low,
+        high=high,
+        pairs=len(pairs),
+        rows=usual.shape[1],
+        verdict=verdict,
+        measured=measured,
+    )
+
+
+def _pairs(records: Sequence[Record]) -> list[Pair]:
+    made = pairs_of(records)
+    whole = all(usual.rows and best.rows for usual, best in made)
+    return [Pair(usual.seconds, usual.rows, best.rows) for usual, best in made] if whole else []
+
+
+def _parts(pairs: Sequence[Pair]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Each row's part in the scores, `(P, N)`, by the usual settings and by the best."""
+    return np.array([pair.usual for pair in pairs], np.float64), np.array([pair.best for pair in pairs], np.float64)
 
 
 def no_gain() -> Gain:

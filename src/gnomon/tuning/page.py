@@ -19,7 +19,7 @@ from ..run import BEST, DATA, REPORT, RESULT, TEST, TUNE, Run
 from ..space import Dimension, Setting
 from ..types import Metric, Value
 from ..visible import visible
-from .records import Gain, Record, Result, SearchSpec, read_records, read_search
+from .records import Gain, Record, Result, SearchSpec, pairs_of, read_records, read_search
 from .settings import usual_settings
 from .telling import described, named, points, shown
 
@@ -85,6 +85,7 @@ class Page:
     title: str
     result: Result | None
     gain: str
+    lasts: bool
     names: tuple[str, ...]
     axes: tuple[Axis, ...]
     lines: tuple[Line, ...]
@@ -93,7 +94,7 @@ class Page:
     usual_y: float | None
     measure: str
     spec: SearchSpec
-    confirmed: tuple[tuple[int, str, str, str], ...]
+    confirmed: tuple[tuple[int, str, str, str, str], ...]
     test: str
     report: str
     used: str
@@ -123,6 +124,7 @@ def build_page(run: Run) -> Page:
         title=run.read_json(DATA, _Named).name if run.has(DATA) else run.path.name,
         result=result,
         gain=points(result.gain) if result and result.gain.pairs else "",
+        lasts=bool(result and result.gain.measured),
         names=tuple(named(item.name) for item in spec.dimensions),
         axes=_axes(spec.dimensions, result.measure if result else "score", scale),
         lines=lines,
@@ -247,13 +249,17 @@ def _best_path(explored: Sequence[Record], scale: tuple[float, float]) -> str:
     return "".join(parts) + (f"L{RIGHT:.1f} {_height(best, scale):.1f}" if parts else "")
 
 
-def _confirmed(records: Sequence[Record]) -> tuple[tuple[int, str, str, str], ...]:
-    """Of each seed: usual, best, difference; of pairs that are whole."""
-    runs = [done for done in records if done.stage == "confirm"]
-    pairs = [(runs[2 * pair], runs[2 * pair + 1]) for pair in range(len(runs) // 2)]
+def _confirmed(records: Sequence[Record]) -> tuple[tuple[int, str, str, str, str], ...]:
+    """Of each seed: seconds, usual, best, difference; of pairs that are whole."""
     return tuple(
-        (pair + 1, f"{100 * usual.score:.1f}", f"{100 * best.score:.1f}", f"{100 * (best.score - usual.score):+.1f}")
-        for pair, (usual, best) in enumerate(pairs)
+        (
+            pair + 1,
+            f"{usual.seconds:.2g}",
+            f"{100 * usual.score:.1f}",
+            f"{100 * best.score:.1f}",
+            f"{100 * (best.score - usual.score):+.1f}",
+        )
+        for pair, (usual, best) in enumerate(pairs_of(records))
         if "failed" not in (usual.state, best.state)
     )
 

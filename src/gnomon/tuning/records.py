@@ -7,6 +7,7 @@ was over is made again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
@@ -104,6 +105,8 @@ class Gain(Value, frozen=True):
         rows: that were judged.
         verdict: `better`: the whole interval is above 0; `likely`: more than one standard error; `noise`: else, and the
             usual settings are used; `usual`: nothing better was found at all.
+        measured: (seconds of a training, gain in it) where trainings were shorter than the final one, of which `value`
+            is then expected.
     """
 
     value: float
@@ -112,6 +115,7 @@ class Gain(Value, frozen=True):
     pairs: int
     rows: int
     verdict: Literal["better", "likely", "noise", "usual"]
+    measured: tuple[tuple[float, float], ...] = ()
 
 
 class Result(Value, frozen=True):
@@ -197,6 +201,13 @@ def read_records(run: Run) -> list[Record]:
         raise RunError(
             f"{str(run.path / TRIALS)!r} is damaged: {error}", remedy="Remove its damaged line, or search anew."
         ) from None
+
+
+def pairs_of(records: Sequence[Record]) -> list[tuple[Record, Record]]:
+    """Of each fresh seed the training by the usual settings and that by the best, where both are over."""
+    confirmed = {done.number: done for done in records if done.stage == "confirm"}
+    firsts = sorted(number for number in confirmed if number % 2 == 0 and number + 1 in confirmed)
+    return [(confirmed[number], confirmed[number + 1]) for number in firsts]
 
 
 def record(run: Run, done: Record) -> None:

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final, TypeAlias
 
 import msgspec
@@ -27,9 +28,9 @@ from ..run import BEST, DATA, PLAN, RESULT, SEARCH, SPLIT, Run, create_run
 from ..space import Dimension, Setting
 from ..tasks import bind
 from ..types import Event, Going, Noted, Phased
-from .division import CONFIRMED_PAIRS, LONGER, divide, exponent, first_trial_s, needed_s
+from .division import CONFIRMED_LENGTHS, CONFIRMED_PAIRS, divide, exponent, first_trial_s, needed_s
 from .draw import draw, grid_points
-from .gain import candidate, compared, no_gain
+from .gain import candidate, gain_of, is_worth, no_gain
 from .hands import Hands, hands_for
 from .importance import influences
 from .making import Bench, Job, make, recipe_for
@@ -44,6 +45,7 @@ from .records import (
     SearchEvent,
     SearchSpec,
     Stage,
+    pairs_of,
     read_records,
     record,
 )
@@ -303,12 +305,7 @@ def _confirm(state: _Search) -> Generator[SearchEvent, None, Result]:
     gain = no_gain()
     if found is not None and found.settings != state.usual:
         yield from _pairs(state, found)
-        rows = [done.rows for done in state.of("confirm")]
-        pairs = len(rows) // 2
-        whole = [pair for pair in range(pairs) if rows[2 * pair] and rows[2 * pair + 1]]
-        gain = msgspec.structs.replace(gain, verdict="noise")
-        if whole and len(whole) == pairs:
-            gain = compared([rows[2 * pair] for pair in whole], [rows[2 * pair + 1] for pair in whole])
+        gain = gain_of(state.records, state.spec.division)
     settings = state.usual if found is None else found.settings
     used = settings if gain.verdict in ("better", "likely") else state.usual
     mattered = influences(state.dimensions, explored)
@@ -422,17 +419,29 @@ def _record(state: _Search, job: Job, tried: Tried) -> Record:
 
 
 def _pairs(state: _Search, found: Record) -> Generator[SearchEvent, None, None]:
+    """Trainings by usual and best settings with fresh seeds; longer and longer, while a gain is expected to last."""
     division = state.spec.division
-    seconds = None if division is None else LONGER * division.trial_s
+    for pair in range(CONFIRMED_PAIRS):
+        seconds = None if division is None else CONFIRMED_LENGTHS[pair] * division.trial_s
+        begun = any(done.number // 2 == pair for done in state.of("confirm"))
+        if division is not None and seconds and not begun and not is_worth(state.records, division, 2 * seconds):
+            return
+        yield from _made_all(state, partial(_of_pair, state, found, pair, seconds))
+        if len(pairs_of(state.records)) <= pair:
+            return  # it was enough
 
-    def next_job(running: Collection[int]) -> tuple[Job, int] | None:
-        number = state.next_number("confirm", running)
-        settings = found.settings if number % 2 else state.usual
-        seed = chance.key(state.spec.recipe.seed, "confirm", number // 2) % 2**31
-        wanted = 2 * CONFIRMED_PAIRS
-        return None if number >= wanted else (Job("confirm", number, settings, seed, seconds), wanted)
 
-    yield from _made_all(state, next_job)
+def _of_pair(
+    state: _Search, found: Record, pair: int, seconds: float | None, running: Collection[int]
+) -> tuple[Job, int] | None:
+    """The training of this pair that is neither over nor running."""
+    taken = {*running, *(done.number for done in state.of("confirm"))}
+    number = next((number for number in (2 * pair, 2 * pair + 1) if number not in taken), None)
+    if number is None:
+        return None
+    settings = found.settings if number % 2 else state.usual
+    seed = chance.key(state.spec.recipe.seed, "confirm", pair) % 2**31
+    return Job("confirm", number, settings, seed, seconds), 2 * CONFIRMED_PAIRS
 
 
 def _take_first(state: _Search) -> Iterator[SearchEvent]:

@@ -7,7 +7,6 @@ from typing import Final
 
 from ..space import Setting
 from ..types import plural
-from .division import LONGER
 from .records import Gain, Record, Result, SearchSpec
 from .settings import usual_settings
 
@@ -57,25 +56,28 @@ def told(result: Result, spec: SearchSpec, explored: Sequence[Record]) -> tuple[
     failed = sum(done.state == "failed" for done in explored)
     ends = [f"{pruned} stopped early"] * bool(pruned) + [f"{failed} failed"] * bool(failed)
     tried = plural(len(explored), "trial") + (f", {' and '.join(ends)}" if ends else "")
-    return (_gained(result, _so_short(spec)), *_found(result, usual), f"{tried}.", *_mattered(result))
+    return (_gained(result), *_found(result, usual), f"{tried}.", *_mattered(result))
 
 
-def _so_short(spec: SearchSpec) -> str:
-    """How long the trainings are that a gain was measured by; the final one is longer, and may gain less."""
-    return f" in trainings of {LONGER * spec.division.trial_s:.2g} s" if spec.division else ""
-
-
-def _gained(result: Result, so_short: str) -> str:
-    gain, gained = result.gain, f"{result.measure} {points(result.gain)}"
+def _gained(result: Result) -> str:
+    gain, gained = result.gain, f"{result.measure} {points(result.gain)} over the usual ones"
     if gain.verdict == "usual":
         return "Nothing better than the usual settings was found, and these are used."
     if not gain.pairs:
         return "The best settings that were found could not be confirmed, and the usual ones are used."
+    if gain.measured:
+        gained += f" expected of the final training, after {_course(gain)}"
     if gain.verdict == "better":
-        return f"Better settings were found: {gained} over the usual ones{so_short}."
+        return f"Better settings were found: {gained}."
     if gain.verdict == "likely":
-        return f"Settings were found that are likely better, though not beyond doubt: {gained}{so_short}."
-    return f"What was found is no better than chance would have it: {gained}{so_short}. The usual settings are used."
+        return f"Settings were found that are likely better, though not beyond doubt: {gained}."
+    return f"That what was found is better can't be told from chance: {gained}. The usual settings are used."
+
+
+def _course(gain: Gain) -> str:
+    """`+4.1 in one of 3.5 s, +2.0 in 7 s`."""
+    told = [f"{100 * value:+.1f} in {seconds:.2g} s".replace("-", "−") for seconds, value in gain.measured]
+    return ", ".join(told)
 
 
 def _found(result: Result, usual: Mapping[str, Setting]) -> tuple[str, ...]:
@@ -86,7 +88,7 @@ def _found(result: Result, usual: Mapping[str, Setting]) -> tuple[str, ...]:
     if not gain.pairs:
         return (said,)
     return (
-        f"{said} It was trained {gain.pairs} times with fresh seeds beside the usual settings, and judged on "
+        f"{said} It was trained {plural(gain.pairs, 'time')} with fresh seeds beside the usual settings, and judged on "
         f"{plural(gain.rows, 'validation row')} that chose nothing.",
     )
 
