@@ -13,7 +13,7 @@ carried on to the final one. Of a pair whose trainings take t, with T of the fin
 is taken to change by b with each doubling; a is what is left in the end. Both are normal about 0 beforehand, so that
 without evidence nothing is promised, and the farther the end, the more evidence it takes (Bayesian linear regression,
 Rasmussen and Williams 2006, 2.1). Chance has two parts: rows, whose covariance between pairs is that of each row's
-gains, since all pairs are judged on the same; and seeds.
+influence on both, since all pairs are judged on the same; and seeds.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ from .records import Gain, Record, pairs_of
 _LEAST_FOR_MODEL: Final = 8
 _MOST_FOR_MODEL: Final = 400
 _Z: Final = 1.959963984540054
-_GAIN, _CHANGE, _SEEDS = 0.15, 0.03, 0.03
-"""Standard deviations, as shares of the error: of what settings gain, of how that changes with each doubling of the
-time (what gained 0.085 in 3.5 s of CIFAR-10 lost 0.15 in 190 s, RESULTS.md), and of a pair by its seeds."""
+_GAIN, _CHANGE, _OF_GAIN, _SEEDS = 0.15, 0.03, 0.3, 0.03
+"""Standard deviations, as shares of the error: of what settings gain; of how that changes with each doubling of the
+time, at least, and as a share of the greatest gain (what gained 0.085 in 3.5 s of CIFAR-10 lost 0.15 in 190 s,
+RESULTS.md); and of a pair by its seeds."""
 
 Verdict = Literal["better", "likely", "noise", "usual"]
 
@@ -189,10 +190,12 @@ def expected(pairs: Sequence[Pair], *, final_s: float, exponent: float) -> Expec
     errors, others = np.maximum(1 - usual.mean(axis=1), least), np.maximum(1 - best.mean(axis=1), least)
     seen = np.log(errors / others)
     doublings = np.log2([max(1.0, final_s / pair.seconds) for pair in pairs])
-    of_rows = np.atleast_2d(np.cov(best - usual)) / rows / np.outer(errors, errors) if rows > 1 else 0.0
+    influence = best / others[:, None] - usual / errors[:, None]
+    of_rows = np.atleast_2d(np.cov(influence)) / rows if rows > 1 else 0.0
+    change = max(_CHANGE, _OF_GAIN * float(np.abs(seen).max()))
     design = np.stack((np.ones(len(pairs)), doublings), axis=1)
     weighed = design.T @ np.linalg.inv(of_rows + _SEEDS**2 * np.eye(len(pairs)))
-    posterior = np.linalg.inv(weighed @ design + np.diag([_GAIN**-2, _CHANGE**-2]))
+    posterior = np.linalg.inv(weighed @ design + np.diag([_GAIN**-2, change**-2]))
     error = float(errors[-1] * 2 ** (-exponent * doublings[-1]))
     return Expected(float((posterior @ weighed @ seen)[0]), math.sqrt(posterior[0, 0]), error)
 
