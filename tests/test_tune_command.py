@@ -18,9 +18,10 @@ from gnomon.errors import RunError
 from gnomon.run import BEST, DATA, MODEL, RESULT, SEARCH, TUNE, Run
 from gnomon.tuning.gain import no_gain
 from gnomon.tuning.page import build_page, write_page
-from gnomon.tuning.records import Began, Ended, Influence, Record, Result, SearchSpec, read_records, record
+from gnomon.tuning.records import Began, Ended, Gain, Influence, Record, Result, SearchSpec, read_records, record
 from gnomon.tuning.shared import Shared
 from gnomon.tuning.table import _TableState
+from gnomon.tuning.telling import told
 from test_tuning import RECIPE, SPACE, explored, over
 
 QUICK = ("--steps", "3", "--threads", "1", "--batch", "8", "--widths", "8", "--views", "none")
@@ -156,6 +157,25 @@ def test_the_page_shows_every_trial_as_text_and_asks_nothing_of_any_network(sear
     assert {line.look for line in page.lines} >= {"usual", "found", "failed"}
     assert [axis.name for axis in page.axes][-1] == "accuracy"
     assert all(html.count(f'id="t{number}"') == 1 for number in range(9))
+
+
+def test_the_page_tells_how_a_gain_changes_with_the_time_of_a_training(searched: Run) -> None:
+    measured = ((1.8, 0.133), (3.2, 0.16))
+    gain = Gain(value=0.02, low=-0.01, high=0.03, pairs=2, rows=10, verdict="likely", measured=measured)
+    found = msgspec.structs.replace(result(read_records(searched)), gain=gain)
+    said = told(found, SearchSpec(recipe=RECIPE, dimensions=SPACE), [])
+    assert said[0].endswith(
+        "accuracy +2.0 points (−1.0 to +3.0, 95 % interval) over the usual ones in the final training."
+    )
+    assert "trained 2 times with fresh seeds" in said[1]
+    assert "+13.3 in 1.8 s, +16.0 in 3.2 s" in said[2]
+    for number, right in ((1, 6), (0, 4), (2, 5)):  # as processes end; the last one has no other yet
+        done = msgspec.structs.replace(read_records(searched)[0], stage="confirm", number=number, seconds=1.8)
+        record(searched, msgspec.structs.replace(done, rows=(1.0,) * right + (0.0,) * (10 - right)))
+    searched.write_json(RESULT, found)
+    assert build_page(searched).confirmed == ((1, "1.8", "40.0", "60.0", "+20.0"),)
+    write_page(searched)
+    assert "a short training need not last" in searched.read_text(TUNE)
 
 
 def test_the_page_of_a_search_that_has_just_begun(tmp_path: Path) -> None:

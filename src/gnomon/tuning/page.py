@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from statistics import fmean
 from typing import Final
 
 import jinja2
@@ -251,17 +252,13 @@ def _best_path(explored: Sequence[Record], scale: tuple[float, float]) -> str:
 
 def _confirmed(records: Sequence[Record]) -> tuple[tuple[int, str, str, str, str], ...]:
     """Of each seed: seconds, usual, best, difference; of pairs that are whole."""
-    return tuple(
-        (
-            pair + 1,
-            f"{usual.seconds:.2g}",
-            f"{100 * usual.score:.1f}",
-            f"{100 * best.score:.1f}",
-            f"{100 * (best.score - usual.score):+.1f}",
-        )
-        for pair, (usual, best) in enumerate(pairs_of(records))
-        if "failed" not in (usual.state, best.state)
-    )
+    lines = []
+    for pair, (usual, best) in enumerate(pairs_of(records), 1):
+        if usual.rows and best.rows:
+            scores = [100 * fmean(done.rows) for done in (usual, best)]
+            shown = (f"{scores[0]:.1f}", f"{scores[1]:.1f}", f"{scores[1] - scores[0]:+.1f}")
+            lines.append((pair, f"{usual.seconds:.2g}", *shown))
+    return tuple(lines)
 
 
 def _test(best: Run) -> str:

@@ -66,18 +66,12 @@ def _gained(result: Result) -> str:
     if not gain.pairs:
         return "The best settings that were found could not be confirmed, and the usual ones are used."
     if gain.measured:
-        gained += f" expected of the final training, after {_course(gain)}"
+        gained += " in the final training"
     if gain.verdict == "better":
         return f"Better settings were found: {gained}."
     if gain.verdict == "likely":
         return f"Settings were found that are likely better, though not beyond doubt: {gained}."
     return f"That what was found is better can't be told from chance: {gained}. The usual settings are used."
-
-
-def _course(gain: Gain) -> str:
-    """`+4.1 in one of 3.5 s, +2.0 in 7 s`."""
-    told = [f"{100 * value:+.1f} in {seconds:.2g} s".replace("-", "−") for seconds, value in gain.measured]
-    return ", ".join(told)
 
 
 def _found(result: Result, usual: Mapping[str, Setting]) -> tuple[str, ...]:
@@ -87,10 +81,14 @@ def _found(result: Result, usual: Mapping[str, Setting]) -> tuple[str, ...]:
     said = f"The best that was found, trial {result.trial}: {described(result.found, usual)}."
     if not gain.pairs:
         return (said,)
-    return (
+    told = (
         f"{said} It was trained {plural(gain.pairs, 'time')} with fresh seeds beside the usual settings, and judged on "
-        f"{plural(gain.rows, 'validation row')} that chose nothing.",
+        f"{plural(gain.rows, 'validation row')} that chose nothing."
     )
+    if not gain.measured:
+        return (told,)
+    course = ", ".join(f"{100 * value:+.1f} in {seconds:.2g} s".replace("-", "−") for seconds, value in gain.measured)
+    return (told, f"Its gain with the time of a training: {course}. What is left of it in the end follows from that.")
 
 
 def _mattered(result: Result) -> tuple[str, ...]:
