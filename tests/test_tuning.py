@@ -2,8 +2,9 @@
 
 import json
 import math
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -12,7 +13,8 @@ import torch
 
 from gnomon.asked import TrainingSpec
 from gnomon.chance import generator
-from gnomon.errors import RecipeError
+from gnomon.deadline import Deadline
+from gnomon.errors import DeadlineError, RecipeError
 from gnomon.models import Cnn, Imported, Rnn, Starts, TextCnn, WideDeep, start_from
 from gnomon.recipe import Recipe
 from gnomon.sources import SourceSpec
@@ -25,7 +27,7 @@ from gnomon.tuning.importance import influences
 from gnomon.tuning.python import checked
 from gnomon.tuning.records import Method, Record, SearchSpec, pairs_of
 from gnomon.tuning.settings import given_space, grid_space, laid_over, usual_settings
-from gnomon.tuning.trial import row_scores
+from gnomon.tuning.trial import planned, row_scores
 from gnomon.types import DataSpec
 
 RECIPE: Final = Recipe(source=SourceSpec(location="digits"))
@@ -337,6 +339,34 @@ def test_a_place_on_an_axis_is_from_0_to_1() -> None:
 def test_a_model_of_a_size_of_its_own_has_no_ladder() -> None:
     recipe = msgspec.structs.replace(RECIPE, model=Cnn(widths=(8,)), training=TrainingSpec(batch=8))
     assert "rungs" in {item.name for item in grid_space(["rungs=-1,0"], recipe)}
+
+
+def test_what_is_found_out_once_is_not_a_trials_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting weights took longer than the trial was to last: it is planned again, with a clock that begins anew."""
+    opened = SimpleNamespace(speeds={}, starts={})
+    begun = []
+
+    def plan_on(opened: Any, recipe: object, deadline: Deadline, **_: object) -> str:
+        begun.append(deadline.start_s)
+        if not opened.starts:
+            opened.starts[7] = {"wide": "weights"}
+            raise DeadlineError("the deadline is too near")
+        return "plan"
+
+    monkeypatch.setattr("gnomon.tuning.trial.plan_on", plan_on)
+    _, deadline = planned(opened, RECIPE, 1.5, None)  # type: ignore[arg-type]
+    assert len(begun) == 2
+    assert deadline.start_s == begun[1]
+    monkeypatch.setattr("gnomon.tuning.trial.plan_on", raising(DeadlineError("too near")))
+    with pytest.raises(DeadlineError):
+        planned(opened, RECIPE, 1.5, None)  # type: ignore[arg-type]
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    def never(*_: object, **__: object) -> None:
+        raise error
+
+    return never
 
 
 def test_starting_weights_that_are_known_are_the_same_bits() -> None:

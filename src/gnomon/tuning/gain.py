@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..space import Dimension
-from .division import Division
+from .division import CONFIRMED_LENGTHS, Division
 from .records import Gain, Record, pairs_of
 
 _LEAST_FOR_MODEL: Final = 8
@@ -124,7 +124,7 @@ def gain_of(records: Sequence[Record], division: Division | None) -> Gain:
         records: of the search.
         division: of the time; without one all trainings are as long as the final one.
     """
-    pairs = _pairs(records)
+    pairs = _pairs(records, division)
     if not pairs:
         return msgspec.structs.replace(no_gain(), verdict="noise")
     if division is None:
@@ -139,7 +139,7 @@ def is_worth(records: Sequence[Record], division: Division, seconds: float) -> b
     """
     if not any(done.stage == "confirm" for done in records):
         return True
-    pairs = _pairs(records)
+    pairs = _pairs(records, division)
     if not pairs:
         return False
     left = expected(pairs, final_s=division.final_s, exponent=division.exponent).left
@@ -218,10 +218,11 @@ def lasting(pairs: Sequence[Pair], *, final_s: float, exponent: float) -> Gain:
     )
 
 
-def _pairs(records: Sequence[Record]) -> list[Pair]:
+def _pairs(records: Sequence[Record], division: Division | None) -> list[Pair]:
     made = pairs_of(records)
     whole = all(usual.rows and best.rows for usual, best in made)
-    return [Pair(usual.seconds, usual.rows, best.rows) for usual, best in made] if whole else []
+    lengths = [1.0 if division is None else length * division.trial_s for length in CONFIRMED_LENGTHS]
+    return [Pair(lengths[usual.number // 2], usual.rows, best.rows) for usual, best in made] if whole else []
 
 
 def _parts(pairs: Sequence[Pair]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

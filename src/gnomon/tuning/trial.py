@@ -128,22 +128,28 @@ def try_settings(
 def planned(
     opened: Opened, recipe: Recipe, seconds: float | None, module: nn.Module | None
 ) -> tuple[Prepared, Deadline]:
-    """The plan, and the clock that it goes by. What measuring takes is not the trial's: then it is planned again.
+    """The plan, and the clock that it goes by. What is found out once, speeds and starting weights, is not the trial's
+    time: then it is planned again.
 
     Raises:
         InputError: the recipe can't be used, or the seconds are too few.
     """
     while True:
-        known, now = len(opened.speeds), time.monotonic()
+        known, now = _known(opened), time.monotonic()
         deadline = Deadline(now) if seconds is None else Deadline(now, now + seconds)
         try:
             prepared = plan_on(opened, recipe, deadline, module=module, finish_s=0.0)
         except DeadlineError:
-            if len(opened.speeds) == known:
+            if _known(opened) == known:
                 raise
             continue
-        if len(opened.speeds) == known or seconds is None:
+        if _known(opened) == known or seconds is None:
             return prepared, deadline
+
+
+def _known(opened: Opened) -> tuple[int, int]:
+    """How many speeds and starting weights are."""
+    return len(opened.speeds), sum(map(len, opened.starts.values()))
 
 
 def _watched(
