@@ -24,6 +24,7 @@ ALL = SequenceAugment(
     gain=0.3,
     scaling=0.2,
     noise=0.1,
+    hiss=0.5,
     time_masks=0.2,
     band_masks=0.3,
 )
@@ -132,6 +133,21 @@ def test_noise_gain_and_scaling_have_their_deviations() -> None:
     scaled = applied(SequenceAugment(scaling=0.5), flat)[..., :-1]
     assert torch.allclose(scaled, scaled[:, :1].expand_as(scaled))
     assert float(scaled[:, 0].std()) == pytest.approx(0.5, rel=0.05)
+
+
+def test_hiss_adds_the_energy_of_a_steady_noise() -> None:
+    rows = ramps([8] * 400, channels=2)
+    rows[..., 0], rows[..., 1] = -20.0, 0.5  # a band in which there is nothing else, and a loud one
+    heard = applied(SequenceAugment(hiss=1.0), rows)[:, :8, :2].double()
+    level = heard[:, :1, :1]
+    assert torch.allclose(heard[..., :1], level.expand_as(heard[..., :1]))
+    assert -3 < float(level.min()) < -2.9
+    assert -0.1 < float(level.max()) < 0
+    assert float(level.mean()) == pytest.approx(-1.5, abs=0.15)
+    both = torch.logaddexp(torch.tensor(3 * 0.5, dtype=torch.float64), 3 * level) / 3
+    assert torch.allclose(heard[..., 1:], both.expand_as(heard[..., 1:]), atol=1e-5)
+    quieter = applied(SequenceAugment(hiss=0.5), rows)[:, :8, 0]
+    assert -3 < float(quieter.min()) < float(quieter.max()) < -1.5
 
 
 def test_masks_cover_no_more_than_their_share() -> None:

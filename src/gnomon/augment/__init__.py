@@ -18,7 +18,7 @@ Augment: TypeAlias = ImageAugment | TextAugment | SequenceAugment
 PROBED: Final[dict[Kind, Augment]] = {
     "image": ImageAugment(flip=True, shift=1),
     "text": TextAugment(token_dropout=0.1),
-    "sound": SequenceAugment(shift=0.1, speed=0.1, pitch=0.1, gain=0.1, time_masks=0.1, band_masks=0.1),
+    "sound": SequenceAugment(shift=0.1, speed=0.1, pitch=0.1, gain=0.1, hiss=0.1, time_masks=0.1, band_masks=0.1),
     "series": SequenceAugment(shift=0.1, speed=0.1, scaling=0.1, noise=0.1),
 }
 """What a training step is timed with."""

@@ -29,12 +29,15 @@ _USUAL: Final[dict[str, float]] = {
     "gain": 0.3,
     "scaling": 0.1,
     "noise": 0.1,
+    "hiss": 0.8,
     "time-masks": 0.15,
     "band-masks": 0.15,
 }
-_MOST: Final[dict[str, float]] = {"gain": 10, "noise": 10, "scaling": 2, "speed": 0.7}
-_ONLY_SOUND: Final = ("pitch", "band-masks")
+_MOST: Final[dict[str, float]] = {"gain": 10, "noise": 10, "scaling": 2, "speed": 0.7, "hiss": 2}
+_ONLY_SOUND: Final = ("pitch", "hiss", "band-masks")
 _CHANGE_NO_NUMBER: Final = ("noise", "time-masks", "band-masks")
+_QUIET, _UNITS = 3.0, 3.0
+"""Deviations below the mean where no recording of speech is quieter; and units of log energy in a deviation, about."""
 _CHOSEN: Final[dict[Kind, dict[str, float]]] = {
     "sound": {
         "shift": 0.1,
@@ -42,6 +45,7 @@ _CHOSEN: Final[dict[Kind, dict[str, float]]] = {
         "pitch": 0.2,
         "gain": 0.5,
         "noise": 0.1,
+        "hiss": 1.0,
         "time-masks": 0.2,
         "band-masks": 0.25,
     },
@@ -64,6 +68,8 @@ class SequenceAugment(Value, tag="sequence", tag_field="augment", frozen=True):
         gain: deviation of a number added to a whole row: of log energies, a factor of the loudness.
         scaling: deviation of a factor, one for each channel.
         noise: deviation of a number added to each value.
+        hiss: as if the place were noisier: energy as of a steady noise is added to every band, of a level drawn from
+            3 deviations below the mean up to this share of the way to it; recordings alone.
         time_masks, band_masks: share of the steps and of the bands in up to two runs that are set to 0, the mean
             (SpecAugment, Park et al., 2019).
     """
@@ -76,6 +82,7 @@ class SequenceAugment(Value, tag="sequence", tag_field="augment", frozen=True):
     gain: float = 0.0
     scaling: float = 0.0
     noise: float = 0.0
+    hiss: float = 0.0
     time_masks: float = 0.0
     band_masks: float = 0.0
 
@@ -107,6 +114,9 @@ class SequenceAugment(Value, tag="sequence", tag_field="augment", frozen=True):
             steps = steps * (1 + self.scaling * draws.normal("scaling", steps.shape[2]))[:, None]
         if self.gain:
             steps = steps + self.gain * draws.normal("gain", 1)[:, None]
+        if self.hiss:
+            level = _QUIET * (self.hiss * draws.between("hiss") - 1)[..., None]
+            steps = level + torch.nn.functional.softplus(_UNITS * (steps - level)) / _UNITS
         if self.noise:
             steps = steps + self.noise * draws.noise(steps.shape[1:])
         if self.time_masks:
