@@ -20,14 +20,13 @@ import numpy as np
 
 from ..types import Value
 
-CONFIRMED_PAIRS: Final = 3
-"""Fresh seeds with which usual and best settings are compared."""
-
 CONFIRMED_LENGTHS: Final = (1.5, 3.0, 6.0)
-"""Of the trainings of these seeds, over a trial's: how a gain changes with the length tells what is left of it in the
-end."""
-_PLANNED_LENGTHS: Final = 4.5
-"""Together, of the pairs that are planned for; a longer one is made where a gain has lasted so far."""
+"""Of the trainings by which usual and best settings are compared, over a trial's: how a gain changes with the length
+tells what is left of it in the end."""
+CONFIRMED_PAIRS: Final = len(CONFIRMED_LENGTHS)
+"""Each with a fresh seed."""
+_PLANNED: Final = CONFIRMED_LENGTHS[:2]
+"""Those that are planned for; a longer one is made where a gain has lasted so far."""
 
 _FIRST_SHARE: Final = 0.009
 _SHORTEST_S: Final = 1.0
@@ -69,7 +68,7 @@ def first_trial_s(free_s: float) -> float:
 
 def needed_s(first_s: float) -> float:
     """Seconds without which there is nothing to divide, where a training takes so many at least."""
-    trials = 3 + _FEWEST_TRIALS + 2 * _PLANNED_LENGTHS
+    trials = 3 + _FEWEST_TRIALS + 2 * sum(_PLANNED)
     return trials * first_s / _MOST
 
 
@@ -107,7 +106,7 @@ def divide(free_s: float, first_s: float, power: float, *, behind_s: float, arou
     share = search_share(power)
     made_s = 3 * first_s + 2 * around_s
     for trial_s in (2 * first_s, first_s):
-        confirm_s = 2 * (_PLANNED_LENGTHS * trial_s + 2 * around_s)
+        confirm_s = 2 * (sum(_PLANNED) * trial_s + len(_PLANNED) * around_s)
         explore_s = share * free_s - confirm_s
         if explore_s >= made_s + _FULL_TRIALS * (trial_s + around_s):
             break

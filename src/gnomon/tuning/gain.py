@@ -28,13 +28,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from ..scoring.intervals import Z
 from ..space import Dimension
 from .division import CONFIRMED_LENGTHS, Division
 from .records import Gain, Record, pairs_of
 
 _LEAST_FOR_MODEL: Final = 8
 _MOST_FOR_MODEL: Final = 400
-_Z: Final = 1.959963984540054
 _GAIN, _CHANGE, _OF_GAIN, _SEEDS = 0.15, 0.03, 0.3, 0.03
 """Standard deviations, as shares of the error: of what settings gain; of how that changes with each doubling of the
 time, at least, and as a share of the greatest gain (what gained 0.085 in 3.5 s of CIFAR-10 lost 0.15 in 190 s,
@@ -203,7 +203,7 @@ def expected(pairs: Sequence[Pair], *, final_s: float, exponent: float) -> Expec
 def lasting(pairs: Sequence[Pair], *, final_s: float, exponent: float) -> Gain:
     """The gain that is expected of the final training; arguments as of `expected`."""
     found, (usual, best) = expected(pairs, final_s=final_s, exponent=exponent), _parts(pairs)
-    low, high = found.points(-_Z), found.points(_Z)
+    low, high = found.points(-Z), found.points(Z)
     verdict: Verdict = "better" if low > 0 else "likely" if found.left > found.deviation else "noise"
     gains = (best - usual).mean(axis=1)
     measured = tuple((pair.seconds, float(gain)) for pair, gain in zip(pairs, gains, strict=True))

@@ -435,9 +435,8 @@ def _of_pair(
     state: _Search, found: Record, pair: int, seconds: float | None, running: Collection[int]
 ) -> tuple[Job, int] | None:
     """The training of this pair that is neither over nor running."""
-    taken = {*running, *(done.number for done in state.of("confirm"))}
-    number = next((number for number in (2 * pair, 2 * pair + 1) if number not in taken), None)
-    if number is None:
+    number = state.next_number("confirm", running)
+    if number // 2 > pair:
         return None
     settings = found.settings if number % 2 else state.usual
     seed = chance.key(state.spec.recipe.seed, "confirm", pair) % 2**31
