@@ -2,6 +2,7 @@
 
 from typing import Any, Final, TypeAlias
 
+import msgspec
 import numpy as np
 import pytest
 import scipy.signal
@@ -272,9 +273,13 @@ def _stage_by_hand(maps: Array, weights: dict[str, Array], stage: int, convoluti
     return maps
 
 
-def test_the_cnns_forward_pass(rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("activation", ["gelu", "relu"])
+def test_the_cnns_forward_pass(rng: np.random.Generator, activation: str) -> None:
     torch.manual_seed(0)
-    network = Cnn(widths=(5, 6), convolutions=3, stem_width=7).build((2, 12, 8), 3).double()
+    spec = msgspec.convert(
+        {"model": "cnn", "widths": [5, 6], "convolutions": 3, "stem_width": 7, "stem_activation": activation}, Cnn
+    )
+    network = spec.build((2, 12, 8), 3).double()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
@@ -282,7 +287,8 @@ def test_the_cnns_forward_pass(rng: np.random.Generator) -> None:
             if "norms" in name and name.endswith("weight"):
                 parameter.fill_(1.0)
     inputs, weights = rng.normal(size=(4, 2, 12, 8)), values(network)
-    maps = gelu(correlate(inputs, weights["stem.weight"], weights["stem.bias"], padding=1))
+    maps = correlate(inputs, weights["stem.weight"], weights["stem.bias"], padding=1)
+    maps = gelu(maps) if activation == "gelu" else np.maximum(maps, 0)
     for stage in range(2):
         maps = _stage_by_hand(maps, weights, stage, 3)
     wanted = maps.max(axis=(2, 3)) @ weights["head.weight"].T / 9
@@ -340,7 +346,7 @@ def _patches(pictures: Array, kernel: int, step: int) -> NDArray[Any]:
 
 def test_norms_folded_into_convolutions_change_no_output() -> None:
     torch.manual_seed(0)
-    network = Cnn(widths=(8, 16), convolutions=3).build((3, 16, 16), 5).double()
+    network = Cnn(widths=(8, 16), convolutions=3, stem_activation="relu").build((3, 16, 16), 5).double()
     for _ in range(3):
         network(torch.randn(32, 3, 16, 16, dtype=torch.float64) * 3 + 1)
     inputs = torch.randn(8, 3, 16, 16, dtype=torch.float64)

@@ -32,7 +32,7 @@ from gnomon.deadline import Deadline
 from gnomon.encoders import ImageEncoder
 from gnomon.errors import ModelFileError
 from gnomon.modelfile import Header, Model, load, to_bytes
-from gnomon.models import Cnn, Imported, ModelSpec, Plain, channels_last
+from gnomon.models import Cnn, Imported, ModelSpec, Plain, channels_last, sized
 from gnomon.recipe import Recipe, finish, fit
 from gnomon.run import MODEL, PREDICTIONS, create_run
 from gnomon.sources import SourceSpec
@@ -83,6 +83,12 @@ def good(tmp_path: Path) -> Path:
 
 
 # --- Round trip ------------------------------------------------------------------------------------------------------
+
+
+def test_files_of_before_the_stem_had_a_choice_have_the_one_of_then() -> None:
+    old = b'{"model":"cnn","widths":[8,16],"convolutions":3,"stem_width":32,"stem_stride":1,"dropout":0.0}'
+    assert msgspec.json.decode(old, type=Cnn).stem_activation == "gelu"
+    assert sized((8, 16)).stem_activation == "relu"
 
 
 @pytest.mark.parametrize("spec", [SMALL, Cnn(widths=(8,), stem_stride=2), Plain(widths=(4, 6, 8), dense=5)])

@@ -91,6 +91,7 @@ def networks_for_pictures(input_shape: tuple[int, ...]) -> list[Cnn]:
             widths=(*widths, widths[-1]) if stages == 4 else widths[3 - stages :],
             convolutions=(1, 2, 2, 3) if stages == 4 else _DEPTHS[3 - stages :],
             stem_stride=stride,
+            stem_activation="relu",
         )
         for widths in _WIDTHS
     ]

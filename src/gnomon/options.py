@@ -28,7 +28,7 @@ def recipe_of(chosen: argparse.Namespace) -> Recipe:
     import msgspec
 
     from .dataset import DatasetSpec
-    from .models import Cnn, Imported, model_named
+    from .models import Imported, model_named, sized
     from .recipe import Recipe, parse_recipe
     from .sources import SourceSpec
 
@@ -42,7 +42,7 @@ def recipe_of(chosen: argparse.Namespace) -> Recipe:
         raise RecipeError(
             f"--widths means nothing for the model {chosen.model!r}", remedy="Leave it out, or give --model cnn."
         )
-    model = Cnn(widths=chosen.widths) if chosen.widths else model_named(chosen.model) if chosen.model else base.model
+    model = sized(chosen.widths) if chosen.widths else model_named(chosen.model) if chosen.model else base.model
     if isinstance(base.model, Imported) and model == Imported(name=base.model.name):
         model = base.model  # with its arguments
     split = _laid_over(base.dataset.split, chosen, _same("test", "validation"))

@@ -419,7 +419,7 @@ def _choose_views(
         return "none", Decision(name="views", value="none", reason="views are of pictures, and for classes")
     if training.views != "auto":
         return training.views, Decision(name="views", value=training.views, reason="asked for")
-    if symmetry[1] < 0.9 * symmetry[0] or training.augment == "none":
+    if not getattr(augment_for(spec, training.augment, symmetry, 0.0)[0], "flip", False):
         return "none", Decision(name="views", value="none", reason="mirror images are not used in training either")
     cost_s = passes_of("mirror+shift") * rows / speed.rows_per_s
     if cost_s <= _VIEWS_SHARE * (deadline.total_s if deadline.is_set else math.inf):

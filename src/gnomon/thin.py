@@ -47,7 +47,7 @@ def thinned(spec: Cnn, network: Network, inputs: Tensor, share: float) -> tuple[
     thin = less.build(tuple(inputs.shape[1:]), network.head.out_features).eval()
     with torch.no_grad():
         thin.stem.load_state_dict(network.stem.state_dict())
-        maps = whole = nn.functional.gelu(network.stem(inputs))
+        maps = whole = network.after_stem(inputs)
         stages = list(zip(network.stages, thin.stages, strict=True))
         behind = [*(_filters(stage)[0].weight for stage in list(network.stages)[1:]), network.head.weight]
         for (stage, fewer), after in zip(stages, behind, strict=True):

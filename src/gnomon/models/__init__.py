@@ -59,7 +59,7 @@ _WHITENING_PIXELS: Final = 2**19
 _COUNTED_ROWS: Final = 200_000
 _COUNTED_STEPS: Final = 2**25
 _SUMMED_ROWS: Final = 20_000
-SIZED_BY_PLAN: Final = Cnn(widths=())
+SIZED_BY_PLAN: Final = Cnn(widths=(), stem_activation="relu")
 """Some `Cnn`; which one is for the plan to say."""
 _NAMED: Final[Mapping[str, ModelSpec | None]] = {
     "auto": None,
@@ -86,6 +86,11 @@ _KINDS: Final[Mapping[type, tuple[Kind, ...]]] = {
     Crnn: _SEQUENCES,
     LinearDeep: _SEQUENCES,
 }
+
+
+def sized(widths: tuple[int, ...]) -> Cnn:
+    """The network for pictures with these filters of its stages."""
+    return msgspec.structs.replace(SIZED_BY_PLAN, widths=widths)
 
 
 def model_named(name: str) -> ModelSpec | None:
@@ -235,6 +240,7 @@ __all__ = [
     "fitted_to",
     "model_named",
     "set_recompute",
+    "sized",
     "space_of",
     "whiten",
 ]

@@ -16,7 +16,7 @@ import msgspec
 
 from ..asked import Relative, TrainingSpec
 from ..errors import RecipeError, nearest
-from ..models import Cnn, Imported, model_named, space_of
+from ..models import SIZED_BY_PLAN, Cnn, Imported, model_named, sized, space_of
 from ..optim import OptimizerSpec
 from ..plan import Plan
 from ..recipe import Recipe, check_recipe
@@ -70,7 +70,7 @@ def space_for(recipe: Recipe, plan: Plan, spec: DataSpec, *, timed: bool) -> tup
         Dimension(name="rate_factor", usual=1.0, low=1 / far, high=far, log=True),
         Dimension(name="batch_factor", usual=1.0, choices=_BATCHES),
     ]
-    if timed and recipe.model in (None, Cnn(widths=())):
+    if timed and recipe.model in (None, SIZED_BY_PLAN):
         chosen.append(Dimension(name="rungs", usual=0, low=-1, high=1, whole=True))
     if spec.question == "classify":
         chosen.append(Dimension(name="label_smoothing", usual=plan.label_smoothing, low=0.0, high=0.25))
@@ -174,7 +174,7 @@ def _with(recipe: Recipe, name: str, setting: Setting) -> Recipe:
     if name == "model":
         return replace(recipe, model=model_named(str(setting)))
     if name == "widths":
-        return replace(recipe, model=Cnn(widths=_widths(str(setting))))
+        return replace(recipe, model=sized(_widths(str(setting))))
     raise _unknown(name, recipe)
 
 
