@@ -6,19 +6,24 @@ import itertools
 import time
 from typing import Final
 
+import msgspec
 import pytest
 
 from gnomon.asked import TrainingSpec
 from gnomon.augment import SequenceAugment, TextAugment
 from gnomon.deadline import Deadline
+from gnomon.encoders import TextEncoder
 from gnomon.errors import RecipeError
+from gnomon.final import unplanned
 from gnomon.hardware import Format, Hardware
 from gnomon.ladder import Speed, batch_for, describe_model, ladder, products_of
+from gnomon.modelfile import Header
 from gnomon.models import Cnn, Crnn, Ensemble, LinearDeep, ModelSpec, Rnn, TextCnn, WideDeep, fitted_to, model_named
 from gnomon.optim import OptimizerSpec
 from gnomon.plan import Plan, make_plan
 from gnomon.recipe import Recipe, parse_recipe
 from gnomon.sources import SourceSpec
+from gnomon.tasks import Classify
 from gnomon.types import DataSpec, Kind
 
 NOW: Final = 5000.0
@@ -49,8 +54,7 @@ def planned(
     spec = spec_of(kind, rows)
 
     def probe(model: ModelSpec, batch: int, number_format: Format) -> Speed:
-        members = model.times * len(model.members) if isinstance(model, Ensemble) else 1
-        work = products_of(model, spec) / members * 4e-11
+        work = products_of(model, spec) / members_of(model) * 4e-11
         return Speed(step_s=0.002 + work * batch, rows_per_s=3 / max(work, 1e-9))
 
     deadline = Deadline(NOW - 2) if total_s is None else Deadline(NOW - 2, NOW - 2 + total_s)
@@ -87,6 +91,20 @@ def test_rungs_cost_more_and_more(kind: Kind) -> None:
     costs = [products_of(rung.model, spec) for rung in rungs]
     assert costs == sorted(costs)
     assert len({describe_model(rung.model) for rung in rungs}) == len(rungs)
+
+
+@pytest.mark.parametrize(("kind", "heard_s"), [("text", 0.0), ("sound", 300 * 4e-3)])
+def test_what_can_be_left_out_is_not_needed_when_the_machine_slows_down(kind: Kind, heard_s: float) -> None:
+    """Remembering 1,000 training rows and 200 for validation, and making recordings heard."""
+    plan = planned(kind)
+    rows_per_s = 3 / (products_of(plan.model, spec_of(kind)) * 4e-11 / members_of(plan.model))
+    remembered_s = 1.25 * 1200 / rows_per_s
+    assert plan.judging_s - plan.judging_least_s == pytest.approx(remembered_s + heard_s, rel=1e-6)
+    assert plan.judging_least_s > 0
+
+
+def members_of(model: ModelSpec) -> int:
+    return model.times * len(model.members) if isinstance(model, Ensemble) else 1
 
 
 def test_each_of_several_networks_gets_as_many_rows_as_one_would() -> None:
@@ -171,3 +189,15 @@ def test_beside_a_linear_part_numbers_are_learnt_as_what_is_left_over() -> None:
         fitted = fitted_to(model, "series", question)  # type: ignore[arg-type]
         assert isinstance(fitted, LinearDeep)
         assert fitted.residual == residual
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.0, 1), (0.3, 0), (1.0, 0)])
+def test_networks_that_add_nothing_are_told_of(share: float, told: int) -> None:
+    plan = planned("text", 600)
+    assert isinstance(plan.model, WideDeep)
+    assert plan.model.deep is not None
+    model = msgspec.structs.replace(plan.model, share=share)
+    encoder = TextEncoder(vocabulary=("a", "b"), length=8)
+    found = list(unplanned(Header(encoder=encoder, model=model, task=Classify(classes=("a", "b"))), plan))
+    assert len(found) == told
+    assert all("add nothing" in text for text in found)

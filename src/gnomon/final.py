@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -63,6 +64,14 @@ def final_model(
     network.load_state_dict(final_weights(checkpoint))
     network = channels_last(network.requires_grad_(False).to(plan.device))
     return _validated(_with_share(Model(header, network.eval()), dataset), dataset, deadline)
+
+
+def unplanned(header: Header, plan: Plan) -> Iterator[str]:
+    """What a judged model has otherwise than planned."""
+    if isinstance(header.task, Classify) and header.task.views != plan.views:
+        yield f"the machine has become slow: views {header.task.views} instead of {plan.views}"
+    if isinstance(header.model, WideDeep | LinearDeep) and header.model.deep is not None and not header.model.share:
+        yield "the networks add nothing to the linear part on the validation rows: they count 0"
 
 
 def _with_share(model: Model, dataset: Dataset) -> Model:

@@ -60,7 +60,7 @@ class Plan(Value, frozen=True):
         validate_every: steps between validations.
         step_s: seconds of a step with whole pictures, as measured; 0 in plans of before this was kept.
         judging_s: seconds kept for judging; 0 for no deadline.
-        judging_least_s: of these, what is needed without further views of pictures; it grows as the machine slows down.
+        judging_least_s: of these, what can't be left out; it grows as the machine slows down.
         teacher: the digest of the teacher's file; empty without one.
         shards: that a batch is computed in, by as many processes or fewer, which divide the weights too for `fsdp`.
         recompute: whether stages are computed anew in the backward pass.
@@ -367,7 +367,7 @@ def _length(
 
 @dataclass(frozen=True, slots=True)
 class _Reserve:
-    """Seconds kept after the last step: all of them; to judge as planned; and to judge by single views."""
+    """Seconds kept after the last step: all of them; to judge as planned; and of these what can't be left out."""
 
     all_s: float
     judging_s: float = 0.0
@@ -385,25 +385,32 @@ def _reserve(
 ) -> _Reserve:
     if finish_s is not None or not deadline.is_set:
         return _Reserve(finish_s or 0.0)
-    judging_s, least_s = (_judging_s(spec, model, speed, *judged, seen) for seen in (views, "none"))
+    judging_s, least_s = (_scoring_s(spec, model, speed, *judged, seen) for seen in (views, "none"))
+    judging_s += _remembering_s(spec, speed, *judged)
     return _Reserve(RESERVE_FIXED_S + judging_s + RESERVE_SHARE * deadline.total_s, judging_s, least_s)
 
 
-def _judging_s(
+def _scoring_s(
     spec: DataSpec, model: ModelSpec, speed: Speed, num_validation: int, num_test: int, views: Views
 ) -> float:
-    """Seconds to judge after the last step: by forward passes, by what is counted of each row, and to make recordings
-    heard.
+    """Seconds to judge after the last step, by forward passes, and by what is counted of each row.
 
     The share of networks beside a linear model is found by two further passes over the validation part. Sequences are
     judged in blocks of like length, which are filled up.
     """
     rows = num_validation + num_test
     further = 2 * num_validation if isinstance(model, WideDeep | LinearDeep) else 0
+    passes = rows * passes_of(views) + further + _FILLED_UP[spec.kind]
+    return _JUDGING_MARGIN * passes / speed.rows_per_s + _SCORING_S * rows
+
+
+def _remembering_s(spec: DataSpec, speed: Speed, num_validation: int, num_test: int) -> float:
+    """Seconds to look at what a model remembers of its rows, and to make recordings heard: as many as there is time
+    for.
+    """
     remembered = min(REMEMBERED_ROWS, spec.num_train) + min(REMEMBERED_ROWS, num_validation)
-    passes = rows * passes_of(views) + further + remembered + _FILLED_UP[spec.kind]
     heard_s = _HEARD_S * min(num_test, _MOST_HEARD) if spec.kind == "sound" else 0.0
-    return _JUDGING_MARGIN * passes / speed.rows_per_s + _SCORING_S * rows + heard_s
+    return _JUDGING_MARGIN * remembered / speed.rows_per_s + heard_s
 
 
 def passes_of(views: Views) -> float:

@@ -52,7 +52,10 @@ def measure_speed(
     of_length = [seconds / length for seconds, length in zip(times, steps, strict=True)]
     compute_s = _quick(of_length[_WARM_UP:]) * sum(steps) / len(steps) * batch / size
     optimizer_s = _quick(optimizer.seconds[_WARM_UP:])
-    return Speed(compute_s + optimizer_s, _forward_rate(model, made.inputs, rows), optimizer_s)
+    rate = _forward_rate(model, made.inputs, rows)
+    if rows.lengths is not None:  # rows are judged among those of their own length
+        rate *= made.inputs.shape[1] / float(rows.lengths.mean())
+    return Speed(compute_s + optimizer_s, rate, optimizer_s)
 
 
 class _Timed:

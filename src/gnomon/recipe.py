@@ -27,7 +27,7 @@ from .estimate import Cluster
 from .evaluate import evaluate, search
 from .evaluate.remembering import what_is_forgotten, with_memory
 from .explain.examples import explain_examples
-from .final import final_model, task_of
+from .final import final_model, task_of, unplanned
 from .forecast import Forecast, Trial, forecast, run_bytes
 from .hardware import describe_environment, kept_memory, measure_hardware
 from .ladder import ladder, shared, with_passes
@@ -44,7 +44,7 @@ from .report import Language, write_model_card, write_report
 from .run import DATA, ENVIRONMENT, MODEL, NETWORK, PLAN, RECIPE, SEALS, SPLIT, Run
 from .sources import SourceSpec, open_source
 from .specimens import write_specimens
-from .tasks import Classify, Task
+from .tasks import Task
 from .team import Team
 from .training import build_model, stopped_early, train, worse_in_a_row
 from .types import Event, Finished, Going, Noted, Phased, Planned, Value, plural, returned
@@ -428,9 +428,10 @@ def _finish(
         measure_hardware(device=plan.device, threads=plan.threads)
     yield Phased(name="judging", elapsed_s=deadline.elapsed_s())
     model, validation = final_model(run, dataset, plan, deadline, module=given.module)
-    if isinstance(model.header.task, Classify) and model.header.task.views != plan.views:
-        yield Noted(text=f"the machine has become slow: views {model.header.task.views} instead of {plan.views}")
-    model = with_memory(dataset, model, validation, seed=recipe.seed, seconds=_searching_s(deadline))
+    for text in unplanned(model.header, plan):
+        yield Noted(text=text)
+    scored = _before(deadline, plan.judging_least_s)
+    model = with_memory(dataset, model, validation, seed=recipe.seed, seconds=_searching_s(scored))
     if forgotten := what_is_forgotten(dataset, model):
         yield Noted(text=forgotten)
     run.seal_judgement(begun=True)
@@ -441,7 +442,7 @@ def _finish(
     search(run, dataset, model, judged, seed=recipe.seed, seconds=_searching_s(deadline))
     heard_s = _searching_s(deadline)
     write_specimens(run, dataset, lambda: given.source or open_source(recipe.source), seconds=heard_s)
-    explain_examples(run, dataset, model, _before_reporting(deadline))
+    explain_examples(run, dataset, model, _before(deadline, _REPORTING_S))
     run.seal_judgement()
     yield Phased(name="reporting", elapsed_s=deadline.elapsed_s())
     write_report(run.path, language=language)
@@ -449,9 +450,9 @@ def _finish(
     yield Finished(run=str(run.path), metrics=evaluation.metrics, planned_s=plan.planned_s, used_s=deadline.elapsed_s())
 
 
-def _before_reporting(deadline: Deadline) -> Deadline:
-    """The deadline of what can be left out: the report is still to be written."""
-    return Deadline(deadline.start_s, deadline.end_s - _REPORTING_S)
+def _before(deadline: Deadline, seconds: float) -> Deadline:
+    """The deadline of what can be left out, where so many seconds are needed behind it."""
+    return Deadline(deadline.start_s, deadline.end_s - seconds)
 
 
 def _searching_s(deadline: Deadline) -> float | None:

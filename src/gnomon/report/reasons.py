@@ -230,6 +230,9 @@ _NOTES: Final = {
     "{0} rows set aside: {1}": "{0} 个样本被搁置：{1}",
     "going on from step {0}": "从第 {0} 步继续",
     "no whole checkpoint: from the beginning": "没有完整的检查点：从头开始",
+    "the networks add nothing to the linear part on the validation rows: they count 0": (
+        "在验证样本上，网络对线性部分没有帮助：其权重为 0"
+    ),
     "the machine has become slow: views {0} instead of {1}": "机器变慢了：视图为{0}，而不是{1}",
     "time is short: the model remembers {0} training rows instead of {1}": (
         "时间不够：模型只记住 {1} 个训练样本中的 {0} 个"
