@@ -127,6 +127,15 @@ def test_overlapping_intervals_are_no_victory(run: Path, accuracy: float, said: 
     assert "loses" not in page
 
 
+@pytest.mark.parametrize(("groups", "times"), [(0, 0), (1, 2), (12, 0)])
+def test_one_group_alone_is_said_beside_how_sure_it_is(run: Path, groups: int, times: int) -> None:
+    write(run, "evaluation/test.json", evaluation(0.9) | {"groups": groups})
+    page = text_of(write_report(run))
+    warning = "All rows are of one group; how rows of others would fare, no interval tells."
+    assert page.count(warning) == times
+    assert page.find(warning) < page.index("Better than the simplest answers?")
+
+
 def test_accuracy_has_no_tick_above_all(run: Path) -> None:
     write_events(run, [event | {"accuracy": 0.99} if "accuracy" in event else event for event in events()])
     chart = write_report(run).read_text("utf-8").partition("Accuracy on the validation part over")[2]

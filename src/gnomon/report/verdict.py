@@ -163,10 +163,18 @@ def _count(share: float, of: int) -> str:
 def _surely(run: RunFiles, evaluation: Evaluation) -> Sign:
     if run.test is None or (run.data and run.data.duplicates and run.data.duplicates.across_splits):
         return "bad" if run.test is not None else "fair"
-    return "good" if evaluation.rows >= _FEW else "fair"
+    return "good" if evaluation.rows >= _FEW and evaluation.groups != 1 else "fair"
 
 
 def _basis(run: RunFiles, evaluation: Evaluation, score: Measured) -> Said:
+    found = _interval(run, evaluation, score)
+    if evaluation.groups != 1:
+        return found
+    alone = say("All rows are of one group; how rows of others would fare, no interval tells.")
+    return say("{0} {1}", found, alone)
+
+
+def _interval(run: RunFiles, evaluation: Evaluation, score: Measured) -> Said:
     many = rows_in(run).counted(evaluation.rows)
     if run.test is not None and run.data and run.data.duplicates and run.data.duplicates.across_splits:
         basis = say("Measured on {0} of the test part, some of which have copies in the other parts: see below.", many)
