@@ -11,8 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from gnomon.models import Cnn, Network, Plain, whiten
-from gnomon.models.cnn import Folded
+from gnomon.models import Cnn, Network, Plain, answering, whiten
 from gnomon.optim import OptimizerSpec, build_optimizer
 from gnomon.tasks import Classify
 
@@ -350,6 +349,6 @@ def test_norms_folded_into_convolutions_change_no_output() -> None:
     for _ in range(3):
         network(torch.randn(32, 3, 16, 16, dtype=torch.float64) * 3 + 1)
     inputs = torch.randn(8, 3, 16, 16, dtype=torch.float64)
-    quick = Folded(network)
+    quick = answering(network)
     assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in quick.modules())
     assert torch.allclose(quick(inputs), network.eval()(inputs), rtol=1e-10, atol=1e-12)

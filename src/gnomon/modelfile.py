@@ -29,9 +29,8 @@ from .encoders import Encoder, ImageEncoder, has_statistics, kind_of, quiet_deco
 from .errors import ModelFileError, RowError
 from .familiarity import Familiar, Familiarity
 from .features import ends_of, heard, joined
-from .models import Cnn, Imported, ModelSpec, channels_last
+from .models import Cnn, Imported, ModelSpec, answering, channels_last
 from .models.bounds import empty_network
-from .models.cnn import Folded, Network
 from .quantise import Kind, kinds_stored, restored, stored
 from .rounding import round_alike
 from .tasks import Classify, Regress, Tag, Task
@@ -104,7 +103,7 @@ class Model:
         self.header = header
         self.network = network
         self._memory = memory or {}
-        self._quick = Folded(network) if isinstance(network, Network) else network
+        self._quick = answering(network)
         self._ends = ends_of(self._quick, len(self.classes))
         self._tried: dict[tuple[int, int], bool] = {}
         self._alike: dict[int, bool] = {}

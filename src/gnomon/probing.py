@@ -12,7 +12,7 @@ from .batches import Passes, Rows, batch_of, in_order
 from .chunks import chunk_rows
 from .hardware import Format
 from .ladder import Speed
-from .models import ModelSpec
+from .models import ModelSpec, answering
 from .optim import USUAL, Optimizer, OptimizerSpec, build_optimizer
 from .state import number_type_of
 from .stepping import train_step
@@ -80,7 +80,7 @@ class _Timed:
 @torch.inference_mode()
 def _forward_rate(model: nn.Module, inputs: Tensor, rows: Rows) -> float:
     """Rows a second of a prediction's forward pass."""
-    model.eval()
+    model = answering(model.eval())
     size = chunk_rows(rows.dataset.encoder)
     chunk = inputs[torch.arange(size) % len(inputs)]
     chunk = chunk.contiguous(memory_format=torch.channels_last) if chunk.ndim == 4 else chunk

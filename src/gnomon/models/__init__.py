@@ -25,7 +25,7 @@ from ..errors import RecipeError, nearest
 from ..space import Dimension
 from ..types import NOUNS, Kind, Question
 from . import cnn, crnn, plain, rnn, textcnn, wide
-from .cnn import Cnn, Network, whiten
+from .cnn import Cnn, Folded, Network, whiten
 from .crnn import Crnn
 from .describe import NetworkSummary, describe_network
 from .ensemble import Ensemble
@@ -205,6 +205,11 @@ def _embeddings(module: nn.Module) -> list[nn.Embedding]:
     return [part.embedding for part in parts if part.embedding is not None]
 
 
+def answering(network: nn.Module) -> nn.Module:
+    """A network for predictions alone: with norms folded into convolutions, where it has some."""
+    return Folded(network) if isinstance(network, Network) else network
+
+
 def set_recompute(module: nn.Module, wanted: bool) -> None:
     """Whether the stages of convolutional networks in it are computed anew in the backward pass."""
     for part in module.modules():
@@ -235,6 +240,7 @@ __all__ = [
     "TextCnn",
     "WideDeep",
     "WideNetwork",
+    "answering",
     "channels_last",
     "describe_network",
     "fitted_to",
