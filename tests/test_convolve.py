@@ -1,5 +1,7 @@
 """Filters' gradients by one product: the formula in float64 NumPy, the library's own, and where it is left alone."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gnomon.models import channels_last, convolve
-from gnomon.models.convolve import weight_gradient
+from gnomon.models.convolve import Activation, activated, weight_gradient
 
 
 @pytest.fixture
@@ -77,3 +79,39 @@ def test_large_maps_whole_numbers_and_predictions_take_the_usual_way(tiles: list
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         convolve.convolve(torch.randn(2, 4, 4, 4), convolution)
     assert tiles == []
+
+
+# --- With the activation in one pass ---------------------------------------------------------------------------------
+
+FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": nn.functional.gelu, "relu": nn.functional.relu}
+
+
+@pytest.mark.parametrize("activation", ["gelu", "relu"])
+@pytest.mark.parametrize(
+    ("channels", "side", "stride", "bias", "rows"),
+    [(3, 32, 1, True, 64), (3, 24, 1, True, 5), (1, 28, 2, True, 7), (16, 7, 1, False, 1), (3, 9, 4, True, 0)],
+)
+def test_the_activation_in_one_pass_is_that_of_two(
+    activation: Activation, channels: int, side: int, stride: int, bias: bool, rows: int
+) -> None:
+    torch.manual_seed(0)
+    layer = nn.Conv2d(channels, 32, 3, stride, padding=1, bias=bias)
+    maps = torch.randn(rows, channels, side, side).contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        wanted = FUNCTIONS[activation](layer(maps))
+        torch.testing.assert_close(activated(maps, layer, activation), wanted, rtol=1e-5, atol=1e-5)
+        with torch.autocast("cpu", torch.bfloat16):
+            short = activated(maps, layer, activation)
+    assert short.dtype == torch.bfloat16
+    torch.testing.assert_close(short.float(), wanted, rtol=0.02, atol=0.02)
+
+
+def test_what_is_learnt_and_what_is_longer_goes_the_usual_way() -> None:
+    layer, maps = nn.Conv2d(3, 8, 3, padding=1), torch.randn(4, 3, 8, 8)
+    activated(maps, layer, "gelu").sum().backward()  # type: ignore[no-untyped-call]
+    assert layer.weight.grad is not None
+    given = maps.clone().requires_grad_()
+    activated(given, layer.requires_grad_(False), "relu").sum().backward()  # type: ignore[no-untyped-call]
+    assert given.grad is not None
+    long = layer.double()
+    torch.testing.assert_close(activated(maps.double(), long, "gelu"), nn.functional.gelu(long(maps.double())))

@@ -11,6 +11,8 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
+from .convolve import Activation, activated
+
 _ENOUGH: Final = 16
 
 
@@ -31,8 +33,8 @@ class FewAlike(nn.Linear):
 class AloneAlike(nn.Conv2d):
     """A convolution that passes a single row `(1, C, H, W)` twice where it would take other kernels for one."""
 
-    def __init__(self, layer: nn.Conv2d) -> None:
-        """With the weights of another layer."""
+    def __init__(self, layer: nn.Conv2d, activation: Activation | None = None) -> None:
+        """With the weights of another layer, and an activation behind them."""
         kernel: Any = layer.kernel_size
         step: Any = layer.stride
         padding: Any = layer.padding
@@ -40,22 +42,26 @@ class AloneAlike(nn.Conv2d):
             layer.in_channels, layer.out_channels, kernel, step, padding, bias=layer.bias is not None, device="meta"
         )
         self.weight, self.bias = layer.weight, layer.bias
+        self._activation: Activation | None = activation
         self._known: dict[tuple[object, ...], bool] = {}
 
     def forward(self, input: Tensor) -> Tensor:
-        found: Tensor
         if len(input) > 1 or self._is_alike(input):
-            found = self._conv_forward(input, self.weight, self.bias)
-            return found
-        found = self._conv_forward(_twice(input), self.weight, self.bias)
-        return found[:1]
+            return self._applied(input)
+        return self._applied(_twice(input))[:1]
+
+    def _applied(self, maps: Tensor) -> Tensor:
+        if self._activation is not None:
+            return activated(maps, self, self._activation)
+        found: Tensor = self._conv_forward(maps, self.weight, self.bias)
+        return found
 
     def _is_alike(self, maps: Tensor) -> bool:
         situation = (maps.shape, maps.device, maps.dtype, torch.get_num_threads())
         if situation not in self._known:
             draw = torch.Generator().manual_seed(0)
             one = torch.randn(maps.shape, generator=draw).to(maps).contiguous(memory_format=torch.channels_last)
-            alone, paired = (self._conv_forward(rows, self.weight, self.bias) for rows in (one, _twice(one)))
+            alone, paired = (self._applied(rows) for rows in (one, _twice(one)))
             self._known[situation] = torch.equal(alone, paired[:1])
         return self._known[situation]
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import copy
 from itertools import pairwise
-from typing import Final, Literal
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from ..space import Dimension
 from ..types import Value
 from .alike import AloneAlike, FewAlike
-from .convolve import convolve
+from .convolve import Activation, activated, convolve
 from .recompute import one_behind_another
 
 _NORM_MOMENTUM = 0.4
@@ -56,7 +56,7 @@ class Cnn(Value, tag="cnn", tag_field="model", frozen=True):
     stem_width: int = 32
     stem_stride: int = 1
     dropout: float = 0.0
-    stem_activation: Literal["gelu", "relu"] = "gelu"
+    stem_activation: Activation = "gelu"
 
     @property
     def depths(self) -> tuple[int, ...]:
@@ -107,7 +107,10 @@ class Network(nn.Module):
 
     def after_stem(self, inputs: Tensor) -> Tensor:
         """What the first stage sees of `(N, C, H, W)`."""
-        return _activated(self.stem(inputs), self.stem_activation)
+        if self.training and torch.is_grad_enabled():
+            return activated(inputs, self.stem, self.stem_activation)
+        function = nn.functional.gelu if self.stem_activation == "gelu" else nn.functional.relu
+        return function(self.stem(inputs))
 
     def features(self, inputs: Tensor) -> Tensor:
         """`(N, C, H, W)` → `(N, widths[-1])`, what the dense layer sees."""
@@ -168,23 +171,22 @@ class Folded(nn.Module):
             for place, (convolution, norm) in enumerate(zip(stage.convolutions, stage.norms, strict=True)):
                 assert isinstance(convolution, nn.Conv2d)
                 assert isinstance(norm, nn.BatchNorm2d)
-                fused.append(AloneAlike(fuse_conv_bn_eval(convolution, norm)))
+                fused.append(AloneAlike(fuse_conv_bn_eval(convolution, norm), "gelu" if place == 1 else None))
                 self.places.append(place)
-        self.stem, self.stem_activation = AloneAlike(whole.stem), whole.stem_activation
+        self.stem = AloneAlike(whole.stem, whole.stem_activation)
         self.convolutions = nn.ModuleList(fused)
         self.head = FewAlike(whole.head)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, inputs: Tensor) -> Tensor:
         """`(N, C, H, W)` → `(N, K)` logits."""
-        maps = _activated(self.stem(inputs), self.stem_activation)
+        maps = self.stem(inputs)
         for place, convolution in zip(self.places, self.convolutions, strict=True):
             before, maps = maps, convolution(maps)
             if place == 0:
-                maps = _pooled(maps)
+                maps = nn.functional.gelu(_pooled(maps))
             elif place > 1:
-                maps = maps + before
-            maps = nn.functional.gelu(maps)
+                maps = nn.functional.gelu(maps + before)
         logits: Tensor = self.head(maps.amax(dim=(2, 3)))
         return logits * _SCALE
 
@@ -206,10 +208,6 @@ def whiten(network: Network, inputs: Tensor) -> None:
     filters = (vectors / (values.clamp_min(0) + _WHITEN_EPSILON).sqrt()).T.flip(0)[: max(1, half)]
     filters = torch.cat((filters, -filters))[: stem.out_channels]
     stem.weight[: len(filters)] = filters.view(-1, *stem.weight.shape[1:]).to(stem.weight)
-
-
-def _activated(maps: Tensor, activation: str) -> Tensor:
-    return nn.functional.relu(maps) if activation == "relu" else nn.functional.gelu(maps)
 
 
 def _pooled(maps: Tensor) -> Tensor:

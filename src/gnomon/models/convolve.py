@@ -1,4 +1,7 @@
-"""3×3 convolutions whose filters' gradient is one matrix product, where that is quicker.
+"""Convolutions, quicker: the activation in the same pass where nothing is learnt, filters' gradients by one product.
+
+An activation of its own reads and writes all maps once more, which takes up to half of the time of a convolution of few
+channels (RESULTS.md). oneDNN can apply it before a map is written; PyTorch has that for its compiler alone, so far.
 
 oneDNN takes four to eight times as long for the filters' gradient of tiny maps as for the convolution itself: with AMX,
 for 256 rows of 4×4 with 256 channels, 16 ms beside 3. Their patches as one matrix `(N H W, 9 C)` take 6 ms; from 8×8
@@ -8,7 +11,7 @@ on, in float32, and without AMX, writing the patches costs as much as is won (RE
 from __future__ import annotations
 
 import functools
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +19,42 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from torch.nn.grad import conv2d_input
 
+Activation: TypeAlias = Literal["gelu", "relu"]
+
 _TINY: Final = 36
 """Height times width of maps up to which the product is quicker."""
+
+
+def activated(maps: Tensor, convolution: nn.Conv2d, activation: Activation) -> Tensor:
+    """`activation(convolution(maps))`, `(N, C, H, W)` → `(N, D, H, W)`, without the convolution's hooks."""
+    weight, bias = convolution.weight, convolution.bias
+    number = _number_of(maps)
+    if not _in_one_pass(maps, weight, number):
+        function = functional.gelu if activation == "gelu" else functional.relu
+        return function(convolution._conv_forward(maps, weight, bias))
+    parts = maps.to(number), weight.to(number), None if bias is None else bias.to(number)
+    geometry = convolution.padding, convolution.stride, convolution.dilation, convolution.groups
+    how = "none" if activation == "gelu" else ""  # not by the tanh
+    found: Tensor = torch.ops.mkldnn._convolution_pointwise(*parts, *geometry, activation, [], how)
+    return found
+
+
+def _number_of(maps: Tensor) -> torch.dtype:
+    """The number format that a convolution of these maps would have."""
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else maps.dtype
+
+
+def _in_one_pass(maps: Tensor, weight: Tensor, number: torch.dtype) -> bool:
+    learnt = torch.is_grad_enabled() and (maps.requires_grad or weight.requires_grad)
+    fits = maps.device.type == "cpu" and number in (torch.float32, torch.bfloat16) and len(maps) > 0
+    return fits and not learnt and _has_one_pass()
+
+
+@functools.cache
+def _has_one_pass() -> bool:
+    """Whether PyTorch was built with oneDNN's fused convolutions."""
+    known: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return known and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
 
 
 def convolve(maps: Tensor, convolution: nn.Conv2d) -> Tensor:
