@@ -307,6 +307,21 @@ def test_a_mean_of_heavy_tails_is_covered() -> None:
 # --- Values ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("groups", [10, 40])
+def test_sizes_of_errors_in_groups_are_covered(groups: int) -> None:
+    """Each group has a shift of its own, as large as the errors within."""
+    truth, inside, rng = math.sqrt(0.5), {"rmse": 0, "mae": 0}, np.random.default_rng(1)
+    wanted = {"rmse": truth, "mae": truth * math.sqrt(2 / math.pi)}
+    for _ in range(1000):
+        errors = rng.normal(size=(groups, 1)) / 2 + rng.normal(size=(groups, 10)) / 2
+        labels = rng.normal(size=(10 * groups, 1))
+        said = labels + errors.reshape(-1, 1)
+        found = score_values(said.astype(np.float32), labels, ("v",), groups=np.arange(10 * groups) // 10)
+        for name, value in wanted.items():
+            inside[name] += found[name].low <= value <= found[name].high
+    assert all(0.93 <= count / 1000 <= 0.975 for count in inside.values()), inside
+
+
 def test_r2_is_covered() -> None:
     rng = np.random.default_rng(0)
     truth, inside = 1 - 0.25 / 1.25, 0

@@ -33,6 +33,8 @@ Z: Final = 1.959963984540054
 """The 97.5 % quantile of the normal distribution."""
 _DRAWS, _MOST_CELLS, _FEWEST_DRAWS = 1000, 2 * 10**7, 100
 _NEAREST = 0.25
+_LEAST_TAILS: Final = 0.87
+"""Excess kurtosis of the size of a normally distributed number."""
 
 
 def wilson(successes: float, trials: float, *, quantile: float = Z) -> Metric:
@@ -212,10 +214,10 @@ def _standard_error(influence: Array, groups: Groups | None) -> tuple[float, flo
 
 
 def _freedom(values: Array) -> float:
-    """Degrees of freedom of the variance of `(U,)` values: those of a normal distribution's, fewer with heavy tails.
+    """Degrees of freedom of the variance of `(U,)` values of what is never negative: fewer, the heavier the tail.
 
     The variance of a variance follows from the kurtosis; that of so few values is too small, and corrected for (Joanes
-    & Gill 1998).
+    & Gill 1998). It counts as no less than that of a normal number's size, since few values do not show their tail.
     """
     count = len(values)
     squares = np.square(values - values.mean())
@@ -223,7 +225,7 @@ def _freedom(values: Array) -> float:
         return count - 1.0
     tails = float(np.square(squares).mean() / squares.mean() ** 2) - 3
     tails = (count - 1) / ((count - 2) * (count - 3)) * ((count + 1) * tails + 6)
-    return min(count - 1.0, max(1.0, 2 * count / (tails + 2 * count / (count - 1))))
+    return max(1.0, 2 * count / (max(tails, _LEAST_TAILS) + 2 * count / (count - 1)))
 
 
 def student(freedom: float) -> float:
