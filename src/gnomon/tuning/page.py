@@ -253,7 +253,7 @@ def _best_path(explored: Sequence[Record], scale: tuple[float, float]) -> str:
 def _confirmed(
     records: Sequence[Record], measured: Sequence[tuple[float, float]]
 ) -> tuple[tuple[int, str, str, str, str], ...]:
-    """Of each seed: seconds, usual, best, difference; of pairs that are whole. Seconds are those that the gain tells."""
+    """Of each seed: seconds as the gain tells them, usual, best, difference; of pairs that are whole."""
     lines = []
     for pair, (usual, best) in enumerate(pairs_of(records)):
         if usual.rows and best.rows:
