@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from gnomon.models import rows_apart
 from gnomon.models.recurrence import Cell, Direction, Recurrent
 from gnomon.models.rnn import Pool, Pooling, Rnn
 
@@ -181,57 +179,3 @@ def test_multiplications_are_counted(cell: Cell) -> None:
     model = spec.build((10, 4), 3)
     matrices = sum(weight.numel() for name, weight in model.named_parameters() if "weight_" in name)
     assert spec.products((10, 4)) == 10 * matrices
-
-
-# --- Rows among threads ----------------------------------------------------------------------------------------------
-
-
-def apart_or_together(rows: int, threads: int, *, short: bool = False, mixed: bool = False) -> list[Tensor]:
-    """Outputs of two layers in both directions, and the slopes of their squares by inputs and weights."""
-    torch.manual_seed(3)
-    module = Recurrent("lstm", 5, 6, layers=2, bidirectional=True).train()
-    inputs = torch.randn(rows, 12, 5, requires_grad=True)
-    lengths = torch.arange(rows) % 12 + 1 if mixed else torch.full((rows,), 12)
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(threads)
-        with torch.autocast("cpu", torch.bfloat16, enabled=short):
-            outputs = module(inputs, lengths)
-        outputs.float().square().sum().backward()
-        assert torch.get_num_threads() == threads
-    finally:
-        torch.set_num_threads(before)
-    assert inputs.grad is not None
-    slopes = [parameter.grad for parameter in module.parameters()]
-    return [outputs.detach().float(), inputs.grad, *(slope for slope in slopes if slope is not None)]
-
-
-@pytest.mark.parametrize(("rows", "threads"), [(16, 2), (17, 2), (40, 3), (40, 64)])
-@pytest.mark.parametrize("mixed", [False, True])
-def test_rows_among_threads_are_those_of_one(rows: int, threads: int, mixed: bool) -> None:
-    alone, divided = (apart_or_together(rows, count, mixed=mixed) for count in (1, threads))
-    assert len(alone) == len(divided) == 2 + 16
-    for one, other in zip(alone, divided, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
-    again = apart_or_together(rows, threads, mixed=mixed)
-    assert all(torch.equal(one, other) for one, other in zip(divided, again, strict=True))
-
-
-def test_rows_among_threads_in_bfloat16() -> None:
-    for one, other in zip(apart_or_together(24, 1, short=True), apart_or_together(24, 2, short=True), strict=True):
-        assert float((one - other).abs().max()) <= 0.03 * float(one.abs().max())
-
-
-def test_few_rows_one_thread_and_predictions_are_not_divided(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*_: object) -> None:
-        raise AssertionError
-
-    monkeypatch.setattr(rows_apart._Apart, "apply", refused)
-    apart_or_together(15, 2)
-    apart_or_together(40, 1)
-    module, inputs = Recurrent("lstm", 5, 6), torch.randn(40, 3, 5)
-    module.eval()(inputs, torch.full((40,), 3))
-    with torch.no_grad():
-        module.train()(inputs, torch.full((40,), 3))
-    with pytest.raises(AssertionError):
-        apart_or_together(16, 2)

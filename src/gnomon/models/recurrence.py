@@ -18,14 +18,13 @@ comes from them, and backwards a sequence is read from its own last step on. Not
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any, Final, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
-
-from .rows_apart import lstm, unchunked_weights
 
 Cell: TypeAlias = Literal["rnn", "gru", "lstm"]
 GATES: Final[dict[Cell, int]] = {"rnn": 1, "gru": 3, "lstm": 4}
@@ -129,12 +128,13 @@ class Direction(nn.Module):
     def fused(self, steps: Tensor) -> Tensor:
         """`(T, N, D)` → `(T, N, width)`, by PyTorch's kernel."""
         weights = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh]
-        if self.cell == "lstm":
-            return lstm(steps, weights, training=self.training)
         state = steps.new_zeros(1, steps.shape[1], self.width)
-        kernel: Any = torch.gru if self.cell == "gru" else torch.rnn_tanh
-        with unchunked_weights():
-            outputs: Tensor = kernel(steps, state, weights, True, 1, 0.0, self.training, False, False)[0]
+        names = {"rnn": torch.rnn_tanh, "gru": torch.gru, "lstm": torch.lstm}
+        kernel: Any = names[self.cell]
+        with warnings.catch_warnings():  # that the weights don't lie in one piece, which costs a copy
+            warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk")
+            begun = (state, state) if self.cell == "lstm" else state
+            outputs: Tensor = kernel(steps, begun, weights, True, 1, 0.0, self.training, False, False)[0]
         return outputs
 
 
