@@ -2,4 +2,4 @@
 
 from typing import Final
 
-VERSION: Final = "0.8.1"
+VERSION: Final = "0.9.0"
