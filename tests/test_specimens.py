@@ -17,8 +17,10 @@ from gnomon import cli
 from gnomon.answer_speed import AnswerSpeed
 from gnomon.encoders.sound import choose_sound
 from gnomon.judgement import Evaluation, Mistake
+from gnomon.recipe import dataset_of
 from gnomon.run import MISTAKES, SPECIMENS, SPEED, TEST, Run
-from gnomon.specimens import MOST_OF_A_CELL, SpecimensOfCell, playable
+from gnomon.sources import Source
+from gnomon.specimens import MOST_OF_A_CELL, SpecimensOfCell, playable, write_specimens
 from sound_files import sound_file, tone
 from source_files import write_folder, write_text
 
@@ -62,14 +64,19 @@ def _pair(cell: SpecimensOfCell, names: list[str]) -> tuple[str, str]:
     return names[cell.true], names[cell.predicted]
 
 
-def test_recordings_are_heard(tmp_path: Path) -> None:
+def of_tones(folder: Path) -> Run:
+    """Of low and high ones."""
     tones = {
         f"{name}/{take}.wav": sound_file(tone(hertz + take, 0.2))
         for name, hertz in (("low", 200), ("high", 900))
         for take in range(20)
     }
-    write_folder(tmp_path / "words", tones)
-    run = trained(tmp_path / "words", tmp_path / "run")
+    write_folder(folder / "words", tones)
+    return trained(folder / "words", folder / "run")
+
+
+def test_recordings_are_heard(tmp_path: Path) -> None:
+    run = of_tones(tmp_path)
     (first, *_) = cells_of(run)
     mistakes = run.read_json(MISTAKES, tuple[Mistake, ...])
     assert mistakes, "two steps teach little"
@@ -77,6 +84,21 @@ def test_recordings_are_heard(tmp_path: Path) -> None:
         samples, rate = soundfile.read(io.BytesIO(base64.b64decode(sound)))
         assert len(samples) / rate == pytest.approx(0.2, abs=0.1)
         assert abs(samples).max() > 0.05
+
+
+def test_without_time_each_cell_shows_one_row_and_nothing_is_heard(tmp_path: Path) -> None:
+    run = of_tones(tmp_path)
+    before = cells_of(run)
+    assert max(len(cell.rows) for cell in before) > 1
+
+    def refused() -> Source:
+        raise AssertionError
+
+    write_specimens(run, dataset_of(run), refused, seconds=0.0)
+    run.seal_judgement()
+    for cell, whole in zip(cells_of(run), before, strict=True):
+        (row,) = cell.rows
+        assert row == msgspec.structs.replace(whole.rows[0], sound="")
 
 
 @pytest.mark.parametrize("rate", [4000, 8000, 96_000])

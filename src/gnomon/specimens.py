@@ -67,23 +67,26 @@ def write_specimens(
         run: that has been judged.
         dataset: of the run.
         open_source: opens the rows as they were given; asked for recordings alone.
-        seconds: that making recordings heard may take; None for as long as it takes.
+        seconds: that it may take, half of them for rows, half to make recordings heard, of as many as there is time
+            for; one row of each cell in any case. None for as long as it takes.
     """
+    began = time.monotonic()
     has_cells = dataset.spec.question == "classify" and len(dataset.spec.classes) <= MOST_CLASSES
     cells = _chosen(run, dataset) if has_cells else []
     listed = _listed(run, dataset)
     wanted = {*listed.values(), *(row for _, rows in cells for row, _ in rows)}
-    sounds = _sounds(sorted(wanted), dataset, open_source, math.inf if seconds is None else seconds)
+    whole_s = math.inf if seconds is None else seconds
+    shown = _shown(dataset, cells, until_s=began + whole_s / 2)
+    left_s = whole_s - time.monotonic() + began
+    sounds = _sounds(sorted(wanted), dataset, open_source, left_s) if left_s > 0 else {}
     if has_cells:
         run.write_json(
             SPECIMENS,
             [
                 SpecimensOfCell(
-                    true=true,
-                    predicted=predicted,
-                    rows=tuple(_specimen(dataset, row, confidence, sounds.get(row, "")) for row, confidence in rows),
+                    true=true, predicted=predicted, rows=tuple(_heard(it, sounds.get(row, "")) for row, it in rows)
                 )
-                for (true, predicted), rows in cells
+                for (true, predicted), rows in shown.items()
             ],
         )
     heard = {key: sounds[row] for key, row in listed.items() if row in sounds}
@@ -91,6 +94,23 @@ def write_specimens(
         run.write_json(MISTAKES, _with_sounds(_mistakes(run), heard))
         suspects = run.read_json(SUSPECTS, Suspects)
         run.write_json(SUSPECTS, msgspec.structs.replace(suspects, rows=_with_sounds(suspects.rows, heard)))
+
+
+def _shown(dataset: Dataset, cells: Cells, *, until_s: float) -> dict[tuple[int, int], list[tuple[int, Specimen]]]:
+    """The first row of each cell, the second of each, and so on, until so many seconds on the monotonic clock."""
+    found: dict[tuple[int, int], list[tuple[int, Specimen]]] = {cell: [] for cell, _ in cells}
+    for place in range(MOST_OF_A_CELL):
+        for cell, rows in cells:
+            if place and time.monotonic() > until_s:
+                return found
+            if place < len(rows):
+                row, confidence = rows[place]
+                found[cell].append((row, _specimen(dataset, row, confidence)))
+    return found
+
+
+def _heard(specimen: Specimen, sound: str) -> Specimen:
+    return msgspec.structs.replace(specimen, sound=sound)
 
 
 def _mistakes(run: Run) -> tuple[Mistake, ...]:
@@ -129,12 +149,12 @@ def _chosen(run: Run, dataset: Dataset) -> Cells:
     return [(cell, sorted(rows, key=lambda pair: (-pair[1], pair[0]))[:most]) for cell, rows in sorted(found.items())]
 
 
-def _specimen(dataset: Dataset, row: int, confidence: float, sound: str) -> Specimen:
+def _specimen(dataset: Dataset, row: int, confidence: float) -> Specimen:
     encoded = dataset.encoded.take(np.array([row]))[0]
     picture = small_picture(dataset.encoder, encoded)
     text = "" if picture else preview(dataset.encoder, encoded).text
     key = dataset.rows[row].key
-    return Specimen(key=key, confidence=round(confidence, 4), picture=picture, text=text, sound=sound)
+    return Specimen(key=key, confidence=round(confidence, 4), picture=picture, text=text)
 
 
 def _sounds(rows: Sequence[int], dataset: Dataset, open_source: Callable[[], Source], seconds: float) -> dict[int, str]:
