@@ -35,7 +35,10 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _same(run: Path, other: Path) -> None:
     ours, theirs = (outcome(path)[2] for path in (run, other))
     assert [step for step, _ in ours] == [step for step, _ in theirs]
-    np.testing.assert_allclose([loss for _, loss in ours], [loss for _, loss in theirs], rtol=1e-5)
+    losses, wanted = (np.array([loss for _, loss in course]) for course in (ours, theirs))
+    early = 2 * len(wanted) // 3  # then a ReLU that rounding opens or closes begins to tell
+    np.testing.assert_allclose(losses[:early], wanted[:early], rtol=1e-5)
+    np.testing.assert_allclose(losses[early:], wanted[early:], rtol=1e-4)
 
 
 # --- One process of several, in the smallest --------------------------------------------------------------------------
