@@ -6,12 +6,13 @@ NAME: digits, reviews, spoken, cifar10 (5,000 pictures), cifar10-whole. WAY: bay
 optuna, train. `optuna` is what a user would write: a study with TPE and Optuna's own defaults whose objective is
 `gnomon.train` on the same data, with learning rate, dropout, label smoothing and optimizer drawn from the usual wide
 ranges, the time divided by ten among nine trials and a last training with the best of them. `train` has all the time
-for one training with the usual settings. Each runs in a process of its own with a cache that is filled before. Told are
+for one training with the usual settings. The ways take turns, seed by seed. Each runs in a process of its own with a cache that is filled before. Told are
 the score of the test part, that of the validation part of the final model, whether the deadline held (within a second),
 and the best validation score of a trial over time, at every tenth of the time.
 """
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -155,12 +156,11 @@ def main() -> None:
         for name in asked.names:
             print(f"\n{name}, {asked.by:g} s, {asked.seeds} seeds, {asked.threads} threads", flush=True)
             run("train", places[name], by=max(30.0, asked.by / 5), seed=0, threads=asked.threads, cache=cache)
-            for way in asked.ways:
-                came = [
-                    run(way, places[name], by=asked.by, seed=seed, threads=asked.threads, cache=cache)
-                    for seed in range(asked.seeds)
-                ]
-                came = [each for each in came if each.test == each.test]  # those that were refused are told already
+            over = {way: list[Came]() for way in asked.ways}
+            for seed, way in itertools.product(range(asked.seeds), asked.ways):
+                over[way].append(run(way, places[name], by=asked.by, seed=seed, threads=asked.threads, cache=cache))
+            for way, all_of_it in over.items():
+                came = [each for each in all_of_it if each.test == each.test]  # those refused are told already
                 if not came:
                     continue
                 tests = [100 * each.test for each in came]
