@@ -6,9 +6,10 @@ NAME: digits, reviews, spoken, cifar10 (5,000 pictures), cifar10-whole. WAY: bay
 optuna, train. `optuna` is what a user would write: a study with TPE and Optuna's own defaults whose objective is
 `gnomon.train` on the same data, with learning rate, dropout, label smoothing and optimizer drawn from the usual wide
 ranges, the time divided by ten among nine trials and a last training with the best of them. `train` has all the time
-for one training with the usual settings. The ways take turns, seed by seed. Each runs in a process of its own with a cache that is filled before. Told are
-the score of the test part, that of the validation part of the final model, whether the deadline held (within a second),
-and the best validation score of a trial over time, at every tenth of the time.
+for one training with the usual settings. The ways take turns, seed by seed. Each runs in a process of its own with a
+cache that is filled before. Told are the score of the test part, that of the validation part of the final model,
+whether the deadline held (within a second), and the best validation score of a trial over time, at every tenth of the
+time.
 """
 
 import argparse
