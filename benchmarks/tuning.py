@@ -1,6 +1,7 @@
 """Searches against each other, against Optuna used plainly, and against no search at all, in equal time.
 
-    python benchmarks/tuning.py [NAME …] [--by SECONDS] [--seeds N] [--ways WAY …] [--data FOLDER] [--threads N]
+    python benchmarks/tuning.py [NAME …] [--by SECONDS] [--seeds N] [--first-seed N] [--ways WAY …] [--data FOLDER]
+        [--threads N]
 
 NAME: digits, reviews, spoken, cifar10 (5,000 pictures), cifar10-whole. WAY: bayes, random, grid (`gnomon tune`),
 optuna, train. `optuna` is what a user would write: a study with TPE and Optuna's own defaults whose objective is
@@ -141,6 +142,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=["reviews", "spoken", "cifar10"])
     parser.add_argument("--by", type=float, default=300.0)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--data", type=Path, default=SHARED)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
@@ -158,22 +160,25 @@ def main() -> None:
             print(f"\n{name}, {asked.by:g} s, {asked.seeds} seeds, {asked.threads} threads", flush=True)
             run("train", places[name], by=max(30.0, asked.by / 5), seed=0, threads=asked.threads, cache=cache)
             over = {way: list[Came]() for way in asked.ways}
-            for seed, way in itertools.product(range(asked.seeds), asked.ways):
-                over[way].append(run(way, places[name], by=asked.by, seed=seed, threads=asked.threads, cache=cache))
+            seeds = range(asked.first_seed, asked.first_seed + asked.seeds)
+            for seed, way in itertools.product(seeds, asked.ways):
+                came = run(way, places[name], by=asked.by, seed=seed, threads=asked.threads, cache=cache)
+                over[way].append(came)
+                print(f"    seed {seed}, {way:<7} test {100 * came.test:.1f}, {came.seconds:.1f} s", flush=True)
             for way, all_of_it in over.items():
-                came = [each for each in all_of_it if each.test == each.test]  # those refused are told already
-                if not came:
+                ended = [each for each in all_of_it if each.test == each.test]  # those refused are told already
+                if not ended:
                     continue
-                tests = [100 * each.test for each in came]
+                tests = [100 * each.test for each in ended]
                 spread = statistics.stdev(tests) if len(tests) > 1 else 0.0
-                late = sum(each.seconds > asked.by + 1 for each in came)
+                late = sum(each.seconds > asked.by + 1 for each in ended)
                 print(
                     f"  {way:<7} test {statistics.mean(tests):5.1f} ± {spread:.1f}   "
-                    f"validation {100 * statistics.mean(each.validation for each in came):5.1f}   "
-                    f"late {late} of {len(came)}   longest {max(each.seconds for each in came):.1f} s",
+                    f"validation {100 * statistics.mean(each.validation for each in ended):5.1f}   "
+                    f"late {late} of {len(ended)}   longest {max(each.seconds for each in ended):.1f} s",
                     flush=True,
                 )
-                for each in came:
+                for each in ended:
                     if each.course:
                         print(f"          {over_time(each.course, asked.by)}   {each.said}", flush=True)
 

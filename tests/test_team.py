@@ -16,9 +16,10 @@ from torch import Tensor, nn
 import gnomon
 from gnomon.asked import TrainingSpec
 from gnomon.errors import RecipeError
+from gnomon.fsdp import tree_sum
 from gnomon.launch import Meeting, meeting, require_sharing, shards_of
 from gnomon.run import MODEL, open_run
-from gnomon.team import Shards, Team, can_share, tree_sum
+from gnomon.team import Shards, Team, can_share
 from together import OPTIONS, command_of, ended, others_of, outcome, train_together, wait_for
 
 

@@ -84,7 +84,9 @@ def write_specimens(
             SPECIMENS,
             [
                 SpecimensOfCell(
-                    true=true, predicted=predicted, rows=tuple(_heard(it, sounds.get(row, "")) for row, it in rows)
+                    true=true,
+                    predicted=predicted,
+                    rows=tuple(msgspec.structs.replace(it, sound=sounds.get(row, "")) for row, it in rows),
                 )
                 for (true, predicted), rows in shown.items()
             ],
@@ -107,10 +109,6 @@ def _shown(dataset: Dataset, cells: Cells, *, until_s: float) -> dict[tuple[int,
                 row, confidence = rows[place]
                 found[cell].append((row, _specimen(dataset, row, confidence)))
     return found
-
-
-def _heard(specimen: Specimen, sound: str) -> Specimen:
-    return msgspec.structs.replace(specimen, sound=sound)
 
 
 def _mistakes(run: Run) -> tuple[Mistake, ...]:

@@ -159,7 +159,8 @@ def number_type_of(number_format: Format) -> torch.dtype:
 
 
 def _optimizer_and_average(model: nn.Module, beside: nn.Module | None, plan: Plan) -> tuple[Optimizer, Averages | None]:
-    optimizer = build_optimizer(model, plan.optimizer, products=number_type_of(plan.format))
+    alike = plan.fsdp and plan.device == "cpu"
+    optimizer = build_optimizer(model, plan.optimizer, products=number_type_of(plan.format), alike=alike)
     if beside is None:
         return optimizer, None
     return optimizer, average_of(beside, plan.optimizer, optimizer, decay=_decay_over(plan.steps))

@@ -6,7 +6,8 @@ tree adds that branch by itself. So the bits hang on the shards and not on the p
 the first one goes on alone, to the same bits.
 
 The first process, the leader, decides everything; the others do as they hear (`following`). Where the weights are
-divided too (`fsdp`), no process has them all: none can go on alone, and gradients are summed as PyTorch does.
+divided too (`fsdp`), no process has them all, and none can go on alone. Gradients are then summed within the backward
+pass, block by block: all processes compute neighbouring shards at the same time, which is a branch of the same tree.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 
 from .checkpoints import Position, Snapshot
 from .errors import LostError
+from .fsdp import Branches, tree_sum
 from .progress import Change
 from .types import Value
 
@@ -110,14 +112,6 @@ def can_share(shards: int, processes: int) -> bool:
 def most_that_share(shards: int, processes: int) -> int:
     """As many of the processes as can; the others are spare."""
     return max(count for count in range(1, processes + 1) if can_share(shards, count))
-
-
-def tree_sum(parts: Sequence[Tensor]) -> Tensor:
-    """The sum in the order of a binary tree: of the left half and of the right half, each in the same way."""
-    if len(parts) == 1:
-        return parts[0]
-    half = len(parts) // 2
-    return tree_sum(parts[:half]) + tree_sum(parts[half:])
 
 
 class Team:
@@ -233,7 +227,9 @@ class Team:
     # --- Sums ---------------------------------------------------------------------------------------------------------
 
     def shards(self, count: int) -> range:
-        """Those of this process."""
+        """Those of this process: a branch of the tree, or its share of each branch as large as the team."""
+        if self.divided:
+            return range(self.rank, count, self.size)
         return range(self.rank * count // self.size, (self.rank + 1) * count // self.size)
 
     def summed(self, own: Tensor) -> Tensor:
@@ -345,8 +341,9 @@ class Shards:
     """
 
     def __init__(self, model: nn.Module, count: int, rows: int, *, divided: bool = False) -> None:
-        self._count, self._rows = count, rows
-        self._weights = [weight for weight in model.parameters() if weight.requires_grad and not divided]
+        self._count, self._rows, self._divided = count, rows, divided
+        trained = [weight for weight in model.parameters() if weight.requires_grad]
+        self._weights, self._shares = ([], trained) if divided else (trained, [])
         buffers = list(model.buffers())
         self._means = [buffer for buffer in buffers if buffer.is_floating_point()]
         self._buffers = self._means + [buffer for buffer in buffers if not buffer.is_floating_point()]
@@ -363,7 +360,8 @@ class Shards:
         """
         before = [buffer.clone() for buffer in self._buffers]
         while True:
-            vectors = []
+            vectors: list[Tensor] = []
+            branches = Branches(self._shares)
             for shard in team.shards(self._count):
                 for buffer, value in zip(self._buffers, before, strict=True):
                     buffer.copy_(value)
@@ -371,8 +369,10 @@ class Shards:
                     weight.grad = None
                 losses, where, most = computed(shard, parts)
                 vectors.append(self._vector(losses, where, before, team, most))
+                branches.grow()
+            branches.end()
             try:
-                total = team.summed(_with_most(vectors, team.size))
+                total = self._total(vectors, team)
             except LostError:
                 if team.rank or team.divided:
                     raise
@@ -394,6 +394,12 @@ class Shards:
         changes = [buffer - value for buffer, value in zip(self._means, before, strict=False)]
         pieces = (*slopes, there, *changes, of_rows, of_processes)
         return torch.cat([piece.detach().float().reshape(-1) for piece in pieces])
+
+    def _total(self, vectors: list[Tensor], team: Team) -> Tensor:
+        """Of all shards, in the order of the tree; where weights are divided, over the processes first."""
+        if not self._divided:
+            return team.summed(_with_most(vectors, team.size))
+        return _with_most(list(team.summed(torch.cat(vectors)).view(len(vectors), -1)), team.size)
 
     def _spread(self, total: Tensor, before: list[Tensor]) -> None:
         """Each weight its gradient, each running mean its value."""

@@ -26,7 +26,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from ..space import Dimension
 from ..types import Value
 from .alike import AloneAlike, FewAlike
-from .convolve import Activation, activated, convolve
+from .convolve import ACTIVATIONS, Activation, convolve
 from .recompute import one_behind_another
 
 _NORM_MOMENTUM = 0.4
@@ -107,10 +107,7 @@ class Network(nn.Module):
 
     def after_stem(self, inputs: Tensor) -> Tensor:
         """What the first stage sees of `(N, C, H, W)`."""
-        if self.training and torch.is_grad_enabled():
-            return activated(inputs, self.stem, self.stem_activation)
-        function = nn.functional.gelu if self.stem_activation == "gelu" else nn.functional.relu
-        return function(self.stem(inputs))
+        return ACTIVATIONS[self.stem_activation](self.stem(inputs))
 
     def features(self, inputs: Tensor) -> Tensor:
         """`(N, C, H, W)` → `(N, widths[-1])`, what the dense layer sees."""

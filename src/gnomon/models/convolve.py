@@ -11,6 +11,7 @@ on, in float32, and without AMX, writing the patches costs as much as is won (RE
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, TypeAlias
 
 import torch
@@ -21,6 +22,11 @@ from torch.nn.grad import conv2d_input
 
 Activation: TypeAlias = Literal["gelu", "relu"]
 
+ACTIVATIONS: Final[Mapping[Activation, Callable[[Tensor], Tensor]]] = {
+    "gelu": functional.gelu,
+    "relu": functional.relu,
+}
+
 _TINY: Final = 36
 """Height times width of maps up to which the product is quicker."""
 
@@ -30,8 +36,7 @@ def activated(maps: Tensor, convolution: nn.Conv2d, activation: Activation) -> T
     weight, bias = convolution.weight, convolution.bias
     number = _number_of(maps)
     if not _in_one_pass(maps, weight, number):
-        function = functional.gelu if activation == "gelu" else functional.relu
-        return function(convolution._conv_forward(maps, weight, bias))
+        return ACTIVATIONS[activation](convolution._conv_forward(maps, weight, bias))
     parts = maps.to(number), weight.to(number), None if bias is None else bias.to(number)
     geometry = convolution.padding, convolution.stride, convolution.dilation, convolution.groups
     how = "none" if activation == "gelu" else ""  # not by the tanh

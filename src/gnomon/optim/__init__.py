@@ -78,13 +78,17 @@ class Optimizer:
         return [part for part, _ in self._parts if isinstance(part, ScheduleFree)]
 
 
-def build_optimizer(model: nn.Module, spec: OptimizerSpec, *, products: torch.dtype = torch.float32) -> Optimizer:
+def build_optimizer(
+    model: nn.Module, spec: OptimizerSpec, *, products: torch.dtype = torch.float32, alike: bool = False
+) -> Optimizer:
     """An optimizer for the trainable weights. Biases, norms and other vectors have no weight decay.
 
     Args:
         model: whose weights are changed.
         spec: how.
         products: number format of the products that an optimizer makes of its own; weights stay as they are.
+        alike: whether a weight is to change by the same bits in the whole tensor and in a share of it. PyTorch's fused
+            Adam does not do so: it rounds the last few numbers of a tensor in another way than those before them.
     """
     spare_compiler()
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -96,9 +100,9 @@ def build_optimizer(model: nn.Module, spec: OptimizerSpec, *, products: torch.dt
             momentum = spec.momentum
             return Optimizer([(_SGD(groups, lr=spec.peak, momentum=momentum, nesterov=momentum > 0), 1.0)])
         case "adam":
-            return Optimizer([(_Adam(groups, lr=spec.peak, fused=True), 1.0)])
+            return Optimizer([(_Adam(groups, lr=spec.peak, fused=not alike), 1.0)])
         case "adamw":
-            return Optimizer([(_AdamW(groups, lr=spec.peak, fused=True), 1.0)])
+            return Optimizer([(_AdamW(groups, lr=spec.peak, fused=not alike), 1.0)])
         case "schedule-free-sgd" | "schedule-free-adamw":
             return Optimizer([(ScheduleFree(groups, adaptive=spec.name == "schedule-free-adamw"), 1.0)])
         case _:

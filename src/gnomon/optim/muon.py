@@ -8,7 +8,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from ..fsdp import laid_like, whole
+from ..fsdp import laid_like, length, whole
 
 _MOMENTUM: Final = 0.6
 _NEWTON_SCHULZ_STEPS: Final = 3
@@ -54,7 +54,7 @@ class Muon(torch.optim.Optimizer):
             for pairs in by_shape.values():
                 turned = orthogonalise(torch.stack([matrix.to(self._products) for _, matrix in pairs]))
                 for (parameter, _), update in zip(pairs, turned, strict=True):
-                    parameter.mul_(len(parameter) ** 0.5 / whole(parameter.norm()).clamp_min(1e-7))
+                    parameter.mul_(len(parameter) ** 0.5 / length(parameter).clamp_min(1e-7))
                     turn = update.view(parameter.shape).to(parameter.dtype)
                     parameter.add_(laid_like(turn, parameter), alpha=-group["lr"])
 

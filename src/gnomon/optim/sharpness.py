@@ -13,6 +13,8 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ..fsdp import length
+
 
 @contextmanager
 def climbed(model: nn.Module, radius: float) -> Iterator[None]:
@@ -25,8 +27,8 @@ def climbed(model: nn.Module, radius: float) -> Iterator[None]:
     before = [parameter.detach().clone() for parameter in trained]
     norms = [(module, module.momentum) for module in model.modules() if isinstance(module, _BatchNorm)]
     with torch.no_grad():
-        length = torch.stack(torch._foreach_norm(slopes)).norm().clamp_min(1e-12)
-        torch._foreach_add_([parameter.data for parameter in trained], torch._foreach_mul(slopes, radius / length))
+        norm = torch.stack([length(slope) for slope in slopes]).norm().clamp_min(1e-12)
+        torch._foreach_add_([parameter.data for parameter in trained], torch._foreach_mul(slopes, radius / norm))
     for parameter in trained:
         parameter.grad = None
     for module, _ in norms:
