@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,12 @@ import torch
 
 from conftest import PictureFolder
 from gnomon import cli, load
+from gnomon.asked import TrainingSpec
 from gnomon.batches import TAUGHT, open_rows
+from gnomon.deadline import Deadline
 from gnomon.distil import taught
 from gnomon.errors import GnomonError, RecipeError
+from gnomon.opening import opened_for, teaching
 from gnomon.plan import Plan
 from gnomon.recipe import dataset_of
 from gnomon.run import PLAN, Run
@@ -53,6 +57,18 @@ def test_a_pupil_goes_on_to_the_same_bits_with_its_teacher_alone(teacher: Run, t
     (stopped.path / "model.safetensors").unlink()
     assert cli.main(["resume", str(stopped.path), "--quiet"]) == 0
     assert (stopped.path / "model.safetensors").read_bytes() == models[0]
+
+
+def test_the_plan_says_what_a_teacher_takes_and_where_that_is_dear(teacher: Run) -> None:
+    opened = opened_for(dataset_of(teacher), TrainingSpec(teacher=str(teacher.path)), seed=0)
+    assert opened.teacher_s > 0
+    for seconds, dear in ((1.9, False), (2.0, True)):
+        (said,) = teaching(replace(opened, teacher_s=seconds), Deadline(0.0, 20.0))
+        assert said.value == f"{len(opened.rows):,} rows answered in {seconds:.1f} s"
+        assert ("that is 10% of the time" in said.reason) is dear
+    (said,) = teaching(opened, Deadline(0.0))
+    assert said.reason == "asked for"
+    assert not list(teaching(replace(opened, rows=replace(opened.rows, teacher="")), Deadline(0.0)))
 
 
 def test_a_changed_teacher_is_refused(teacher: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,12 +30,13 @@ from .sources import Source, SourceSpec, open_source
 from .targets import as_classes
 from .tasks import bind
 from .training import build_model
-from .types import Decoded, Event, Noted, Phased, plural
+from .types import Decision, Decoded, Event, Noted, Phased, plural
 
 _SYMMETRY_ROWS: Final = 2500
 _MOST_PIXELS, _FEWEST_PIXELS = 224 * 224, 32 * 32
 _PIXELS_PER_S: Final = 4e6
 _WANTED_EPOCHS: Final = 30
+_DEAR_SHARE: Final = 0.1
 _DECODING_SHARE: Final = 0.6
 _DECODING_WATCHED: Final = 0.05
 _SECONDS_BETWEEN_EVENTS: Final = 0.5
@@ -68,6 +69,7 @@ class Opened:
         symmetry: accuracy of a linear model on pictures as they are and mirrored.
         speeds: of the networks that were measured already, by (spec, batch, format, whether computed anew).
         starts: starting weights that were found already, by seed.
+        teacher_s: what a teacher's answers to the training rows took.
     """
 
     dataset: Dataset
@@ -77,6 +79,7 @@ class Opened:
     symmetry: tuple[float, float]
     speeds: dict[tuple[bytes, int, Format, bool], Speed]
     starts: dict[int, Starts]
+    teacher_s: float = 0.0
 
 
 def open_data(
@@ -115,8 +118,23 @@ def opened_for(dataset: Dataset, training: TrainingSpec, *, seed: int) -> Opened
     """The machine measured, and the parts of a data set opened. Sets the threads."""
     hardware = measure_hardware(device=training.device, threads=threads_for(training))
     rows, validation = open_parts(dataset, hardware)
+    began = time.monotonic()
     rows = taught(rows, training.teacher)
-    return Opened(dataset, hardware, rows, validation, _symmetry(dataset, seed), {}, {})
+    teacher_s = time.monotonic() - began
+    return Opened(dataset, hardware, rows, validation, _symmetry(dataset, seed), {}, {}, teacher_s)
+
+
+def teaching(opened: Opened, deadline: Deadline) -> Iterator[Decision]:
+    """What a teacher took of the time, if there is one: by a short deadline that costs more than it teaches
+    (RESULTS.md)."""
+    if not opened.rows.teacher:
+        return
+    share = opened.teacher_s / deadline.total_s if deadline.is_set else 0.0
+    reason = "asked for"
+    if share >= _DEAR_SHARE:
+        reason = f"asked for; that is {share:.0%} of the time, in which a network may learn more by itself"
+    answered = plural(len(opened.rows), "row")
+    yield Decision(name="teacher", value=f"{answered} answered in {opened.teacher_s:.1f} s", reason=reason)
 
 
 def probe_of(

@@ -34,7 +34,7 @@ from .ladder import ladder, shared, with_passes
 from .launch import Meeting, meeting, processes_of, shards_of, threads_for
 from .memory import kept_for_backward
 from .models import ModelSpec, Starts, describe_network, set_recompute
-from .opening import NOTHING, InMemory, Opened, find_starts, open_data, open_parts, probe_of
+from .opening import NOTHING, InMemory, Opened, find_starts, open_data, open_parts, probe_of, teaching
 from .optim import OptimizerSpec
 from .plan import Plan, make_plan, sparing_memory
 from .probing import try_out
@@ -192,6 +192,7 @@ def plan_on(
         *plan.decisions,
         *shared_out,
         *sparing_memory(plan.model, fsdp=fsdp, recompute=recompute),
+        *teaching(opened, deadline),
     )
     plan = msgspec.structs.replace(
         plan, decisions=decisions, teacher=opened.rows.teacher, shards=shards, fsdp=fsdp, recompute=recompute

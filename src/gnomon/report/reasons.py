@@ -29,6 +29,7 @@ _NAMES: Final = {
     "rows": "样本",
     "sample rate": "采样率",
     "steps": "步",
+    "teacher": "教师",
     "tokens": "词元",
     "views": "视角",
     "vocabulary": "词表",
@@ -86,6 +87,7 @@ _VALUES: Final = {
     "letterbox": "加边",
     "crop": "裁剪",
     "stretch": "拉伸",
+    "{0} rows answered in {1} s": "{0} 个样本，回答用时 {1} 秒",
     "{0} words": "{0} 个词",
     "{0} tokens": "{0} 个词元",
     "{0} characters": "{0} 个字符",
@@ -109,6 +111,9 @@ _VALUES: Final = {
 _REASONS: Final = {
     "measured": "实测",
     "asked for": "按要求",
+    "that is {0} of the time, in which a network may learn more by itself": (
+        "占去 {0} 的时间，网络在这段时间里自己学习也许收获更多"
+    ),
     "planned": "按计划",
     "{0} training rows": "{0} 个训练样本",
     "{0} for training at {1} ms a step; {2} kept for the rest": "训练 {0}，每步 {1} 毫秒；其余工作留 {2}",
