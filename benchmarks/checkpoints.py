@@ -14,14 +14,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gnomon import training
-from gnomon.asked import TrainingSpec
-from gnomon.checkpoints import CheckpointWriter
 from gnomon.deadline import Deadline
 from gnomon.models import Cnn
-from gnomon.recipe import Recipe, fit, resume
-from gnomon.run import Run, create_run
+from gnomon.planning.asked import TrainingSpec
+from gnomon.rundir.checkpoints import CheckpointWriter
+from gnomon.rundir.run import Run, create_run
 from gnomon.sources import SourceSpec
+from gnomon.spine.recipe import Recipe, fit, resume
+from gnomon.training import train as training
 from gnomon.types import Noted, Phased, Saved, Stepped
 
 

@@ -18,9 +18,9 @@ from pathlib import Path
 from PIL import Image
 from runs import SHARED
 
-from gnomon.decoding import write_rows
 from gnomon.encoders import choose_geometry, read_header
-from gnomon.hardware import usable_cores
+from gnomon.planning.hardware import usable_cores
+from gnomon.rows.decoding import write_rows
 from gnomon.sources import Source, SourceSpec, open_source
 
 ROUNDS = 5

@@ -15,12 +15,12 @@ import time
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from gnomon.hardware import kept_memory, usable_cores
-from gnomon.ladder import networks_for_pictures
 from gnomon.models import Cnn, channels_last
 from gnomon.optim import OptimizerSpec, build_optimizer
-from gnomon.stepping import train_step
+from gnomon.planning.hardware import kept_memory, usable_cores
+from gnomon.planning.ladder import networks_for_pictures
 from gnomon.tasks import Classify
+from gnomon.training.stepping import train_step
 from gnomon.types import Batch
 
 SIDES, SHARES = (24, 32), (0.6, 0.4)

@@ -2,8 +2,8 @@
 
     python benchmarks/estimates.py [--data FOLDER] [--memory]
 
-Each case in a process of its own. Memory: what `gnomon.memory` says against the most that the process held in a step,
-less what it held before the network, and as a share of all that it held; what is let go goes back to the system.
+Each case in a process of its own. Memory: what `gnomon.planning.memory` says against the most that the process held in
+a step, less what it held before the network, and as a share of all it held; what is let go, the system gets back.
 Time: what the planner's probe says against the median of real steps with whole batches, made in turns with the probe.
 """
 
@@ -23,20 +23,20 @@ from pathlib import Path
 
 from torch import nn
 
-from gnomon.asked import TrainingSpec
 from gnomon.batches import Passes, batch_of
 from gnomon.deadline import Deadline
-from gnomon.hardware import kept_memory
-from gnomon.ladder import ladder
-from gnomon.memory import kept_for_backward, step_bytes
 from gnomon.models import Cnn, ModelSpec, fitted_to, model_named
 from gnomon.optim import OptimizerSpec, build_optimizer
-from gnomon.probing import measure_speed
-from gnomon.recipe import Prepared, Recipe, prepare
+from gnomon.planning.asked import TrainingSpec
+from gnomon.planning.hardware import kept_memory
+from gnomon.planning.ladder import ladder
+from gnomon.planning.memory import kept_for_backward, step_bytes
 from gnomon.sources import SourceSpec
-from gnomon.state import number_type_of
-from gnomon.stepping import train_step
-from gnomon.training import build_model
+from gnomon.spine.recipe import Prepared, Recipe, prepare
+from gnomon.training.probing import measure_speed
+from gnomon.training.state import number_type_of
+from gnomon.training.stepping import train_step
+from gnomon.training.train import build_model
 from gnomon.types import Batch, returned
 
 CASES = [

@@ -20,9 +20,9 @@ from gnomon.explain.attribution import attribute, methods_for
 from gnomon.explain.checks import Areas, areas, random_areas, randomised_likeness
 from gnomon.explain.inputs import subject_of
 from gnomon.explain.rows import answered_outputs
-from gnomon.modelfile import Model, load
-from gnomon.recipe import dataset_of
-from gnomon.run import MODEL, open_run
+from gnomon.predicting.modelfile import Model, load
+from gnomon.rundir.run import MODEL, open_run
+from gnomon.spine.recipe import dataset_of
 
 
 def paired(values: list[float]) -> str:

@@ -37,9 +37,9 @@ def targets(folder: Path) -> Mapping[str, Target]:
     """Good inputs, and what reads them, by name."""
     from gnomon.commands import understood
     from gnomon.deadline import parse_deadline
-    from gnomon.modelfile import load
-    from gnomon.recipe import Recipe, parse_recipe
+    from gnomon.predicting.modelfile import load
     from gnomon.sources import SourceSpec
+    from gnomon.spine.recipe import Recipe, parse_recipe
     from gnomon.torture.strangers.models import GOOD, good_model
 
     line = (
@@ -112,7 +112,7 @@ def _opened(options: Mapping[str, Any], path: Path) -> None:
 
 def _events(folder: Path, content: bytes) -> None:
     from gnomon.report.files import read_run
-    from gnomon.run import METRICS, Run
+    from gnomon.rundir.run import METRICS, Run
 
     (folder / METRICS).write_bytes(content)
     list(Run(folder).events())

@@ -30,7 +30,7 @@ from sklearn.datasets import load_digits
 
 from gnomon import load
 from gnomon.errors import RowError
-from gnomon.modelfile import Model
+from gnomon.predicting.modelfile import Model
 from gnomon.scoring.curves import roc_area
 
 DATA = {

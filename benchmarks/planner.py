@@ -15,10 +15,10 @@ from typing import Any
 
 from runs import SHARED, Done, data_sets, train
 
-from gnomon.ladder import describe_model, networks_for_pictures
 from gnomon.models import Cnn
-from gnomon.recipe import Recipe
+from gnomon.planning.ladder import describe_model, networks_for_pictures
 from gnomon.sources import SourceSpec
+from gnomon.spine.recipe import Recipe
 
 PAIRS = (
     *("digits:10s", "digits:20s", "hands:20s", "hands:40s", "hands:80s"),

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from gnomon.encoders import ImageEncoder
-from gnomon.ladder import networks_for_pictures
-from gnomon.modelfile import Header, Model
 from gnomon.models import channels_last
+from gnomon.planning.ladder import networks_for_pictures
+from gnomon.predicting.modelfile import Header, Model
 from gnomon.tasks import Classify
 
 BATCHES = (1, 16, 64, 128, 256, 512)

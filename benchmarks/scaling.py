@@ -24,24 +24,24 @@ from typing import Any
 import msgspec
 import torch
 
-from gnomon import splits
-from gnomon.asked import TrainingSpec
 from gnomon.batches import Rows, in_order
-from gnomon.checkpoints import final_weights
-from gnomon.dataset import DatasetSpec
 from gnomon.deadline import Deadline
 from gnomon.final import task_of
-from gnomon.ladder import Speed
 from gnomon.models import Cnn, ModelSpec
-from gnomon.opening import Opened, open_data
 from gnomon.optim import OptimizerSpec
-from gnomon.plan import make_plan
-from gnomon.run import create_run
+from gnomon.planning.asked import TrainingSpec
+from gnomon.planning.ladder import Speed
+from gnomon.planning.plan import make_plan
+from gnomon.rows import splits
+from gnomon.rows.dataset import DatasetSpec
+from gnomon.rows.splits import SplitSpec
+from gnomon.rundir.checkpoints import final_weights
+from gnomon.rundir.run import create_run
 from gnomon.sources import SourceSpec
-from gnomon.splits import SplitSpec
+from gnomon.spine.opening import Opened, open_data
 from gnomon.tasks import Classify
 from gnomon.tasks.classify import outputs, with_views
-from gnomon.training import build_model, train
+from gnomon.training.train import build_model, train
 
 VIEWS = ("none", "mirror", "mirror+shift")
 DEFAULT: dict[str, Any] = {

@@ -23,8 +23,8 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from gnomon.hardware import kept_memory, measure_hardware
 from gnomon.models.recurrence import Cell, Recurrent
+from gnomon.planning.hardware import kept_memory, measure_hardware
 
 HERE = Path(__file__).resolve().parent
 PEERS_PYTHON = HERE.parent / ".venv-peers" / "bin" / "python"

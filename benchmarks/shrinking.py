@@ -21,11 +21,11 @@ from pathlib import Path
 import torch
 from runs import SHARED, data_sets, sequence_sets, train
 
-from gnomon.dataset import Dataset
 from gnomon.evaluate.answers import outputs_of
-from gnomon.modelfile import Model, load
-from gnomon.recipe import dataset_of
-from gnomon.run import open_run
+from gnomon.predicting.modelfile import Model, load
+from gnomon.rows.dataset import Dataset
+from gnomon.rundir.run import open_run
+from gnomon.spine.recipe import dataset_of
 
 SHARES = (0.3, 0.5, 0.7, 0.8, 0.9)
 

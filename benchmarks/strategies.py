@@ -21,15 +21,15 @@ import msgspec
 import torch
 from runs import SHARED, data_sets
 
-from gnomon.asked import Relative, TrainingSpec
 from gnomon.batches import open_rows
-from gnomon.dataset import DatasetSpec
 from gnomon.deadline import Deadline
 from gnomon.models import Cnn, Crnn, ModelSpec, TextCnn
-from gnomon.opening import Opened, open_data
 from gnomon.optim import OptimizerSpec
-from gnomon.recipe import Recipe
+from gnomon.planning.asked import Relative, TrainingSpec
+from gnomon.rows.dataset import DatasetSpec
 from gnomon.sources import SourceSpec
+from gnomon.spine.opening import Opened, open_data
+from gnomon.spine.recipe import Recipe
 from gnomon.tuning.trial import try_settings
 from gnomon.types import returned
 

@@ -22,11 +22,11 @@ import scipy.stats  # noqa: F401 - loaded here once
 import sklearn.gaussian_process  # noqa: F401
 from safetensors.numpy import load_file
 
-from gnomon.asked import TrainingSpec
 from gnomon.deadline import Deadline
-from gnomon.recipe import Recipe
-from gnomon.run import BEST, MODEL, RESULT, Run, create_search
+from gnomon.planning.asked import TrainingSpec
+from gnomon.rundir.run import BEST, MODEL, RESULT, Run, create_search
 from gnomon.sources import SourceSpec
+from gnomon.spine.recipe import Recipe
 from gnomon.tuning.records import SearchSpec, read_records
 from gnomon.tuning.search import search
 

@@ -6,7 +6,7 @@ from gnomon.evaluate.operating import operating_points, wanted_of
 from gnomon.evaluate.told import told_comparison, told_evaluation, told_points
 from gnomon.judgement import Evaluation
 from gnomon.models import Cnn
-from gnomon.run import TEST, open_run
+from gnomon.rundir.run import TEST, open_run
 
 EPOCHS = 4
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from gnomon.encoders import Encoder, ImageEncoder, SeriesEncoder, SoundEncoder, TextEncoder
-from gnomon.modelfile import Header, Model
 from gnomon.models import ModelSpec
+from gnomon.predicting.modelfile import Header, Model
 from gnomon.tasks import Classify
 
 IMAGE = ImageEncoder(height=16, width=16, channels=1, mean=(128.0,), std=(64.0,))

@@ -28,7 +28,7 @@ from bad_inputs import (
     run_command,
     table,
 )
-from gnomon.dataset import DataSummary
+from gnomon.rows.dataset import DataSummary
 from source_files import write_tar, write_zip
 
 

@@ -25,7 +25,7 @@ from bad_inputs import (
     with_header,
 )
 from gnomon.cli import main
-from gnomon.run import open_run
+from gnomon.rundir.run import open_run
 from gnomon.types import Finished, Phased
 from source_files import write_folder, write_zip
 

@@ -28,7 +28,7 @@ from bad_inputs import (
     tar_with_links,
     text_bomb,
 )
-from gnomon.dataset import DataSummary
+from gnomon.rows.dataset import DataSummary
 from source_files import write_folder, write_zip
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bad_inputs import Refused, check_refused, photos, run_command
-from gnomon.dataset import DataSummary
+from gnomon.rows.dataset import DataSummary
 from sound_files import sound_file, tone, with_sizes
 from source_files import write_folder
 

@@ -13,11 +13,11 @@ from torch import nn
 
 from gnomon import chance
 from gnomon.augment import ImageAugment, choose_augment, mirror_symmetry, parse_augment
-from gnomon.baseline import simple_features
 from gnomon.batches import Passes, Rows, batch_of, in_order, open_rows, shrunk
-from gnomon.dataset import Dataset, DatasetSpec, build_dataset
 from gnomon.encoders import ImageEncoder
 from gnomon.errors import RecipeError
+from gnomon.rows.baseline import simple_features
+from gnomon.rows.dataset import Dataset, DatasetSpec, build_dataset
 from gnomon.sources.arrays import array_source
 from gnomon.tasks import Classify
 from gnomon.types import Batch

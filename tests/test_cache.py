@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 import gnomon
-from gnomon import cache, decoding
-from gnomon.cache import EncodedRows, encode_rows, set_aside_rows
 from gnomon.encoders import ImageEncoder
 from gnomon.errors import DataError, RowError
+from gnomon.rows import cache, decoding
+from gnomon.rows.cache import EncodedRows, encode_rows, set_aside_rows
 from gnomon.types import Raw, Row, SetAside
 
 SOURCE: Final = Path(gnomon.__file__).parents[1]
@@ -207,8 +207,8 @@ def test_a_disk_that_fills_up_leaves_nothing(tmp_path: Path, monkeypatch: pytest
 RESIDENT: Final = """
 import re, pathlib, sys
 import numpy as np
-from gnomon import cache
-from gnomon.cache import EncodedRows, Index
+from gnomon.rows import cache
+from gnomon.rows.cache import EncodedRows, Index
 from gnomon.encoders import ImageEncoder
 def resident():
     text = pathlib.Path("/proc/self/smaps_rollup").read_text()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gnomon.run import Run
+from gnomon.rundir.run import Run
 from gnomon.torture import Verdict, judge
 from gnomon.torture.corrupt import corrupt, mutated
 

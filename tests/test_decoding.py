@@ -14,9 +14,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from gnomon import decoding
-from gnomon.decoding import _Decoder, write_rows
 from gnomon.encoders import ImageEncoder
+from gnomon.rows import decoding
+from gnomon.rows.decoding import _Decoder, write_rows
 from gnomon.types import Raw, Row, SetAside
 
 COUNT: Final = 700

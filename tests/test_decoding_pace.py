@@ -6,7 +6,7 @@ import pytest
 
 from gnomon.deadline import Deadline
 from gnomon.errors import DeadlineError
-from gnomon.opening import _check_decoding
+from gnomon.spine.opening import _check_decoding
 
 
 def deadline(seconds: float) -> Deadline:

@@ -11,15 +11,15 @@ import torch
 
 from conftest import PictureFolder
 from gnomon import cli, load
-from gnomon.asked import TrainingSpec
 from gnomon.batches import TAUGHT, open_rows
 from gnomon.deadline import Deadline
-from gnomon.distil import taught
 from gnomon.errors import GnomonError, RecipeError
-from gnomon.opening import opened_for, teaching
-from gnomon.plan import Plan
-from gnomon.recipe import dataset_of
-from gnomon.run import PLAN, Run
+from gnomon.planning.asked import TrainingSpec
+from gnomon.planning.plan import Plan
+from gnomon.rundir.run import PLAN, Run
+from gnomon.shrinking.distil import taught
+from gnomon.spine.opening import opened_for, teaching
+from gnomon.spine.recipe import dataset_of
 from gnomon.tasks import Classify
 
 

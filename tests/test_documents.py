@@ -12,7 +12,7 @@ import pytest
 
 from conftest import PictureFolder
 from gnomon import cli
-from gnomon.recipe import parse_recipe
+from gnomon.spine.recipe import parse_recipe
 from gnomon.version import VERSION
 from sound_files import sound_file, tone
 from source_files import write_folder, write_text

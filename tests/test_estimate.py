@@ -10,7 +10,7 @@ import pytest
 
 from gnomon import cli
 from gnomon.commands.plan import GPUS
-from gnomon.estimate import DEVICES, HOST_STEP_S, Cluster, Work, estimate
+from gnomon.planning.estimate import DEVICES, HOST_STEP_S, Cluster, Work, estimate
 
 # 10⁹ weights and products, 10⁶ rows seen twice, a thousand rows a step.
 WORK = Work(parameters=10**9, products=1e9, kept_bytes=2e6, rows=1e6, passes=2, batch=1000)

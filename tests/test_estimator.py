@@ -14,8 +14,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from gnomon import Classifier, hardware
+from gnomon import Classifier
 from gnomon.models import Cnn
+from gnomon.planning import hardware
 
 SMALL: Final = Cnn(widths=(8,), convolutions=1, stem_width=8)
 LEFT_OUT: Final[dict[str, str]] = {}

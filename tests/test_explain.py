@@ -19,8 +19,8 @@ from gnomon.explain.checks import areas, random_areas, randomised_likeness, rank
 from gnomon.explain.inputs import Subject, differentiable, subject_of
 from gnomon.explain.rows import explain_encoded
 from gnomon.explain.values import Method
-from gnomon.modelfile import Header, Model
 from gnomon.models import Cnn, Crnn, Ensemble, Imported, LinearDeep, ModelSpec, Plain, Rnn, TextCnn, WideDeep
+from gnomon.predicting.modelfile import Header, Model
 from gnomon.tasks import Classify, Regress, Tag
 from gnomon.tasks.classify import with_views
 from planted import CLASSES, IMAGE, SERIES, SOUND, TEXT, Planted, learnt, model_of, planted

@@ -17,24 +17,25 @@ from safetensors.numpy import load_file
 from torch import Tensor, nn
 
 import gnomon
-import gnomon.stepping as stepping
-import gnomon.training as training
+import gnomon.training.stepping as stepping
+import gnomon.training.train as training
 from conftest import PictureFolder
-from gnomon import reopening, writing
-from gnomon.asked import TrainingSpec
 from gnomon.deadline import Deadline, parse_deadline
 from gnomon.errors import Interrupted, RecipeError, RunError
-from gnomon.hardware import surroundings
-from gnomon.ladder import Speed
 from gnomon.models import Cnn
 from gnomon.models.bounds import empty_network
-from gnomon.opening import InMemory
 from gnomon.optim import OptimizerSpec
-from gnomon.progress import Change, parts_of, progress, rate_share
-from gnomon.recipe import Recipe, finish, fit, resume
-from gnomon.run import ENVIRONMENT, METRICS, MODEL, PLAN, RECIPE, Run, create_run, open_run
+from gnomon.planning.asked import TrainingSpec
+from gnomon.planning.hardware import surroundings
+from gnomon.planning.ladder import Speed
+from gnomon.planning.progress import Change, parts_of, progress, rate_share
+from gnomon.rundir import writing
+from gnomon.rundir.run import ENVIRONMENT, METRICS, MODEL, PLAN, RECIPE, Run, create_run, open_run
 from gnomon.sources import SourceSpec
 from gnomon.sources.arrays import array_source
+from gnomon.spine import reopening
+from gnomon.spine.opening import InMemory
+from gnomon.spine.recipe import Recipe, finish, fit, resume
 from gnomon.types import Event, Noted, Phased, Replanned, Reverted, Saved, Stepped, Stopped, Validated
 
 SOURCE: Final = Path(gnomon.__file__).parents[1]
@@ -194,7 +195,7 @@ class Hungry(nn.Module):
 
 def hungry(given: InMemory, most: int, monkeypatch: pytest.MonkeyPatch) -> InMemory:
     torch.manual_seed(0)
-    monkeypatch.setattr("gnomon.recipe.probe_of", lambda *_arguments, **_named: lambda *_: Speed(0.001, 1e5))
+    monkeypatch.setattr("gnomon.spine.recipe.probe_of", lambda *_arguments, **_named: lambda *_: Speed(0.001, 1e5))
     return InMemory(source=given.source, module=Hungry(most))
 
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from gnomon.cli import main
-from gnomon.forecast import Trial, expected_accuracy, forecast
-from gnomon.ladder import networks_for_pictures, wanted_epochs
-from gnomon.memory import Kept
 from gnomon.models import Cnn, describe_network
 from gnomon.models.describe import NetworkSummary
+from gnomon.planning.ladder import networks_for_pictures, wanted_epochs
+from gnomon.planning.memory import Kept
+from gnomon.training.forecast import Trial, expected_accuracy, forecast
 from test_plan import NOW, SPEC, planned
 
 

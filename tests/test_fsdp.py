@@ -17,7 +17,7 @@ from gnomon.fsdp import Branches, all_laid_like, divide, held, laid_like, length
 from gnomon.models import Cnn
 from gnomon.optim import OptimizerSpec, build_optimizer, climbed
 from gnomon.optim.spec import OptimizerName
-from gnomon.team import Shards, Team
+from gnomon.training.team import Shards, Team
 from together import command_of, ended, others_of, outcome, train_together, wait_for
 
 DIVIDED = ("--fsdp", "--optimizer", "adamw", "--average", "ema", "--steps", "300")

@@ -16,15 +16,15 @@ from typing import Final
 import msgspec
 import pytest
 
-import gnomon.training as training
-from gnomon.asked import TrainingSpec
-from gnomon.dataset import DatasetSpec
+import gnomon.training.train as training
 from gnomon.deadline import Deadline
 from gnomon.models import Cnn, Plain
 from gnomon.optim import OptimizerSpec
-from gnomon.recipe import Recipe, fit
-from gnomon.run import create_run
+from gnomon.planning.asked import TrainingSpec
+from gnomon.rows.dataset import DatasetSpec
+from gnomon.rundir.run import create_run
 from gnomon.sources import SourceSpec
+from gnomon.spine.recipe import Recipe, fit
 from gnomon.types import Stepped, Validated
 
 TOLERANCE: Final = 1e-4

@@ -11,16 +11,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gnomon.asked import TrainingSpec
 from gnomon.deadline import Deadline
 from gnomon.errors import RecipeError, RunError
-from gnomon.hardware import threads_of_each
 from gnomon.models import Cnn
-from gnomon.opening import InMemory, open_data
-from gnomon.recipe import Recipe
-from gnomon.run import Run
+from gnomon.planning.asked import TrainingSpec
+from gnomon.planning.hardware import threads_of_each
+from gnomon.rundir.run import Run
 from gnomon.sources import SourceSpec
 from gnomon.space import Dimension
+from gnomon.spine.opening import InMemory, open_data
+from gnomon.spine.recipe import Recipe
 from gnomon.tuning.hands import Ground, LocalHands, Lost, Worker, ground_for, hands_for
 from gnomon.tuning.making import Bench, Job, make
 from gnomon.tuning.on_ray import Diverted, RayHands
@@ -56,7 +56,7 @@ def bench() -> Bench:
 
 @pytest.fixture(scope="module")
 def ground(bench: Bench) -> Ground:
-    from gnomon.launch import digest_of
+    from gnomon.training.launch import digest_of
 
     dataset = bench.opened.dataset
     return ground_for(SPEC, dataset.summary, digest_of(dataset), threads=1)

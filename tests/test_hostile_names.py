@@ -16,7 +16,7 @@ import pytest
 from bad_inputs import run_command
 from browsing import launched
 from gnomon.cli import main
-from gnomon.run import SPLIT
+from gnomon.rundir.run import SPLIT
 from gnomon.sources.cells import protected, unprotected
 from hostile_names import NAMES
 

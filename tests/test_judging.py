@@ -28,11 +28,11 @@ from gnomon.evaluate.scores import kept_of
 from gnomon.evaluate.slices import fewer_by_chance, holm
 from gnomon.evaluate.suspects import share_of_wrong
 from gnomon.evaluate.table import Predicted
-from gnomon.familiarity import remembered, statistics_of
 from gnomon.judgement import Comparison, Evaluation, NearDuplicates, Slices, Suspects
-from gnomon.recipe import finish
+from gnomon.predicting.familiarity import remembered, statistics_of
 from gnomon.report.words import Said, translated
-from gnomon.run import SPEED, open_run
+from gnomon.rundir.run import SPEED, open_run
+from gnomon.spine.recipe import finish
 from gnomon.tasks import Classify
 from gnomon.types import Noted
 

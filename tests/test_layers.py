@@ -19,70 +19,24 @@ PACKAGE: Final = SOURCE / "gnomon"
 
 PREDICT: Final = (
     *("errors", "visible", "types", "version", "deadline", "chance", "rounding", "space"),
-    *(
-        "sources",
-        "encoders",
-        "minimise",
-        "models",
-        "tasks",
-        "features",
-        "familiarity",
-        "tensorfile",
-        "quantise",
-        "chunks",
-        "modelfile",
-        "predict",
-    ),
+    *("sources", "encoders", "minimise", "models", "tasks", "predicting"),
 )
 TRAIN: Final = (
-    *(
-        "decoding",
-        "cache",
-        "splits",
-        "fitting",
-        "targets",
-        "dataset",
-        "baseline",
-        "text_baseline",
-        "augment",
-        "batches",
-    ),
-    *(
-        "fsdp",
-        "optim",
-        "hardware",
-        "energy",
-        "estimate",
-        "memory",
-        "ladder",
-        "progress",
-        "thrift",
-        "asked",
-        "plan",
-        "writing",
-        "lock",
-        "seals",
-        "run",
-    ),
-    *("checkpoints", "pace", "state", "team", "launch", "stepping", "training", "probing", "forecast"),
-    *(
-        "previews",
-        "judgement",
-        "scoring",
-        "evaluate",
-        "specimens",
-        "answer_speed",
-        "final",
-        "thin",
-        "shrink",
-        "distil",
-        "doctor",
-        "explain",
-        "report",
-    ),
-    *("opening", "reopening", "recipe", "following"),
-    *("display", "tensorboard", "api", "tuning", "estimator", "options", "torture", "commands", "cli"),
+    *("rows", "augment", "batches", "fsdp", "optim", "planning", "rundir", "training"),
+    *("previews", "judgement", "scoring", "evaluate", "specimens", "answer_speed", "final", "shrinking"),
+    *("explain", "report", "spine", "display", "tensorboard", "api", "tuning", "estimator", "options", "torture"),
+    *("commands", "cli"),
 )
+INSIDE: Final = {
+    "predicting": ("features", "familiarity", "tensorfile", "quantise", "chunks", "modelfile", "predict"),
+    "rows": ("decoding", "cache", "splits", "fitting", "targets", "dataset", "baseline", "text_baseline"),
+    "planning": ("hardware", "energy", "estimate", "memory", "ladder", "progress", "thrift", "asked", "plan"),
+    "rundir": ("writing", "lock", "seals", "run", "checkpoints"),
+    "training": ("pace", "state", "team", "launch", "stepping", "train", "probing", "forecast"),
+    "shrinking": ("thin", "shrink", "distil"),
+    "spine": ("opening", "reopening", "recipe", "following"),
+}
+"""Folders whose modules have an order of their own."""
 ORDER: Final = (*PREDICT, *TRAIN, "__main__", "__init__")
 
 
@@ -98,6 +52,9 @@ def order_problems(package: Path) -> list[str]:
         if parts[0] not in ORDER:
             problems.append(f"{where}: {parts[0]!r} has no place in ORDER")
             continue
+        if len(parts) > 1 and parts[1] not in ("__init__", *INSIDE.get(parts[0], (parts[1],))):
+            problems.append(f"{where}: {parts[1]!r} has no place in INSIDE")
+            continue
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             for wrong in _wrong_imports(node, parts, package.name):
                 problems.append(f"{where}:{getattr(node, 'lineno', 0)}: {parts[0]} {wrong}")
@@ -108,11 +65,15 @@ def _wrong_imports(node: ast.AST, parts: tuple[str, ...], package: str) -> Itera
     """What is wrong with one node of the module at `parts`, if it is an import: a phrase for each fault."""
     absolute = [name for name in _absolute_names(node) if name.split(".")[0] == package]
     yield from (f"imports {name} by its full name; write it relative" for name in absolute)
-    for target in _relative_targets(node, (package, *parts[:-1])):
+    for target, *rest in _relative_targets(node, (package, *parts[:-1])):
         inside_one_folder = target == parts[0] and len(parts) > 1
         if target not in ORDER or target == "__init__":
             yield f"imports {target!r}, which is no module of ORDER"
-        elif not inside_one_folder and ORDER.index(target) >= ORDER.index(parts[0]):
+        elif inside_one_folder:
+            order = INSIDE.get(target, ())
+            if rest and rest[0] in order and parts[1] in order and order.index(rest[0]) >= order.index(parts[1]):
+                yield f"imports {rest[0]}, which does not stand before it"
+        elif ORDER.index(target) >= ORDER.index(parts[0]):
             yield f"imports {target}, which does not stand before it"
 
 
@@ -125,8 +86,8 @@ def _absolute_names(node: ast.AST) -> list[str]:
     return [name] if name and not name.startswith(".") else []
 
 
-def _relative_targets(node: ast.AST, folder: tuple[str, ...]) -> list[str]:
-    """The top modules that a relative import names; `..` where it leaves the package. `folder` begins with it."""
+def _relative_targets(node: ast.AST, folder: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """The modules that a relative import names, as parts; `..` where it leaves the package. `folder` begins with it."""
     name = _named_at_run_time(node)
     if name and name.startswith("."):
         level = len(name) - len(name.lstrip("."))
@@ -137,9 +98,9 @@ def _relative_targets(node: ast.AST, folder: tuple[str, ...]) -> list[str]:
     else:
         return []
     if level > len(folder):
-        return [".."]
-    path = (*folder[: len(folder) - level + 1], *(part for part in module.split(".") if part))
-    return [path[1]] if len(path) > 1 else names
+        return [("..",)]
+    path = (*folder[1 : len(folder) - level + 1], *(part for part in module.split(".") if part))
+    return [path] if len(path) > 1 or (path and not names) else [(*path, name) for name in names]
 
 
 def _named_at_run_time(node: ast.AST) -> str | None:
@@ -158,18 +119,22 @@ def test_modules_import_only_what_stands_before_them() -> None:
 @pytest.mark.parametrize(
     ("file", "text"),
     [
-        ("encoders/image.py", "from ..train import step"),
-        ("encoders/image.py", "from .. import train"),
-        ("encoders/image.py", "def f():\n    from ..recipe.parts import Recipe"),
+        ("encoders/image.py", "from ..training import step"),
+        ("encoders/image.py", "from .. import training"),
+        ("encoders/image.py", "def f():\n    from ..spine.recipe import Recipe"),
         ("models/resnet.py", "if TYPE_CHECKING:\n    from ..cli import main"),
-        ("models/resnet.py", "import_module('..run', __package__)"),
+        ("models/resnet.py", "import_module('..rundir', __package__)"),
         ("models/resnet.py", "from ...gnomon import errors"),
         ("errors.py", "from .types import Row"),
         ("types.py", "from gnomon.errors import InputError"),
         ("types.py", "import gnomon.errors"),
         ("types.py", "from . import types"),
-        ("run.py", "from . import __version__"),
+        ("api.py", "from . import __version__"),
         ("cli.py", "from .__init__ import fit"),
+        ("training/team.py", "from .stepping import one_step"),
+        ("training/team.py", "from . import stepping"),
+        ("training/team.py", "from ..training.stepping import one_step"),
+        ("training/surprise.py", "x = 1"),
         ("surprise.py", "x = 1"),
         ("surprise/part.py", "x = 1"),
     ],
@@ -182,7 +147,10 @@ def test_a_forbidden_import_is_found(tmp_path: Path, file: str, text: str) -> No
 @pytest.mark.parametrize(
     ("file", "text"),
     [
-        ("training.py", "from . import errors, types\nfrom .models.resnet import ResNet\nimport torch"),
+        (
+            "training/train.py",
+            "from .. import errors\nfrom .team import Team\nfrom ..models.resnet import ResNet",
+        ),
         ("models/__init__.py", "from .resnet import ResNet\nfrom ..errors import InputError"),
         ("models/resnet.py", "from . import parts\nfrom .parts import Block\nfrom .. import types"),
         ("__init__.py", "from .cli import main\nimport_module(f'.{name}', __name__)"),
@@ -248,6 +216,6 @@ def test_explaining_loads_no_plots_and_leaves_captum_whole() -> None:
 
 
 def test_predicting_loads_nothing_that_trains() -> None:
-    loaded = loaded_by("import gnomon.modelfile")
-    assert "gnomon.modelfile" in loaded
+    loaded = loaded_by("import gnomon.predicting.modelfile")
+    assert "gnomon.predicting.modelfile" in loaded
     assert {f"gnomon.{module}" for module in TRAIN} & loaded == set()

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from gnomon.memory import Kept, kept_for_backward, moments_of, step_bytes
 from gnomon.models import Cnn, set_recompute
 from gnomon.optim import OptimizerSpec, build_optimizer
 from gnomon.optim.spec import OptimizerName
+from gnomon.planning.memory import Kept, kept_for_backward, moments_of, step_bytes
 
 
 def _network() -> nn.Module:

@@ -26,22 +26,29 @@ from torch import nn
 
 import gnomon
 from conftest import PictureFolder
-from gnomon.asked import TrainingSpec
-from gnomon.chunks import side_by_side
 from gnomon.deadline import Deadline
 from gnomon.encoders import ImageEncoder
 from gnomon.errors import ModelFileError
-from gnomon.modelfile import Header, Model, load, to_bytes
 from gnomon.models import Cnn, Imported, ModelSpec, Plain, channels_last, sized
-from gnomon.recipe import Recipe, finish, fit
-from gnomon.run import MODEL, PREDICTIONS, create_run
+from gnomon.planning.asked import TrainingSpec
+from gnomon.predicting.chunks import side_by_side
+from gnomon.predicting.modelfile import Header, Model, load, to_bytes
+from gnomon.rundir.run import MODEL, PREDICTIONS, create_run
 from gnomon.sources import SourceSpec
+from gnomon.spine.recipe import Recipe, finish, fit
 from gnomon.tasks import Classify, Views
 from gnomon.types import Metric
 
 SOURCE: Final = Path(gnomon.__file__).parents[1]
 TRAINING_MODULES: Final = (
-    *("gnomon.training", "gnomon.optim", "gnomon.dataset", "gnomon.batches", "gnomon.plan", "gnomon.recipe"),
+    *(
+        "gnomon.training.train",
+        "gnomon.optim",
+        "gnomon.rows.dataset",
+        "gnomon.batches",
+        "gnomon.planning.plan",
+        "gnomon.spine.recipe",
+    ),
     *("gnomon.estimator", "gnomon.evaluate", "pyarrow", "sklearn", "scipy"),
 )
 SMALL: Final = Cnn(widths=(8, 16), convolutions=3)
@@ -161,7 +168,7 @@ def test_blocks_side_by_side_give_the_same_bits(monkeypatch: pytest.MonkeyPatch,
         counted.append(len(chunks))
         return side_by_side(chunks, *rest, **how)
 
-    monkeypatch.setattr("gnomon.modelfile.side_by_side", counting)
+    monkeypatch.setattr("gnomon.predicting.modelfile.side_by_side", counting)
     if not alike:  # a machine on which one thread rounds otherwise than two
         monkeypatch.setattr(Model, "_threads_alike", lambda *_: False)
     whole = model.passed(rows)

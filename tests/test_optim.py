@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from gnomon.asked import TrainingSpec
 from gnomon.deadline import Deadline
 from gnomon.models import Cnn, Plain, channels_last
 from gnomon.optim import (
@@ -24,11 +23,12 @@ from gnomon.optim import (
     climbed,
     orthogonalise,
 )
-from gnomon.progress import Change, progress
-from gnomon.recipe import Recipe, prepare
+from gnomon.planning.asked import TrainingSpec
+from gnomon.planning.progress import Change, progress
 from gnomon.sources import SourceSpec
-from gnomon.state import begin
-from gnomon.training import build_model
+from gnomon.spine.recipe import Recipe, prepare
+from gnomon.training.state import begin
+from gnomon.training.train import build_model
 from gnomon.types import returned
 
 Array: TypeAlias = NDArray[np.float64]

@@ -13,17 +13,17 @@ import torch
 
 from conftest import PictureFolder
 from gnomon import cli
-from gnomon.checkpoints import position_of
 from gnomon.deadline import Deadline
 from gnomon.final import final_model
 from gnomon.models import Cnn
-from gnomon.pace import Crew, Pace
-from gnomon.plan import Plan
-from gnomon.progress import threads_of
-from gnomon.recipe import Recipe, dataset_of, fit
-from gnomon.run import PLAN, Run, create_run
+from gnomon.planning.plan import Plan
+from gnomon.planning.progress import threads_of
+from gnomon.rundir.checkpoints import position_of
+from gnomon.rundir.run import PLAN, Run, create_run
 from gnomon.sources import SourceSpec
+from gnomon.spine.recipe import Recipe, dataset_of, fit
 from gnomon.tasks import Classify
+from gnomon.training.pace import Crew, Pace
 from gnomon.types import Replanned
 from test_plan import NOW, planned
 

@@ -9,15 +9,15 @@ from typing import Final
 import msgspec
 import pytest
 
-from gnomon.asked import TrainingSpec
 from gnomon.augment import ImageAugment
 from gnomon.deadline import Deadline, parse_deadline
 from gnomon.errors import DeadlineError
-from gnomon.hardware import Format, Hardware
-from gnomon.ladder import Speed, networks_for_pictures
 from gnomon.models import Cnn, ModelSpec, Plain
 from gnomon.optim import OptimizerSpec
-from gnomon.plan import Plan, make_plan
+from gnomon.planning.asked import TrainingSpec
+from gnomon.planning.hardware import Format, Hardware
+from gnomon.planning.ladder import Speed, networks_for_pictures
+from gnomon.planning.plan import Plan, make_plan
 from gnomon.types import DataSpec
 
 NOW: Final = 5000.0

@@ -18,17 +18,17 @@ import pytest
 from safetensors.numpy import load_file
 
 import gnomon
-import gnomon.opening as opening
-import gnomon.training as training
-from gnomon.asked import TrainingSpec
+import gnomon.spine.opening as opening
+import gnomon.training.train as training
 from gnomon.deadline import Deadline
 from gnomon.models import Cnn, ModelSpec, Plain
-from gnomon.opening import InMemory
 from gnomon.optim import OptimizerSpec
-from gnomon.recipe import Prepared, Recipe, finish, fit, resume
-from gnomon.run import MODEL, PREDICTIONS, REPORT, Run, create_run, open_run
+from gnomon.planning.asked import TrainingSpec
+from gnomon.rundir.run import MODEL, PREDICTIONS, REPORT, Run, create_run, open_run
 from gnomon.sources import SourceSpec
 from gnomon.sources.arrays import array_source
+from gnomon.spine.opening import InMemory
+from gnomon.spine.recipe import Prepared, Recipe, finish, fit, resume
 from gnomon.torture.lives import heed_signals
 from gnomon.types import Event, Saved, Stepped, Stopped, Validated
 

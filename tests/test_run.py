@@ -13,15 +13,15 @@ import pyarrow.parquet
 import pytest
 
 from conftest import PictureFolder
-from gnomon.asked import TrainingSpec
 from gnomon.deadline import Deadline
 from gnomon.errors import RunError
 from gnomon.models import Cnn
-from gnomon.recipe import Recipe, finish, fit
-from gnomon.run import METRICS, MODEL, PLAN, RECIPE, REPORT, Run, create_run, open_run
+from gnomon.planning.asked import TrainingSpec
+from gnomon.rundir.run import METRICS, MODEL, PLAN, RECIPE, REPORT, Run, create_run, open_run
+from gnomon.rundir.writing import write_atomically
 from gnomon.sources import SourceSpec
+from gnomon.spine.recipe import Recipe, finish, fit
 from gnomon.types import Event, Finished, Metric, Noted, Phased, Saved, Stepped, Stopped
-from gnomon.writing import write_atomically
 
 FILES = {"model.safetensors": b"weights", "state.safetensors": b"state" * 1000, "state.json": b"{}"}
 

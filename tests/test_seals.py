@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from gnomon.errors import RunError
-from gnomon.run import DECIDING, JUDGED, JUDGED_SEALS, SEALS, TEST, Run
-from gnomon.seals import broken_seals, require_seals, with_check, without_check, write_seals
+from gnomon.rundir.run import DECIDING, JUDGED, JUDGED_SEALS, SEALS, TEST, Run
+from gnomon.rundir.seals import broken_seals, require_seals, with_check, without_check, write_seals
 from gnomon.types import Noted
 
 LINE = b'{"event":"note","text":"loss 0.5"}'

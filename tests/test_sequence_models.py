@@ -13,13 +13,11 @@ import torch
 from safetensors.numpy import load_file
 
 import gnomon
-import gnomon.training as training
-from gnomon.asked import TrainingSpec
+import gnomon.training.train as training
 from gnomon.cli import main
 from gnomon.deadline import Deadline
 from gnomon.encoders import Encoder, SeriesEncoder, SoundEncoder, TextEncoder, kind_of
 from gnomon.errors import ModelFileError
-from gnomon.modelfile import Header, Model, to_bytes
 from gnomon.models import (
     Crnn,
     Ensemble,
@@ -31,11 +29,13 @@ from gnomon.models import (
     channels_last,
     fitted_to,
 )
-from gnomon.opening import InMemory
-from gnomon.recipe import Recipe, finish, fit, resume
-from gnomon.run import MODEL, create_run
+from gnomon.planning.asked import TrainingSpec
+from gnomon.predicting.modelfile import Header, Model, to_bytes
+from gnomon.rundir.run import MODEL, create_run
 from gnomon.sources import SourceSpec
 from gnomon.sources.series import series_source
+from gnomon.spine.opening import InMemory
+from gnomon.spine.recipe import Recipe, finish, fit, resume
 from gnomon.tasks import Classify
 from gnomon.types import Stepped
 from sound_files import sound_file, tone

@@ -9,20 +9,20 @@ from typing import Final
 import msgspec
 import pytest
 
-from gnomon.asked import TrainingSpec
 from gnomon.augment import SequenceAugment, TextAugment
 from gnomon.deadline import Deadline
 from gnomon.encoders import TextEncoder
 from gnomon.errors import RecipeError
 from gnomon.final import unplanned
-from gnomon.hardware import Format, Hardware
-from gnomon.ladder import Speed, batch_for, describe_model, ladder, products_of
-from gnomon.modelfile import Header
 from gnomon.models import Cnn, Crnn, Ensemble, LinearDeep, ModelSpec, Rnn, TextCnn, WideDeep, fitted_to, model_named
 from gnomon.optim import OptimizerSpec
-from gnomon.plan import Plan, make_plan
-from gnomon.recipe import Recipe, parse_recipe
+from gnomon.planning.asked import TrainingSpec
+from gnomon.planning.hardware import Format, Hardware
+from gnomon.planning.ladder import Speed, batch_for, describe_model, ladder, products_of
+from gnomon.planning.plan import Plan, make_plan
+from gnomon.predicting.modelfile import Header
 from gnomon.sources import SourceSpec
+from gnomon.spine.recipe import Recipe, parse_recipe
 from gnomon.tasks import Classify
 from gnomon.types import DataSpec, Kind
 

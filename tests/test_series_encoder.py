@@ -9,12 +9,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from gnomon.cache import encode_rows
 from gnomon.encoders import Encoder, geometry_key, has_statistics
 from gnomon.encoders.series import SeriesEncoder, choose_series
 from gnomon.errors import DataError, RowError
-from gnomon.fitting import fit_geometry, with_statistics
 from gnomon.previews import preview
+from gnomon.rows.cache import encode_rows
+from gnomon.rows.fitting import fit_geometry, with_statistics
 from gnomon.sources.series import series_source
 
 NAN = np.nan

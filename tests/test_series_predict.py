@@ -14,13 +14,13 @@ from gnomon import api
 from gnomon.commands import understood
 from gnomon.encoders import SeriesEncoder, choose_series
 from gnomon.errors import DataError, RecipeError
-from gnomon.modelfile import Header, Model, load, to_bytes
 from gnomon.models import Imported
-from gnomon.opening import InMemory
 from gnomon.options import recipe_of
-from gnomon.predict import predict_files
-from gnomon.recipe import Recipe, parse_recipe
+from gnomon.predicting.modelfile import Header, Model, load, to_bytes
+from gnomon.predicting.predict import predict_files
 from gnomon.sources import SourceSpec
+from gnomon.spine.opening import InMemory
+from gnomon.spine.recipe import Recipe, parse_recipe
 from gnomon.tasks import Answer, Classify
 from source_files import write_folder, write_zip
 

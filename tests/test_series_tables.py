@@ -10,8 +10,8 @@ import pytest
 
 from gnomon.encoders import choose_series
 from gnomon.errors import DataError, RecipeError
+from gnomon.rows.splits import find_duplicates
 from gnomon.sources.cells import numbers_of, times_of
-from gnomon.splits import find_duplicates
 from source_files import arrays_of, close_all, labels, opened, reasons, write_text
 
 

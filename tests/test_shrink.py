@@ -11,7 +11,7 @@ import torch
 
 from gnomon import cli, load
 from gnomon.errors import ModelFileError
-from gnomon.quantise import SCALE, kinds_stored, restored, stored
+from gnomon.predicting.quantise import SCALE, kinds_stored, restored, stored
 from source_files import write_text
 
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from conftest import SharedData
-from gnomon import decoding
 from gnomon.commands import understood
-from gnomon.dataset import Dataset, DatasetSpec, build_dataset
 from gnomon.encoders import SoundEncoder
 from gnomon.errors import DataError, RecipeError
-from gnomon.recipe import Recipe, parse_recipe
+from gnomon.rows import decoding
+from gnomon.rows.dataset import Dataset, DatasetSpec, build_dataset
 from gnomon.sources import Source, SourceSpec
 from gnomon.sources.forms import looks_like_sound
+from gnomon.spine.recipe import Recipe, parse_recipe
 from gnomon.types import Kind
 from sound_files import sound_file, tone
 from source_files import JPEG, close_all, labels, opened, reasons, write_folder, write_tar, write_zip

@@ -17,10 +17,10 @@ from gnomon import cli
 from gnomon.answer_speed import AnswerSpeed
 from gnomon.encoders.sound import choose_sound
 from gnomon.judgement import Evaluation, Mistake
-from gnomon.recipe import dataset_of
-from gnomon.run import MISTAKES, SPECIMENS, SPEED, TEST, Run
+from gnomon.rundir.run import MISTAKES, SPECIMENS, SPEED, TEST, Run
 from gnomon.sources import Source
 from gnomon.specimens import MOST_OF_A_CELL, SpecimensOfCell, playable, write_specimens
+from gnomon.spine.recipe import dataset_of
 from sound_files import sound_file, tone
 from source_files import write_folder, write_text
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gnomon.errors import DataError, RowError
-from gnomon.splits import SplitSpec, describe_duplicates, find_duplicates, split_rows
+from gnomon.rows.splits import SplitSpec, describe_duplicates, find_duplicates, split_rows
 from gnomon.types import SPLITS, Row, SetAside, Split
 
 USUAL = SplitSpec()

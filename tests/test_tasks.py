@@ -9,11 +9,11 @@ import pytest
 import torch
 from sklearn import metrics as sk
 
+from gnomon.rows.targets import as_classes, read_targets, with_strata
 from gnomon.scoring.curves import average_precision
 from gnomon.scoring.labels import micro_f1, score_labels
 from gnomon.scoring.values import score_values
 from gnomon.sources.questions import AUTO, Asked, choose_question, labels_of, number_of
-from gnomon.targets import as_classes, read_targets, with_strata
 from gnomon.tasks import Classify, Regress, Tag, bind
 from gnomon.tasks.regress import margins
 from gnomon.tasks.tag import best_thresholds

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 import gnomon
-from gnomon.asked import TrainingSpec
 from gnomon.errors import RecipeError
 from gnomon.fsdp import tree_sum
-from gnomon.launch import Meeting, meeting, require_sharing, shards_of
-from gnomon.run import MODEL, open_run
-from gnomon.team import Shards, Team, can_share
+from gnomon.planning.asked import TrainingSpec
+from gnomon.rundir.run import MODEL, open_run
+from gnomon.training.launch import Meeting, meeting, require_sharing, shards_of
+from gnomon.training.team import Shards, Team, can_share
 from together import OPTIONS, command_of, ended, others_of, outcome, train_together, wait_for
 
 
@@ -220,7 +220,7 @@ def test_other_data_are_noticed(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("\n".join(("text,label", *rows)))
     (elsewhere / "t.csv").write_text("\n".join(("text,label", *rows, "one more thing,1")))
     (tmp_path / "sitecustomize.py").write_text(
-        f"import os, sys\nif 'gnomon.following' in sys.orig_argv:\n    os.chdir({str(elsewhere)!r})\n"
+        f"import os, sys\nif 'gnomon.spine.following' in sys.orig_argv:\n    os.chdir({str(elsewhere)!r})\n"
     )
     done = subprocess.run(
         [sys.executable, "-m", "gnomon", "train", "t.csv", "--steps", "5", "--processes", "2", "--quiet"],

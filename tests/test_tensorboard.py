@@ -10,7 +10,7 @@ import pytest
 
 from gnomon import cli
 from gnomon.errors import RecipeError
-from gnomon.run import Run
+from gnomon.rundir.run import Run
 from gnomon.tensorboard import open_tensorboard
 from gnomon.types import Finished, Metric, Noted, Stepped, Validated
 

@@ -12,10 +12,10 @@ import pytest
 import safetensors.numpy
 
 from gnomon.errors import ModelFileError
-from gnomon.modelfile import load, to_bytes
 from gnomon.models import Plain
+from gnomon.predicting.modelfile import load, to_bytes
+from gnomon.predicting.tensorfile import LARGEST_HEADER, MOST_VALUES, read_outside
 from gnomon.tasks import Classify
-from gnomon.tensorfile import LARGEST_HEADER, MOST_VALUES, read_outside
 from test_modelfile import make_model
 
 TINY: Final = Plain(widths=(2, 2, 2), dense=2)

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from gnomon.encoders import SeriesEncoder, SoundEncoder, TextEncoder
 from gnomon.previews import preview
-from gnomon.text_baseline import TextBaseline
+from gnomon.rows.text_baseline import TextBaseline
 
 RANDOM = np.random.default_rng(4)
 ROWS, TOKENS = 300, 12

@@ -10,7 +10,7 @@ import torch
 from gnomon import cli, load
 from gnomon.errors import RecipeError
 from gnomon.models import Cnn, Network
-from gnomon.thin import thinned
+from gnomon.shrinking.thin import thinned
 
 
 def _doubled(network: Network, spec: Cnn) -> Network:

@@ -15,7 +15,7 @@ from gnomon import cli
 from gnomon.deadline import Deadline
 from gnomon.display import PanelState
 from gnomon.errors import RunError
-from gnomon.run import BEST, DATA, MODEL, RESULT, SEARCH, TUNE, Run
+from gnomon.rundir.run import BEST, DATA, MODEL, RESULT, SEARCH, TUNE, Run
 from gnomon.tuning.gain import no_gain
 from gnomon.tuning.page import build_page, write_page
 from gnomon.tuning.records import Began, Ended, Gain, Influence, Record, Result, SearchSpec, read_records, record

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from gnomon.asked import TrainingSpec
 from gnomon.chance import generator
 from gnomon.deadline import Deadline
 from gnomon.errors import DeadlineError, RecipeError
 from gnomon.models import Cnn, Imported, Rnn, Starts, TextCnn, WideDeep, start_from
-from gnomon.recipe import Recipe
+from gnomon.planning.asked import TrainingSpec
 from gnomon.sources import SourceSpec
 from gnomon.space import Dimension, Setting
+from gnomon.spine.recipe import Recipe
 from gnomon.tasks import bind
 from gnomon.tuning.division import divide, exponent, first_trial_s, search_share
 from gnomon.tuning.draw import course_of, draw, grid_points

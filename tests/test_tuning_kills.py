@@ -16,14 +16,14 @@ import scipy.stats  # noqa: F401 - here once, not in every session
 import sklearn.gaussian_process  # noqa: F401
 from safetensors.numpy import load_file
 
-from gnomon.asked import TrainingSpec
 from gnomon.deadline import Deadline
 from gnomon.models import Cnn
-from gnomon.opening import InMemory
-from gnomon.recipe import Recipe
-from gnomon.run import BEST, MODEL, RESULT, TUNE, Run, create_search
+from gnomon.planning.asked import TrainingSpec
+from gnomon.rundir.run import BEST, MODEL, RESULT, TUNE, Run, create_search
 from gnomon.sources import SourceSpec
 from gnomon.sources.arrays import array_source
+from gnomon.spine.opening import InMemory
+from gnomon.spine.recipe import Recipe
 from gnomon.tuning.records import Method, Record, SearchSpec, read_records
 from gnomon.tuning.search import search
 

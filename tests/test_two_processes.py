@@ -10,9 +10,9 @@ from typing import Final
 import pytest
 
 from gnomon.errors import RunError
-from gnomon.opening import InMemory
-from gnomon.recipe import finish, fit, resume
-from gnomon.run import METRICS
+from gnomon.rundir.run import METRICS
+from gnomon.spine.opening import InMemory
+from gnomon.spine.recipe import finish, fit, resume
 from gnomon.types import Stepped
 from test_faults import SOURCE, _every_step_is_told, clock, given, new_run, recipe, until
 
@@ -21,7 +21,7 @@ __all__ = ["_every_step_is_told", "given"]
 HOLD: Final = """
 import sys
 from pathlib import Path
-from gnomon.lock import held
+from gnomon.rundir.lock import held
 with held(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

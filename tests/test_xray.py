@@ -35,8 +35,8 @@ from gnomon.explain.values import Examples
 from gnomon.explain.xray_page import xray_page
 from gnomon.models import Cnn, Crnn, Ensemble, Plain, Rnn, TextCnn, WideDeep
 from gnomon.models.recurrence import Recurrent
-from gnomon.recipe import dataset_of
-from gnomon.run import EXAMPLES, open_run
+from gnomon.rundir.run import EXAMPLES, open_run
+from gnomon.spine.recipe import dataset_of
 from planted import TEXT
 
 if TYPE_CHECKING:

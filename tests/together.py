@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gnomon.run import MODEL, PREDICTIONS
+from gnomon.rundir.run import MODEL, PREDICTIONS
 
 STEPS = 120
 OPTIONS = f"--widths 8 --steps {STEPS} --threads 1 --shards 4 --seed 3 --dropout 0.1 --format float32"
@@ -58,6 +58,6 @@ def others_of(command: "subprocess.Popen[str]") -> list[int]:
                 parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
             except OSError:
                 continue
-            if b"gnomon.following" in words and parent == command.pid:
+            if b"gnomon.spine.following" in words and parent == command.pid:
                 found.append(int(entry.name))
     return found

@@ -16,16 +16,16 @@ from .version import VERSION
 if TYPE_CHECKING:
     from .api import TrainedRun as TrainedRun
     from .api import train as train
-    from .asked import TrainingSpec as TrainingSpec
     from .errors import GnomonError as GnomonError
     from .errors import InputError as InputError
     from .estimator import Classifier as Classifier
-    from .modelfile import Model as Model
-    from .modelfile import load as load
     from .models import Cnn as Cnn
     from .models import Plain as Plain
     from .optim import OptimizerSpec as OptimizerSpec
-    from .recipe import Recipe as Recipe
+    from .planning.asked import TrainingSpec as TrainingSpec
+    from .predicting.modelfile import Model as Model
+    from .predicting.modelfile import load as load
+    from .spine.recipe import Recipe as Recipe
     from .tasks import Answer as Answer
     from .tuning import tune as tune
     from .types import Metric as Metric
@@ -39,13 +39,13 @@ _HOMES: Final = {
     "GnomonError": "errors",
     "InputError": "errors",
     "Metric": "types",
-    "Model": "modelfile",
+    "Model": "predicting.modelfile",
     "OptimizerSpec": "optim",
     "Plain": "models",
-    "Recipe": "recipe",
+    "Recipe": "spine.recipe",
     "TrainedRun": "api",
-    "TrainingSpec": "plan",
-    "load": "modelfile",
+    "TrainingSpec": "planning.asked",
+    "load": "predicting.modelfile",
     "train": "api",
     "tune": "tuning",
 }

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
-from .dataset import Dataset
-from .modelfile import Model
-from .run import SPEED, Run
+from .predicting.modelfile import Model
+from .rows.dataset import Dataset
+from .rundir.run import SPEED, Run
 from .types import Value
 
 _ROWS: Final = 64

@@ -15,22 +15,22 @@ import numpy as np
 from numpy.typing import ArrayLike
 from torch import nn
 
-from .asked import TrainingSpec
 from .deadline import parse_deadline
 from .display import choose_mode, open_display
 from .errors import RecipeError
 from .explain.values import Explanation, Method
 from .judgement import Evaluation
-from .modelfile import Model, encode_row, load
 from .models import Imported, ModelSpec, model_named
-from .opening import InMemory
 from .optim import OptimizerName, OptimizerSpec
-from .plan import Plan
-from .recipe import Recipe, dataset_of, finish, fit
-from .run import PLAN, REPORT, TEST, create_run, open_run
+from .planning.asked import TrainingSpec
+from .planning.plan import Plan
+from .predicting.modelfile import Model, encode_row, load
+from .rundir.run import PLAN, REPORT, TEST, create_run, open_run
 from .sources import Source, SourceSpec
 from .sources.arrays import array_source
 from .sources.series import series_source
+from .spine.opening import InMemory
+from .spine.recipe import Recipe, dataset_of, finish, fit
 from .types import NOUNS, Kind, Metric, Raw
 
 Data: TypeAlias = str | os.PathLike[str] | tuple[ArrayLike, ArrayLike]

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from . import chance
 from .augment import Augment
-from .dataset import Dataset
 from .encoders import padded_length
+from .rows.dataset import Dataset
 from .tasks import Task
 from .types import Batch, Split
 

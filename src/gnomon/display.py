@@ -22,8 +22,8 @@ from rich.table import Table
 from rich.text import Text
 
 from .deadline import Deadline, spoken
-from .estimate import Cluster, told
-from .forecast import Forecast, Outlook
+from .planning.estimate import Cluster, told
+from .training.forecast import Forecast, Outlook
 from .types import (
     Decoded,
     Event,

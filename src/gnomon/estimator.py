@@ -13,20 +13,20 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
 
-from .asked import TrainingSpec
-from .dataset import DatasetSpec
 from .deadline import parse_deadline
 from .errors import InputError
 from .final import final_model
 from .models import ModelSpec, model_named
-from .opening import InMemory
 from .optim import OptimizerName, OptimizerSpec
-from .recipe import Recipe, fit
-from .run import create_run
+from .planning.asked import TrainingSpec
+from .rows.dataset import DatasetSpec
+from .rows.splits import SplitSpec
+from .rundir.run import create_run
 from .sources import SourceSpec
 from .sources.arrays import array_source
 from .sources.labels import CLASSES
-from .splits import SplitSpec
+from .spine.opening import InMemory
+from .spine.recipe import Recipe, fit
 
 _LEAST_SIDE = 3
 

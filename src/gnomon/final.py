@@ -11,16 +11,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from .checkpoints import final_weights, require_fitting
-from .dataset import Dataset
 from .deadline import Deadline
 from .errors import RunError
 from .evaluate.answers import Outputs, outputs_of, with_other_views
 from .evaluate.temperature import fitted_temperature
-from .modelfile import Header, Model
 from .models import LinearDeep, LinearNetwork, WideDeep, WideNetwork, channels_last
-from .plan import DOUBTFUL_SHARE, REMEMBERED_ROWS, RESERVE_FIXED_S, Plan, passes_of
-from .run import Run
+from .planning.plan import DOUBTFUL_SHARE, REMEMBERED_ROWS, RESERVE_FIXED_S, Plan, passes_of
+from .predicting.modelfile import Header, Model
+from .rows.dataset import Dataset
+from .rundir.checkpoints import final_weights, require_fitting
+from .rundir.run import Run
 from .tasks import Classify, Regress, Tag, Task, Views, bind
 from .tasks.regress import margins
 from .tasks.tag import best_thresholds

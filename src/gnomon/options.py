@@ -10,7 +10,7 @@ from .errors import RecipeError
 
 if TYPE_CHECKING:
     from .models import ModelSpec
-    from .recipe import Recipe
+    from .spine.recipe import Recipe
 
 DATA_EPILOG = """\
 DATA is a folder or a .zip, .tar, .tar.gz with one folder per class (train/val/test above it are respected) of pictures,
@@ -27,10 +27,10 @@ def recipe_of(chosen: argparse.Namespace) -> Recipe:
     """The recipe file, if any, with everything that was said on the command line laid over it."""
     import msgspec
 
-    from .dataset import DatasetSpec
     from .models import Imported, model_named, sized
-    from .recipe import Recipe, parse_recipe
+    from .rows.dataset import DatasetSpec
     from .sources import SourceSpec
+    from .spine.recipe import Recipe, parse_recipe
 
     base = (
         parse_recipe(_read(chosen.recipe)) if chosen.recipe else Recipe(source=SourceSpec(location=chosen.data or ""))

@@ -19,13 +19,13 @@ import pyarrow.parquet
 import soundfile
 from numpy.typing import NDArray
 
-from .dataset import Dataset
 from .encoders import SoundEncoder
 from .encoders.recordings import decode, resample, samples_of_array
 from .errors import GnomonError, RowError
 from .judgement import Mistake, Suspect, Suspects
 from .previews import preview, small_picture
-from .run import MISTAKES, PREDICTIONS, SPECIMENS, SUSPECTS, Run
+from .rows.dataset import Dataset
+from .rundir.run import MISTAKES, PREDICTIONS, SPECIMENS, SUSPECTS, Run
 from .sources import Source
 from .types import Raw, Value
 

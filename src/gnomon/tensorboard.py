@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .errors import RecipeError
-from .run import TENSORBOARD, Run
+from .rundir.run import TENSORBOARD, Run
 from .types import Event, Finished, Stepped, Validated
 
 if TYPE_CHECKING:

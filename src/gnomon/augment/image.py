@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .. import chance
-from ..baseline import fit_linear
+from ..rows.baseline import fit_linear
 from ..types import Decision, Value
 from .strengths import read_strengths
 

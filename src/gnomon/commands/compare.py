@@ -36,7 +36,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     from ..evaluate.compare import compare
     from ..evaluate.told import told_comparison
-    from ..run import open_run
+    from ..rundir.run import open_run
 
     first, *others = map(open_run, chosen.directories)
     found = [compare(first, other, common=chosen.common) for other in others]

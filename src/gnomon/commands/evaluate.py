@@ -43,7 +43,7 @@ def run(chosen: argparse.Namespace) -> int:
     from ..evaluate.operating import operating_points, wanted_of
     from ..evaluate.told import told_evaluation, told_points
     from ..judgement import Evaluation, Slices
-    from ..run import SLICES, TEST, VALIDATION, open_run
+    from ..rundir.run import SLICES, TEST, VALIDATION, open_run
 
     if chosen.on and chosen.at:
         raise RecipeError("--at is of the run's own parts, not of other data", remedy="Leave --on or --at out.")
@@ -69,16 +69,16 @@ def run(chosen: argparse.Namespace) -> int:
 def _on_new_data(chosen: argparse.Namespace) -> int:
     import msgspec
 
-    from ..dataset import DataSummary
     from ..encoders import kind_of
     from ..evaluate.elsewhere import judge_on
     from ..evaluate.scores import question_of
     from ..evaluate.told import told_evaluation
-    from ..hardware import measure_hardware
-    from ..modelfile import load
-    from ..recipe import parse_recipe
-    from ..run import DATA, RECIPE, open_run
+    from ..planning.hardware import measure_hardware
+    from ..predicting.modelfile import load
+    from ..rows.dataset import DataSummary
+    from ..rundir.run import DATA, RECIPE, open_run
     from ..sources import open_source
+    from ..spine.recipe import parse_recipe
 
     directory = open_run(chosen.directory)
     asked = parse_recipe(directory.read_text(RECIPE)).source

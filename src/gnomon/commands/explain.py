@@ -53,8 +53,8 @@ def run(chosen: argparse.Namespace) -> int:
         raise RecipeError("there is nothing to explain", remedy="gnomon explain RUN FILES, or --text TEXT.")
     from ..explain.files import MOST_ROWS, explain_raw, given_rows, page_name
     from ..explain.page import explanation_page, in_words
-    from ..modelfile import load
-    from ..run import MODEL, open_run
+    from ..predicting.modelfile import load
+    from ..rundir.run import MODEL, open_run
 
     directory = open_run(chosen.directory)
     if not directory.has(MODEL):

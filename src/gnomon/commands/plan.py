@@ -21,7 +21,7 @@ from ..options import (
 from .parsing import add_command
 
 if TYPE_CHECKING:
-    from ..estimate import Cluster
+    from ..planning.estimate import Cluster
     from .parsing import Commands
 
 
@@ -60,7 +60,7 @@ def run(chosen: argparse.Namespace) -> int:
     import msgspec
 
     from ..display import choose_mode, foretell, open_display
-    from ..recipe import look_ahead
+    from ..spine.recipe import look_ahead
 
     recipe, cluster = recipe_of(chosen), _cluster(chosen)
     events = look_ahead(recipe, deadline, cluster=cluster)
@@ -78,7 +78,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 def _cluster(chosen: argparse.Namespace) -> Cluster | None:
     """The machines that an estimate is asked for."""
-    from ..estimate import Cluster
+    from ..planning.estimate import Cluster
 
     others = {"machines": chosen.machines, "per_machine": chosen.per_machine, "price": chosen.price}
     others |= {"link": None if chosen.link is None else 1e9 * chosen.link}

@@ -40,8 +40,8 @@ def add(commands: Commands) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Do it. Returns the exit code."""
-    from ..predict import print_predictions
-    from ..run import MODEL, Run
+    from ..predicting.predict import print_predictions
+    from ..rundir.run import MODEL, Run
 
     if not chosen.files and not chosen.texts:
         raise RecipeError("there is nothing to predict", remedy="gnomon predict MODEL FILES, or --text TEXT.")
@@ -60,6 +60,6 @@ def run(chosen: argparse.Namespace) -> int:
 
 def _confidence(model: str, at: str) -> float:
     from ..evaluate.operating import confidence_for, wanted_of
-    from ..run import open_run
+    from ..rundir.run import open_run
 
     return confidence_for(open_run(model), wanted_of(at))

@@ -33,8 +33,8 @@ def add(commands: Commands) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Do it. Returns the exit code."""
     deadline = Deadline(process_start_s())
-    from ..run import MAY_NAME_CODE, open_run
-    from ..seals import require_trust
+    from ..rundir.run import MAY_NAME_CODE, open_run
+    from ..rundir.seals import require_trust
     from .working import work
 
     opened = open_run(chosen.directory)

@@ -37,13 +37,13 @@ def run(chosen: argparse.Namespace) -> int:
     """Do it. Returns the exit code."""
     start_s = process_start_s()
     deadline = parse_deadline(chosen.by, start_s=start_s)
-    from ..launch import is_led
-    from ..recipe import resume
-    from ..run import MAY_NAME_CODE, is_search, open_run
-    from ..seals import require_trust
+    from ..rundir.run import MAY_NAME_CODE, is_search, open_run
+    from ..rundir.seals import require_trust
+    from ..spine.recipe import resume
+    from ..training.launch import is_led
 
     if is_led():
-        from ..following import main
+        from ..spine.following import main
 
         return main()
     require_trust(Path(chosen.directory), MAY_NAME_CODE, trusted=chosen.model)

@@ -38,10 +38,10 @@ def run(chosen: argparse.Namespace) -> int:
     import msgspec
 
     from ..evaluate.told import told_comparison
-    from ..recipe import dataset_of
-    from ..run import open_run
-    from ..shrink import shrink
-    from ..writing import megabytes
+    from ..rundir.run import open_run
+    from ..rundir.writing import megabytes
+    from ..shrinking.shrink import shrink
+    from ..spine.recipe import dataset_of
 
     opened = open_run(chosen.directory)
     found = shrink(opened, dataset_of(opened), filters=chosen.filters, out=Path(chosen.out) if chosen.out else None)

@@ -45,14 +45,14 @@ def add(commands: Commands) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Do it. Returns the exit code."""
     deadline = parse_deadline(chosen.by, start_s=process_start_s())
-    from ..launch import is_led, under_torchrun
-    from ..recipe import fit, resume
-    from ..reopening import deadline_of_start
-    from ..run import RECIPE, Run, create_run, open_run
+    from ..rundir.run import RECIPE, Run, create_run, open_run
+    from ..spine.recipe import fit, resume
+    from ..spine.reopening import deadline_of_start
+    from ..training.launch import is_led, under_torchrun
     from .working import work
 
     if is_led():
-        from ..following import main
+        from ..spine.following import main
 
         return main()
     if under_torchrun() and chosen.out and Run(Path(chosen.out)).has(RECIPE):  # started again, since one was lost

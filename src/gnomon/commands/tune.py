@@ -23,7 +23,7 @@ from ..options import (
 from .parsing import add_command
 
 if TYPE_CHECKING:
-    from ..run import Run
+    from ..rundir.run import Run
     from ..tuning.records import SearchSpec
     from .parsing import Commands
 
@@ -84,7 +84,7 @@ def _add_search_options(group: Any) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Do it. Returns the exit code."""
     start_s = process_start_s()
-    from ..run import SEARCH, create_search, is_search
+    from ..rundir.run import SEARCH, create_search, is_search
 
     if chosen.data is None and chosen.out and is_search(chosen.out):
         return go_on(chosen, start_s)
@@ -117,7 +117,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 def go_on(chosen: argparse.Namespace, start_s: float) -> int:
     """Go on with the search in a directory; without a new deadline, with what is left of its own."""
-    from ..run import Run
+    from ..rundir.run import Run
     from ..tuning.records import read_records, read_search
 
     made = Run(path=_path(chosen))
@@ -139,7 +139,7 @@ def _work(made: Run, spec: SearchSpec, deadline: Deadline, chosen: argparse.Name
     """The search, shown as it goes. A first Ctrl-C ends its stage, a second one at once leaves."""
     from ..display import choose_mode, summary
     from ..judgement import Evaluation
-    from ..run import BEST, TEST, TUNE, Run
+    from ..rundir.run import BEST, TEST, TUNE, Run
     from ..tuning.search import Wish, search
     from ..tuning.table import open_table
     from ..types import Finished

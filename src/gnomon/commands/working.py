@@ -15,8 +15,8 @@ from ..deadline import Deadline
 from ..display import Show, choose_mode, open_display, summary
 from ..errors import Interrupted
 from ..judgement import Evaluation
-from ..recipe import finish
-from ..run import TEST, Run
+from ..rundir.run import TEST, Run
+from ..spine.recipe import finish
 from ..tensorboard import open_tensorboard
 from ..types import Event, Finished, Noted, Phased
 

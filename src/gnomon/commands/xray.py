@@ -34,9 +34,9 @@ def run(chosen: argparse.Namespace) -> int:
     """Do it. Returns the exit code: 2 where a file could not be read."""
     from ..explain.follow import follow_files, follow_test_rows
     from ..explain.xray import write_xray
-    from ..modelfile import load
-    from ..recipe import dataset_of
-    from ..run import MODEL, open_run
+    from ..predicting.modelfile import load
+    from ..rundir.run import MODEL, open_run
+    from ..spine.recipe import dataset_of
 
     directory = open_run(chosen.directory)
     if not directory.has(MODEL):

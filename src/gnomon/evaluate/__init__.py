@@ -19,10 +19,10 @@ from __future__ import annotations
 
 import time
 
-from ..dataset import Dataset
 from ..judgement import Evaluation
-from ..modelfile import Model
-from ..run import DUPLICATES, MISTAKES, PREDICTIONS, SLICES, SUSPECTS, TEST, VALIDATION, Run
+from ..predicting.modelfile import Model
+from ..rows.dataset import Dataset
+from ..rundir.run import DUPLICATES, MISTAKES, PREDICTIONS, SLICES, SUSPECTS, TEST, VALIDATION, Run
 from ..types import Split
 from .answers import Judged, Outputs, judged_by, outputs_of
 from .duplicates import near_duplicates

@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..dataset import Dataset
 from ..encoders import kind_of
+from ..rows.dataset import Dataset
 from ..types import Kind
 
 MOST_PAIRS: Final = 200_000

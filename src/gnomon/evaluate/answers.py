@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dataset import Dataset
-from ..modelfile import Model
+from ..predicting.modelfile import Model
+from ..rows.dataset import Dataset
 from ..scoring.intervals import Groups, groups_of
 
 

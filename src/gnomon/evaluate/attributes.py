@@ -8,9 +8,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dataset import Dataset
 from ..encoders import SoundEncoder, kind_of
 from ..judgement import SliceBy
+from ..rows.dataset import Dataset
 from .answers import Judged
 
 _UNITS: Final = {"text": "tokens", "sound": "s", "series": "steps"}

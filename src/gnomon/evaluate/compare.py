@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import RunError
 from ..judgement import Comparison
-from ..run import Run
+from ..rundir.run import Run
 from ..scoring.intervals import Groups, groups_among, mean_of, share_of
 from ..scoring.paired import Difference, difference_in_accuracy, difference_in_means
 from ..types import Metric, plural

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import chance
-from ..dataset import Dataset
 from ..judgement import NearDuplicates, NearPair
 from ..previews import preview
+from ..rows.dataset import Dataset
 from ..types import SPLITS, Split
 from .alike import MOST_PAIRS, alike_rows
 

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..cache import encode_rows, set_aside_rows
-from ..dataset import Dataset, DataSummary
 from ..encoders import kind_of
 from ..errors import DataError
-from ..fitting import original_sizes
 from ..judgement import Evaluation, Slices
-from ..modelfile import Model
+from ..predicting.modelfile import Model
+from ..rows.cache import encode_rows, set_aside_rows
+from ..rows.dataset import Dataset, DataSummary
+from ..rows.fitting import original_sizes
+from ..rows.splits import Duplicates
 from ..sources import Source
 from ..sources.questions import labels_of
-from ..splits import Duplicates
 from ..tasks import Classify, Regress, Task
 from ..types import NOUNS, DataSpec, SetAside, Value, counted, listed, plural, returned
 from .answers import judged_by, outputs_of

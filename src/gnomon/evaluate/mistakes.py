@@ -7,10 +7,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dataset import Dataset
 from ..judgement import Mistake
-from ..modelfile import Model
+from ..predicting.modelfile import Model
 from ..previews import preview
+from ..rows.dataset import Dataset
 from ..tasks import Classify, Tag
 from .answers import Judged
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RecipeError, RunError, nearest
-from ..run import Run
+from ..rundir.run import Run
 from ..scoring.intervals import share_among
 from ..types import Metric, Value
 from .table import Predicted, read_predictions

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-from ..dataset import Dataset
-from ..modelfile import Model
+from ..predicting.modelfile import Model
+from ..rows.dataset import Dataset
 from ..tasks import Classify, Regress, Tag
 from ..types import Split
 from .answers import Judged

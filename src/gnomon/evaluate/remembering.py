@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import chance
-from ..dataset import Dataset
-from ..familiarity import MOST_ROWS, Familiarity, remembered, statistics_of
-from ..modelfile import Model
+from ..predicting.familiarity import MOST_ROWS, Familiarity, remembered, statistics_of
+from ..predicting.modelfile import Model
+from ..rows.dataset import Dataset
 from .answers import Outputs
 
 BELOW: Final = 0.99

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import chance
-from ..baseline import MOST_ROWS, features_of, fit_linear, fit_ridge, fit_separately
-from ..dataset import Dataset
 from ..judgement import Baseline
+from ..rows.baseline import MOST_ROWS, features_of, fit_linear, fit_ridge, fit_separately
+from ..rows.dataset import Dataset
+from ..rows.text_baseline import TextBaseline
 from ..scoring.intervals import share_of
 from ..scoring.labels import micro_f1
 from ..scoring.values import r2_of
-from ..text_baseline import TextBaseline
 from ..types import DataSpec, Kind, Question
 from .answers import Judged
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..judgement import Baseline, Calibration, Evaluation, Kept, Unlike
-from ..modelfile import Model
+from ..predicting.modelfile import Model
 from ..scoring.calibration import calibration_of
 from ..scoring.classes import row_losses, score
 from ..scoring.intervals import Groups, groups_among, share_of

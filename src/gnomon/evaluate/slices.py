@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, stdtr
 
-from ..dataset import Dataset
 from ..judgement import Slice, Slices
-from ..modelfile import Model
+from ..predicting.modelfile import Model
+from ..rows.dataset import Dataset
 from ..scoring.intervals import Groups, around, groups_among, mean_of, share_of
 from ..scoring.paired import SIGNIFICANT
 from ..tasks import Classify, Regress, Tag

@@ -24,11 +24,11 @@ import torch
 from numpy.typing import NDArray
 
 from .. import chance
-from ..baseline import MOST_ROWS, fit_linear
-from ..dataset import Dataset
 from ..judgement import Suspect, Suspects
-from ..modelfile import Model
+from ..predicting.modelfile import Model
 from ..previews import preview
+from ..rows.baseline import MOST_ROWS, fit_linear
+from ..rows.dataset import Dataset
 from ..tasks import Classify
 from ..types import Split, plural
 from .answers import Judged

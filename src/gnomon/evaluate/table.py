@@ -11,7 +11,7 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from ..errors import RunError
-from ..run import PREDICTIONS, Run
+from ..rundir.run import PREDICTIONS, Run
 from ..scoring.intervals import Groups, groups_of
 from ..types import Split
 

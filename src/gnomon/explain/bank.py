@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .. import chance
-from ..dataset import Dataset
 from ..encoders import FIRST_TOKEN, Encoder, TextEncoder, kind_of, padded_length
-from ..modelfile import Model
+from ..predicting.modelfile import Model
 from ..previews import preview
+from ..rows.dataset import Dataset
 from .columns import Column, columns_of
 from .inputs import inputs_of
 from .sheet import BankRow, Moment, Place

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..chance import generator
-from ..modelfile import Model
+from ..predicting.modelfile import Model
 from .attribution import Attribution, attribute
 from .inputs import Subject, subject_of
 from .values import Method

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..checkpoints import read_checkpoint
 from ..errors import RunError
-from ..modelfile import Model
-from ..run import Run
+from ..predicting.modelfile import Model
+from ..rundir.checkpoints import read_checkpoint
+from ..rundir.run import Run
 from ..types import Stepped, Validated
 from .packing import Packer
 from .sheet import Course, Kept

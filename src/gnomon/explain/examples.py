@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from ..dataset import Dataset
 from ..deadline import Deadline
 from ..encoders import Encoder, SoundEncoder, TextEncoder
 from ..errors import RunError
 from ..evaluate.table import read_predictions
-from ..modelfile import Model
+from ..predicting.modelfile import Model
 from ..previews import preview
-from ..run import EXAMPLES, Run
+from ..rows.dataset import Dataset
+from ..rundir.run import EXAMPLES, Run
 from ..tasks import Classify, Regress, Tag
 from ..types import counted
 from .rows import explain_encoded

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from ..encoders import SoundEncoder, TextEncoder, kind_of, quiet_decoding
 from ..errors import DataError, RowError
-from ..modelfile import Model
-from ..predict import Content, contents
+from ..predicting.modelfile import Model
+from ..predicting.predict import Content, contents
 from ..previews import preview
-from ..run import EXPLANATIONS
+from ..rundir.run import EXPLANATIONS
 from ..types import NOUNS
 from .examples import judged, seconds_of
 from .rows import explain_encoded, playable

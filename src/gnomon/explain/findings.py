@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..encoders import SeriesEncoder, SoundEncoder
 from ..encoders.mel import mel_matrix
-from ..modelfile import Model
+from ..predicting.modelfile import Model
 from .attribution import Attribution
 from .values import Piece, Said
 

@@ -11,10 +11,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dataset import Dataset
 from ..encoders import SoundEncoder, TextEncoder, kind_of
-from ..modelfile import Model, encode_row
-from ..run import Run
+from ..predicting.modelfile import Model, encode_row
+from ..rows.dataset import Dataset
+from ..rundir.run import Run
 from ..tasks import Classify
 from ..types import NOUNS, Raw
 from .examples import chosen_rows, said_of_test

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from ..encoders import TextEncoder, kind_of, padded_length
 from ..encoders.text import UNKNOWN
-from ..modelfile import Model
+from ..predicting.modelfile import Model
 from ..tasks import Classify, Regress
 from ..tasks.classify import averaged_over_views
 from ..types import Kind

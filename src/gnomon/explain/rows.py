@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..encoders import FIRST_TOKEN, SeriesEncoder, SoundEncoder, TextEncoder
 from ..encoders.recordings import decode, resample, samples_of_array
 from ..errors import RecipeError, RowError, nearest
-from ..modelfile import Model
+from ..predicting.modelfile import Model
 from ..tasks import Classify, Regress, Tag
 from ..types import Raw
 from .attribution import MOST_POINTS, Attribution, attribute, methods_for

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..dataset import Dataset
 from ..encoders import kind_of
 from ..errors import RecipeError
-from ..modelfile import Model
+from ..predicting.modelfile import Model
 from ..previews import preview
-from ..run import XRAY, Run
+from ..rows.dataset import Dataset
+from ..rundir.run import XRAY, Run
 from ..tasks import Regress
 from .attribution import attribute, methods_for
 from .bank import Bank, bank_of, bank_rows, steps_there

@@ -17,8 +17,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..run import MODEL_CARD, REPORT
-from ..writing import write_atomically
+from ..rundir.run import MODEL_CARD, REPORT
+from ..rundir.writing import write_atomically
 from .document import card_of, page_of
 from .files import read_run
 from .page import build_page

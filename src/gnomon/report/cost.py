@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..energy import watts_of
+from ..planning.energy import watts_of
 from ..types import Finished, Phased, Stepped
 from .figures import known, number_of, size, spoken
 from .files import RunFiles

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from ..errors import RunError
-from ..run import (
+from ..rundir.run import (
     DATA,
     DECIDING,
     DUPLICATES,
@@ -39,7 +39,7 @@ from ..run import (
     VALIDATION,
     most_bytes,
 )
-from ..seals import broken_seals, read_file, without_check
+from ..rundir.seals import broken_seals, read_file, without_check
 from ..types import Decision, Event, SetAside
 from .shapes import Evaluation, Explanations, Mistake, NearDuplicates, Slices, SpecimensOfCell, Speed, Suspects
 from .words import Said, say

@@ -9,12 +9,12 @@ from typing import Final
 
 import numpy as np
 
-from ..asked import TrainingSpec
 from ..models import Cnn, Crnn, Ensemble, ModelSpec, Rnn, TextCnn, WideDeep
 from ..optim import OptimizerSpec
-from ..recipe import Recipe
+from ..planning.asked import TrainingSpec
 from ..sources import SourceSpec
 from ..sources.arrays import digits_source
+from ..spine.recipe import Recipe
 
 _PICTURES, _TEXTS, _SOUNDS = "digits.npz", "reviews.csv", "tones"
 _WORDS: Final = (

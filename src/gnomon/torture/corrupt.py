@@ -15,13 +15,13 @@ from typing import Any, Final
 
 import msgspec
 
-from ..checkpoints import final_weights, position_of
 from ..deadline import Deadline, process_start_s
 from ..errors import InputError, RunError
-from ..modelfile import load
-from ..recipe import finish, fit
+from ..predicting.modelfile import load
 from ..report.files import read_run
-from ..run import DECIDING, JUDGED, JUDGED_SEALS, METRICS, MODEL, PREDICTIONS, SEALS, Run, create_run
+from ..rundir.checkpoints import final_weights, position_of
+from ..rundir.run import DECIDING, JUDGED, JUDGED_SEALS, METRICS, MODEL, PREDICTIONS, SEALS, Run, create_run
+from ..spine.recipe import finish, fit
 from . import Tried
 from .cases import cases, make_data
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import RunError
-from ..run import Run, create_run
-from ..writing import free_bytes
+from ..rundir.run import Run, create_run
+from ..rundir.writing import free_bytes
 from . import Tried
 from .cases import cases, make_data
 from .lives import Ended, Moment, live, load_everything
@@ -171,7 +171,7 @@ def _when_training(do: Callable[[], None]) -> Callable[[], None]:
     """Called in a new process: has it done right before the first step."""
 
     def prepare() -> None:
-        from .. import recipe
+        from ..spine import recipe
 
         train = vars(recipe)["train"]
 

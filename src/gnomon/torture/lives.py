@@ -218,7 +218,9 @@ def _command(words: Sequence[str]) -> int:
 
 def _count(moment: Moment) -> dict[str, int]:
     """Count what is done in this process from now on, and end it at the moment."""
-    from .. import recipe, stepping, training
+    from ..spine import recipe
+    from ..training import stepping
+    from ..training import train as training
 
     counts: dict[str, int] = {}
     places: list[tuple[Any, str, str]] = [(os, name, name) for name in SYSTEM_CALLS]

@@ -13,7 +13,7 @@ _LATE: Final = (
 )
 
 _OWN: Final = (
-    *("recipe", "predict", "commands.train", "commands.predict", "commands.resume", "commands.report"),
+    *("spine.recipe", "predicting.predict", "commands.train", "commands.predict", "commands.resume", "commands.report"),
     *("commands.working", "report", "sources.download", "sources.long_table", "sources.table", "sources.texts"),
     *("sources.series", "sources.folders", "sources.arrays"),
 )

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import msgspec
 
-from ..cache import cache_root
 from ..errors import GnomonError
-from ..run import METRICS, MODEL, PREDICTIONS, RECIPE, Run
+from ..rows.cache import cache_root
+from ..rundir.run import METRICS, MODEL, PREDICTIONS, RECIPE, Run
 from . import Tried
 from .cases import Case, cases, make_data
 from .lives import NEVER, Ended, Moment, live, load_everything

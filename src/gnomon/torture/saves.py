@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from safetensors.numpy import load, save
 
-from ..run import Run, create_run
+from ..rundir.run import Run, create_run
 from . import Tried
 
 _TENSOR: Final = 40_000

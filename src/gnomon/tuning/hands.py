@@ -16,12 +16,12 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from ..dataset import Dataset, DataSummary
 from ..errors import InputError, RecipeError, RunError
-from ..hardware import threads_of_each
-from ..launch import digest_of
-from ..opening import opened_for
-from ..reopening import read_again
+from ..planning.hardware import threads_of_each
+from ..rows.dataset import Dataset, DataSummary
+from ..spine.opening import opened_for
+from ..spine.reopening import read_again
+from ..training.launch import digest_of
 from ..types import Value, returned
 from .making import Bench, Job, make
 from .records import SearchSpec

@@ -10,9 +10,9 @@ import numpy as np
 from torch import nn
 
 from .. import chance
-from ..opening import Opened
-from ..recipe import Recipe
 from ..space import Setting
+from ..spine.opening import Opened
+from ..spine.recipe import Recipe
 from ..tasks import bind
 from ..types import Event, Value
 from .draw import course_of

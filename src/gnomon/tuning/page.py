@@ -16,7 +16,7 @@ from typing import Final
 import jinja2
 
 from ..deadline import spoken
-from ..run import BEST, DATA, REPORT, RESULT, TEST, TUNE, Run
+from ..rundir.run import BEST, DATA, REPORT, RESULT, TEST, TUNE, Run
 from ..space import Dimension, Setting
 from ..types import Metric, Value
 from ..visible import visible

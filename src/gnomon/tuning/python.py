@@ -18,9 +18,9 @@ from ..deadline import parse_deadline
 from ..display import choose_mode
 from ..errors import RecipeError
 from ..models import Imported, ModelSpec
-from ..recipe import Recipe
-from ..run import BEST, RESULT, SEARCH, TUNE, Run, create_search
+from ..rundir.run import BEST, RESULT, SEARCH, TUNE, Run, create_search
 from ..space import Setting
+from ..spine.recipe import Recipe
 from ..types import Kind
 from .records import Gain, Method, Record, Result, SearchSpec, read_records, read_search
 from .search import search

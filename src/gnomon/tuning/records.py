@@ -13,9 +13,9 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 
 from ..errors import RunError
-from ..recipe import Recipe
-from ..run import SEARCH, TRIALS, Run
+from ..rundir.run import SEARCH, TRIALS, Run
 from ..space import Dimension, Setting
+from ..spine.recipe import Recipe
 from ..types import Event, Value
 from .division import Division
 

@@ -17,15 +17,15 @@ from typing import Final, TypeAlias
 import msgspec
 
 from .. import chance
-from ..dataset import split_table
 from ..deadline import Deadline, spoken
 from ..errors import DeadlineError, InputError, RecipeError
-from ..opening import NOTHING, InMemory, open_data, opened_for
-from ..recipe import finish, fit, plan_on, resume
-from ..reopening import reopen_dataset
 from ..report import Language
-from ..run import BEST, DATA, PLAN, RESULT, SEARCH, SPLIT, Run, create_run
+from ..rows.dataset import split_table
+from ..rundir.run import BEST, DATA, PLAN, RESULT, SEARCH, SPLIT, Run, create_run
 from ..space import Dimension, Setting
+from ..spine.opening import NOTHING, InMemory, open_data, opened_for
+from ..spine.recipe import finish, fit, plan_on, resume
+from ..spine.reopening import reopen_dataset
 from ..tasks import bind
 from ..types import Event, Going, Noted, Phased
 from .division import CONFIRMED_LENGTHS, CONFIRMED_PAIRS, divide, exponent, first_trial_s, needed_s

@@ -14,13 +14,13 @@ from typing import Any, Final, TypeAlias, get_type_hints
 
 import msgspec
 
-from ..asked import Relative, TrainingSpec
 from ..errors import RecipeError, nearest
 from ..models import SIZED_BY_PLAN, Cnn, Imported, model_named, sized, space_of
 from ..optim import OptimizerSpec
-from ..plan import Plan
-from ..recipe import Recipe, check_recipe
+from ..planning.asked import Relative, TrainingSpec
+from ..planning.plan import Plan
 from ..space import AUTO, Dimension, Setting
+from ..spine.recipe import Recipe, check_recipe
 from ..types import DataSpec, Kind
 
 Space: TypeAlias = Mapping[str, tuple[float, float] | Sequence[Setting] | Dimension]

@@ -15,15 +15,15 @@ from safetensors.torch import load as from_safetensors
 from torch import Tensor, nn
 
 from ..batches import Rows, in_order
-from ..checkpoints import WEIGHTS
 from ..deadline import Deadline
 from ..errors import DeadlineError, RecipeError
-from ..ladder import describe_model
-from ..opening import Opened
-from ..plan import Plan
-from ..recipe import Prepared, Recipe, plan_on
+from ..planning.ladder import describe_model
+from ..planning.plan import Plan
+from ..rundir.checkpoints import WEIGHTS
+from ..spine.opening import Opened
+from ..spine.recipe import Prepared, Recipe, plan_on
 from ..tasks import Classify, Regress, Tag, Task
-from ..training import build_model, train
+from ..training.train import build_model, train
 from ..types import Event, Reverted, Validated
 from .draw import QUARTERS
 from .records import WORST

@@ -15,10 +15,10 @@ import torch
 from safetensors.torch import load as from_safetensors
 
 from ...encoders import Encoder, ImageEncoder, SeriesEncoder, SoundEncoder, TextEncoder
-from ...modelfile import Header, to_bytes
 from ...models import Cnn, Crnn, Ensemble, LinearDeep, ModelSpec, Plain, Rnn, TextCnn, WideDeep
+from ...predicting.modelfile import Header, to_bytes
+from ...predicting.tensorfile import digest_of
 from ...tasks import Classify, Regress, Tag, Task
-from ...tensorfile import digest_of
 from . import Case
 
 _IMAGE: Final = ImageEncoder(height=18, width=18, channels=3, mean=(120.0,) * 3, std=(60.0,) * 3)

@@ -14,8 +14,8 @@ import msgspec
 import numpy as np
 import safetensors.numpy
 
-from ...run import DATA, DECIDING, ENVIRONMENT, METRICS, NETWORK, PLAN, RECIPE, SEALS, SPLIT
-from ...seals import Manifest, seal_of, write_seals
+from ...rundir.run import DATA, DECIDING, ENVIRONMENT, METRICS, NETWORK, PLAN, RECIPE, SEALS, SPLIT
+from ...rundir.seals import Manifest, seal_of, write_seals
 from . import Case
 
 _IMPORTED: Final = {"model": "imported", "name": "os:system", "arguments": {"command": "touch ../outside/made"}}

@@ -1,0 +1,261 @@
+"""Data to plan on: read, split and encoded once, for any number of trainings; and the machine, measured once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import torch
+from torch import nn
+
+from .. import chance
+from ..augment import PROBED, mirror_symmetry
+from ..batches import Rows, open_rows
+from ..deadline import Deadline, spoken
+from ..encoders import Encoder
+from ..errors import DeadlineError
+from ..models import ModelSpec, Starts, fitted_to, set_recompute
+from ..planning.asked import TrainingSpec
+from ..planning.hardware import Format, Hardware, measure_hardware, usable_cores
+from ..planning.ladder import Speed, ladder
+from ..rows.baseline import features_of
+from ..rows.dataset import Dataset, DatasetSpec, build_dataset, dataset_notes
+from ..rows.targets import as_classes
+from ..shrinking.distil import taught
+from ..sources import Source, SourceSpec, open_source
+from ..tasks import bind
+from ..training.launch import threads_for
+from ..training.probing import measure_speed
+from ..training.train import build_model
+from ..types import Decision, Decoded, Event, Noted, Phased, plural
+
+_SYMMETRY_ROWS: Final = 2500
+_MOST_PIXELS, _FEWEST_PIXELS = 224 * 224, 32 * 32
+_PIXELS_PER_S: Final = 4e6
+_WANTED_EPOCHS: Final = 30
+_DEAR_SHARE: Final = 0.1
+_DECODING_SHARE: Final = 0.6
+_DECODING_WATCHED: Final = 0.05
+_SECONDS_BETWEEN_EVENTS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class InMemory:
+    """What a Python caller hands over that no recipe can name.
+
+    Attributes:
+        source: rows, instead of the recipe's location.
+        module: an untrained network, instead of one that the recipe's model builds.
+        opened: data that are open already.
+    """
+
+    source: Source | None = None
+    module: nn.Module | None = None
+    opened: Opened | None = None
+
+
+NOTHING: Final = InMemory()
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Data to plan on, and the machine: what many trainings on the same rows share.
+
+    Attributes:
+        rows, validation: what is trained and judged on.
+        symmetry: accuracy of a linear model on pictures as they are and mirrored.
+        speeds: of the networks that were measured already, by (spec, batch, format, whether computed anew).
+        starts: starting weights that were found already, by seed.
+        teacher_s: what a teacher's answers to the training rows took.
+    """
+
+    dataset: Dataset
+    hardware: Hardware
+    rows: Rows
+    validation: Rows
+    symmetry: tuple[float, float]
+    speeds: dict[tuple[bytes, int, Format, bool], Speed]
+    starts: dict[int, Starts]
+    teacher_s: float = 0.0
+
+
+def open_data(
+    location: SourceSpec,
+    asked: DatasetSpec,
+    training: TrainingSpec,
+    deadline: Deadline,
+    *,
+    seed: int,
+    given: InMemory = NOTHING,
+) -> Generator[Event, None, Opened]:
+    """Read, split and encode the rows, and measure the machine.
+
+    Args:
+        location: where the rows are.
+        asked: split, size, fit.
+        training: names the device and the threads.
+        deadline: for how large pictures can be.
+        seed: of the split.
+        given: rows in memory.
+
+    Raises:
+        InputError: the data or the deadline can't be used.
+    """
+    if given.opened is not None:
+        return given.opened
+    yield Phased(name="reading", elapsed_s=deadline.elapsed_s())
+    source = open_source(location) if given.source is None else given.source
+    yield from (Noted(text=note) for note in source.notes)
+    dataset = yield from read_dataset(source, asked, deadline, seed=seed, threads=training.threads)
+    yield from (Noted(text=note) for note in dataset_notes(dataset))
+    return opened_for(dataset, training, seed=seed)
+
+
+def opened_for(dataset: Dataset, training: TrainingSpec, *, seed: int) -> Opened:
+    """The machine measured, and the parts of a data set opened. Sets the threads."""
+    hardware = measure_hardware(device=training.device, threads=threads_for(training))
+    rows, validation = open_parts(dataset, hardware)
+    began = time.monotonic()
+    rows = taught(rows, training.teacher)
+    teacher_s = time.monotonic() - began
+    return Opened(dataset, hardware, rows, validation, _symmetry(dataset, seed), {}, {}, teacher_s)
+
+
+def teaching(opened: Opened, deadline: Deadline) -> Iterator[Decision]:
+    """What a teacher took of the time, if there is one: by a short deadline that costs more than it teaches
+    (RESULTS.md)."""
+    if not opened.rows.teacher:
+        return
+    share = opened.teacher_s / deadline.total_s if deadline.is_set else 0.0
+    reason = "asked for"
+    if share >= _DEAR_SHARE:
+        reason = f"asked for; that is {share:.0%} of the time, in which a network may learn more by itself"
+    answered = plural(len(opened.rows), "row")
+    yield Decision(name="teacher", value=f"{answered} answered in {opened.teacher_s:.1f} s", reason=reason)
+
+
+def probe_of(
+    opened: Opened, module: nn.Module | None, *, recompute: bool = False
+) -> Callable[[ModelSpec, int, Format], Speed]:
+    """Measures a network the first time that it is asked for."""
+    rows, device = opened.rows, opened.hardware.device
+    task = bind(rows.dataset.spec)
+
+    def probe(model: ModelSpec, batch: int, number_format: Format) -> Speed:
+        key = (msgspec.json.encode(model), batch, number_format, recompute)
+        known = opened.speeds.get(key)
+        if known is None:
+            made = build_model(model, rows, seed=0, device=device, module=module, started=False)
+            set_recompute(made, recompute)
+            augment = PROBED[rows.dataset.spec.kind]
+            known = measure_speed(made, rows, task, batch=batch, number_format=number_format, augment=augment)
+            opened.speeds[key] = known
+        return known
+
+    return probe
+
+
+def find_starts(opened: Opened, model: ModelSpec | None, *, seed: int) -> Starts:
+    """The weights that networks of texts start from: some seconds, which are to be gone before the plan is made.
+
+    Args:
+        opened: remembers them.
+        model: asked for, or None for the ladder, of which nearly all networks start from the same.
+        seed: of the training.
+    """
+    known, spec = opened.starts.setdefault(seed, {}), opened.dataset.spec
+    if spec.kind == "text" and not known:
+        usual = fitted_to(model, spec.kind, spec.question) if model else ladder(spec)[1].model
+        build_model(usual, opened.rows, seed=seed, device=opened.hardware.device, known=known)
+    return known
+
+
+def read_dataset(
+    source: Source,
+    asked: DatasetSpec,
+    deadline: Deadline,
+    *,
+    seed: int,
+    threads: int | None,
+    geometry: Encoder | None = None,
+) -> Generator[Event, None, Dataset]:
+    """Decode, split and fit; tells how far it is.
+
+    Args:
+        source: of the rows; it is closed.
+        asked: split, size, fit.
+        deadline: for how large pictures can be; decoding that would eat it is given up.
+        seed: of the split.
+        threads: None for all cores.
+        geometry: an encoder that was chosen before.
+
+    Raises:
+        InputError: the rows can't be used, or the deadline is too near.
+    """
+    decoding = build_dataset(
+        source,
+        asked,
+        seed=seed,
+        max_pixels=affordable_pixels(deadline, len(source.rows)),
+        threads=threads or usable_cores(),
+        geometry=geometry,
+    )
+    told = time.monotonic()
+    started: tuple[float, int] | None = None
+    while True:
+        try:
+            done = next(decoding)
+        except StopIteration as stop:
+            source.close()
+            dataset: Dataset = stop.value
+            return dataset
+        now = time.monotonic()
+        if now - told > _SECONDS_BETWEEN_EVENTS:
+            told = now
+            started = started or (now, done)  # what came before tells how long decoders take to start
+            pace = (done - started[1]) / max(1e-9, now - started[0])
+            left_s = (len(source.rows) - done) / max(1e-9, pace)
+            _check_decoding(left_s, watched_s=now - started[0], rows=len(source.rows), deadline=deadline)
+            yield Decoded(done=done, rows=len(source.rows), elapsed_s=deadline.elapsed_s())
+
+
+def _check_decoding(left_s: float, *, watched_s: float, rows: int, deadline: Deadline) -> None:
+    """Give up early where decoding would eat the deadline; but not before its pace is known, since it starts slowly."""
+    if not deadline.is_set or watched_s < _DECODING_WATCHED * deadline.total_s:
+        return
+    expected_s = deadline.elapsed_s() + left_s
+    if expected_s > _DECODING_SHARE * deadline.total_s:
+        raise DeadlineError(
+            f"decoding {plural(rows, 'row')} takes until {spoken(expected_s)} of {spoken(deadline.total_s)}",
+            remedy=f"Give at least --by {int(2.5 * expected_s) + 10}s; a second run starts from the cache.",
+        )
+
+
+def affordable_pixels(deadline: Deadline, rows: int) -> int:
+    """Pixels of one picture with which about 30 epochs of a small network fit the deadline; 32² to 224²."""
+    if not deadline.is_set:
+        return _MOST_PIXELS // 4
+    affordable = _PIXELS_PER_S * deadline.total_s / (_WANTED_EPOCHS * max(1, rows))
+    return int(min(_MOST_PIXELS, max(_FEWEST_PIXELS, affordable)))
+
+
+def open_parts(dataset: Dataset, hardware: Hardware) -> tuple[Rows, Rows]:
+    """The rows to train and to validate on."""
+    device = torch.device(hardware.device)
+    return (
+        open_rows(dataset, "train", device=device, free_bytes=hardware.free_bytes),
+        open_rows(dataset, "validation", device=device, free_bytes=hardware.free_bytes),
+    )
+
+
+def _symmetry(dataset: Dataset, seed: int) -> tuple[float, float]:
+    """Accuracy of a linear model on pictures as they are and mirrored; too few rows are taken as asymmetric."""
+    if dataset.spec.kind != "image":
+        return 1.0, 0.0
+    rows = dataset.parts["train"][chance.permutation(seed, "symmetry", 0, len(dataset.parts["train"]))[:_SYMMETRY_ROWS]]
+    if len(rows) < 16 or dataset.spec.input_shape[2] < 2:
+        return 1.0, 0.0
+    return mirror_symmetry(features_of(dataset.encoded, rows), as_classes(dataset.labels[rows]))
