@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -203,8 +204,7 @@ def read_dataset(
         threads=threads or usable_cores(),
         geometry=geometry,
     )
-    told = time.monotonic()
-    started: tuple[float, int] | None = None
+    told, pace = time.monotonic(), DecodingPace(len(source.rows))
     while True:
         try:
             done = next(decoding)
@@ -215,11 +215,34 @@ def read_dataset(
         now = time.monotonic()
         if now - told > _SECONDS_BETWEEN_EVENTS:
             told = now
-            started = started or (now, done)  # what came before tells how long decoders take to start
-            pace = (done - started[1]) / max(1e-9, now - started[0])
-            left_s = (len(source.rows) - done) / max(1e-9, pace)
-            _check_decoding(left_s, watched_s=now - started[0], rows=len(source.rows), deadline=deadline)
+            left_s, watched_s = pace.seen(done, now)
+            _check_decoding(left_s, watched_s=watched_s, rows=len(source.rows), deadline=deadline)
             yield Decoded(done=done, rows=len(source.rows), elapsed_s=deadline.elapsed_s())
+
+
+class DecodingPace:
+    """How quick decoding is once all decoders are at work: the rows of the first block are decoded before they start,
+    and those of the next tell how long that takes.
+
+    Args:
+        rows: to be decoded.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self._rows = rows
+        self._before: int | None = None
+        self._since: tuple[float, int] | None = None
+
+    def seen(self, done: int, now: float) -> tuple[float, float]:
+        """After so many rows, at this second: the seconds for those that are left, and those that were watched."""
+        if self._before is None:
+            self._before = done
+        if self._since is None and done > self._before:
+            self._since = now, done
+        if self._since is None:
+            return math.inf, 0.0
+        then, so_many = self._since
+        return (self._rows - done) * (now - then) / max(1e-9, done - so_many), now - then
 
 
 def _check_decoding(left_s: float, *, watched_s: float, rows: int, deadline: Deadline) -> None:
