@@ -20,7 +20,8 @@ from gnomon.planning.asked import TrainingSpec
 from gnomon.rundir.checkpoints import CheckpointWriter
 from gnomon.rundir.run import Run, create_run
 from gnomon.sources import SourceSpec
-from gnomon.spine.recipe import Recipe, fit, resume
+from gnomon.spine.fit import fit, resume
+from gnomon.spine.recipe import Recipe
 from gnomon.training import train as training
 from gnomon.types import Noted, Phased, Saved, Stepped
 

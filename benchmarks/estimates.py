@@ -32,7 +32,8 @@ from gnomon.planning.hardware import kept_memory
 from gnomon.planning.ladder import ladder
 from gnomon.planning.memory import kept_for_backward, step_bytes
 from gnomon.sources import SourceSpec
-from gnomon.spine.recipe import Prepared, Recipe, prepare
+from gnomon.spine.preparing import Prepared, prepare
+from gnomon.spine.recipe import Recipe
 from gnomon.training.probing import measure_speed
 from gnomon.training.state import number_type_of
 from gnomon.training.stepping import train_step

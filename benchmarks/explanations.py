@@ -22,7 +22,7 @@ from gnomon.explain.inputs import subject_of
 from gnomon.explain.rows import answered_outputs
 from gnomon.predicting.modelfile import Model, load
 from gnomon.rundir.run import MODEL, open_run
-from gnomon.spine.recipe import dataset_of
+from gnomon.spine.reopening import dataset_of
 
 
 def paired(values: list[float]) -> str:

@@ -39,6 +39,7 @@ from gnomon.rundir.checkpoints import final_weights
 from gnomon.rundir.run import create_run
 from gnomon.sources import SourceSpec
 from gnomon.spine.opening import Opened, open_data
+from gnomon.spine.recipe import Recipe
 from gnomon.tasks import Classify
 from gnomon.tasks.classify import outputs, with_views
 from gnomon.training.train import build_model, train
@@ -61,11 +62,12 @@ def opened(archive: str, device: str, judged: float) -> Opened:
     splits.MOST_VALIDATION_ROWS = 10**6
     if archive not in _opened:
         events = open_data(
-            SourceSpec(location=archive),
-            DatasetSpec(split=SplitSpec(validation=judged)),
-            TrainingSpec(device=device, threads=1),
+            Recipe(
+                source=SourceSpec(location=archive),
+                dataset=DatasetSpec(split=SplitSpec(validation=judged)),
+                training=TrainingSpec(device=device, threads=1),
+            ),
             Deadline(time.monotonic()),
-            seed=0,
         )
         while True:
             try:

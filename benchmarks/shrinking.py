@@ -25,7 +25,7 @@ from gnomon.evaluate.answers import outputs_of
 from gnomon.predicting.modelfile import Model, load
 from gnomon.rows.dataset import Dataset
 from gnomon.rundir.run import open_run
-from gnomon.spine.recipe import dataset_of
+from gnomon.spine.reopening import dataset_of
 
 SHARES = (0.3, 0.5, 0.7, 0.8, 0.9)
 

@@ -26,7 +26,6 @@ from gnomon.deadline import Deadline
 from gnomon.models import Cnn, Crnn, ModelSpec, TextCnn
 from gnomon.optim import OptimizerSpec
 from gnomon.planning.asked import Relative, TrainingSpec
-from gnomon.rows.dataset import DatasetSpec
 from gnomon.sources import SourceSpec
 from gnomon.spine.opening import Opened, open_data
 from gnomon.spine.recipe import Recipe
@@ -79,9 +78,8 @@ def networks() -> dict[str, ModelSpec]:
 
 def opened(data: str, threads: int) -> tuple[Opened, str]:
     """The data, with the test part where the validation part would be."""
-    events = open_data(
-        SourceSpec(location=data), DatasetSpec(), TrainingSpec(threads=threads), Deadline(time.monotonic()), seed=0
-    )
+    recipe = Recipe(source=SourceSpec(location=data), training=TrainingSpec(threads=threads))
+    events = open_data(recipe, Deadline(time.monotonic()))
     found = returned(events)
     test = open_rows(found.dataset, "test", device=torch.device("cpu"), free_bytes=10**9)
     return replace(found, validation=test), found.dataset.spec.kind

@@ -18,8 +18,10 @@ from gnomon.planning.asked import TrainingSpec
 from gnomon.planning.plan import Plan
 from gnomon.rundir.run import PLAN, Run
 from gnomon.shrinking.distil import taught
+from gnomon.sources import SourceSpec
 from gnomon.spine.opening import opened_for, teaching
-from gnomon.spine.recipe import dataset_of
+from gnomon.spine.recipe import Recipe
+from gnomon.spine.reopening import dataset_of
 from gnomon.tasks import Classify
 
 
@@ -60,7 +62,8 @@ def test_a_pupil_goes_on_to_the_same_bits_with_its_teacher_alone(teacher: Run, t
 
 
 def test_the_plan_says_what_a_teacher_takes_and_where_that_is_dear(teacher: Run) -> None:
-    opened = opened_for(dataset_of(teacher), TrainingSpec(teacher=str(teacher.path)), seed=0)
+    taught_by = Recipe(source=SourceSpec(location="digits"), training=TrainingSpec(teacher=str(teacher.path)))
+    opened = opened_for(dataset_of(teacher), taught_by)
     assert opened.teacher_s > 0
     for seconds, dear in ((1.9, False), (2.0, True)):
         (said,) = teaching(replace(opened, teacher_s=seconds), Deadline(0.0, 20.0))

@@ -34,8 +34,10 @@ from gnomon.rundir.run import ENVIRONMENT, METRICS, MODEL, PLAN, RECIPE, Run, cr
 from gnomon.sources import SourceSpec
 from gnomon.sources.arrays import array_source
 from gnomon.spine import reopening
+from gnomon.spine.finish import finish
+from gnomon.spine.fit import fit, resume
 from gnomon.spine.opening import InMemory
-from gnomon.spine.recipe import Recipe, finish, fit, resume
+from gnomon.spine.recipe import Recipe
 from gnomon.types import Event, Noted, Phased, Replanned, Reverted, Saved, Stepped, Stopped, Validated
 
 SOURCE: Final = Path(gnomon.__file__).parents[1]
@@ -195,7 +197,7 @@ class Hungry(nn.Module):
 
 def hungry(given: InMemory, most: int, monkeypatch: pytest.MonkeyPatch) -> InMemory:
     torch.manual_seed(0)
-    monkeypatch.setattr("gnomon.spine.recipe.probe_of", lambda *_arguments, **_named: lambda *_: Speed(0.001, 1e5))
+    monkeypatch.setattr("gnomon.spine.preparing.probe_of", lambda *_arguments, **_named: lambda *_: Speed(0.001, 1e5))
     return InMemory(source=given.source, module=Hungry(most))
 
 

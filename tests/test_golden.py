@@ -24,7 +24,8 @@ from gnomon.planning.asked import TrainingSpec
 from gnomon.rows.dataset import DatasetSpec
 from gnomon.rundir.run import create_run
 from gnomon.sources import SourceSpec
-from gnomon.spine.recipe import Recipe, fit
+from gnomon.spine.fit import fit
+from gnomon.spine.recipe import Recipe
 from gnomon.types import Stepped, Validated
 
 TOLERANCE: Final = 1e-4

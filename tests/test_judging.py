@@ -32,7 +32,7 @@ from gnomon.judgement import Comparison, Evaluation, NearDuplicates, Slices, Sus
 from gnomon.predicting.familiarity import remembered, statistics_of
 from gnomon.report.words import Said, translated
 from gnomon.rundir.run import SPEED, open_run
-from gnomon.spine.recipe import finish
+from gnomon.spine.finish import finish
 from gnomon.tasks import Classify
 from gnomon.types import Noted
 

@@ -35,7 +35,9 @@ from gnomon.predicting.chunks import side_by_side
 from gnomon.predicting.modelfile import Header, Model, load, to_bytes
 from gnomon.rundir.run import MODEL, PREDICTIONS, create_run
 from gnomon.sources import SourceSpec
-from gnomon.spine.recipe import Recipe, finish, fit
+from gnomon.spine.finish import finish
+from gnomon.spine.fit import fit
+from gnomon.spine.recipe import Recipe
 from gnomon.tasks import Classify, Views
 from gnomon.types import Metric
 

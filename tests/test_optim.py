@@ -26,7 +26,8 @@ from gnomon.optim import (
 from gnomon.planning.asked import TrainingSpec
 from gnomon.planning.progress import Change, progress
 from gnomon.sources import SourceSpec
-from gnomon.spine.recipe import Recipe, prepare
+from gnomon.spine.preparing import prepare
+from gnomon.spine.recipe import Recipe
 from gnomon.training.state import begin
 from gnomon.training.train import build_model
 from gnomon.types import returned

@@ -21,7 +21,9 @@ from gnomon.planning.progress import threads_of
 from gnomon.rundir.checkpoints import position_of
 from gnomon.rundir.run import PLAN, Run, create_run
 from gnomon.sources import SourceSpec
-from gnomon.spine.recipe import Recipe, dataset_of, fit
+from gnomon.spine.fit import fit
+from gnomon.spine.recipe import Recipe
+from gnomon.spine.reopening import dataset_of
 from gnomon.tasks import Classify
 from gnomon.training.pace import Crew, Pace
 from gnomon.types import Replanned

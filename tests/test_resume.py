@@ -27,8 +27,11 @@ from gnomon.planning.asked import TrainingSpec
 from gnomon.rundir.run import MODEL, PREDICTIONS, REPORT, Run, create_run, open_run
 from gnomon.sources import SourceSpec
 from gnomon.sources.arrays import array_source
+from gnomon.spine.finish import finish
+from gnomon.spine.fit import fit, resume
 from gnomon.spine.opening import InMemory
-from gnomon.spine.recipe import Prepared, Recipe, finish, fit, resume
+from gnomon.spine.preparing import Prepared
+from gnomon.spine.recipe import Recipe
 from gnomon.torture.lives import heed_signals
 from gnomon.types import Event, Saved, Stepped, Stopped, Validated
 

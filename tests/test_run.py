@@ -20,7 +20,9 @@ from gnomon.planning.asked import TrainingSpec
 from gnomon.rundir.run import METRICS, MODEL, PLAN, RECIPE, REPORT, Run, create_run, open_run
 from gnomon.rundir.writing import write_atomically
 from gnomon.sources import SourceSpec
-from gnomon.spine.recipe import Recipe, finish, fit
+from gnomon.spine.finish import finish
+from gnomon.spine.fit import fit
+from gnomon.spine.recipe import Recipe
 from gnomon.types import Event, Finished, Metric, Noted, Phased, Saved, Stepped, Stopped
 
 FILES = {"model.safetensors": b"weights", "state.safetensors": b"state" * 1000, "state.json": b"{}"}

@@ -34,8 +34,10 @@ from gnomon.predicting.modelfile import Header, Model, to_bytes
 from gnomon.rundir.run import MODEL, create_run
 from gnomon.sources import SourceSpec
 from gnomon.sources.series import series_source
+from gnomon.spine.finish import finish
+from gnomon.spine.fit import fit, resume
 from gnomon.spine.opening import InMemory
-from gnomon.spine.recipe import Recipe, finish, fit, resume
+from gnomon.spine.recipe import Recipe
 from gnomon.tasks import Classify
 from gnomon.types import Stepped
 from sound_files import sound_file, tone

@@ -20,7 +20,7 @@ from gnomon.judgement import Evaluation, Mistake
 from gnomon.rundir.run import MISTAKES, SPECIMENS, SPEED, TEST, Run
 from gnomon.sources import Source
 from gnomon.specimens import MOST_OF_A_CELL, SpecimensOfCell, playable, write_specimens
-from gnomon.spine.recipe import dataset_of
+from gnomon.spine.reopening import dataset_of
 from sound_files import sound_file, tone
 from source_files import write_folder, write_text
 

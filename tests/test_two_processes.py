@@ -11,8 +11,9 @@ import pytest
 
 from gnomon.errors import RunError
 from gnomon.rundir.run import METRICS
+from gnomon.spine.finish import finish
+from gnomon.spine.fit import fit, resume
 from gnomon.spine.opening import InMemory
-from gnomon.spine.recipe import finish, fit, resume
 from gnomon.types import Stepped
 from test_faults import SOURCE, _every_step_is_told, clock, given, new_run, recipe, until
 

@@ -36,7 +36,7 @@ from gnomon.explain.xray_page import xray_page
 from gnomon.models import Cnn, Crnn, Ensemble, Plain, Rnn, TextCnn, WideDeep
 from gnomon.models.recurrence import Recurrent
 from gnomon.rundir.run import EXAMPLES, open_run
-from gnomon.spine.recipe import dataset_of
+from gnomon.spine.reopening import dataset_of
 from planted import TEXT
 
 if TYPE_CHECKING:

@@ -29,8 +29,11 @@ from .rundir.run import PLAN, REPORT, TEST, create_run, open_run
 from .sources import Source, SourceSpec
 from .sources.arrays import array_source
 from .sources.series import series_source
+from .spine.finish import finish
+from .spine.fit import fit
 from .spine.opening import InMemory
-from .spine.recipe import Recipe, dataset_of, finish, fit
+from .spine.recipe import Recipe
+from .spine.reopening import dataset_of
 from .types import NOUNS, Kind, Metric, Raw
 
 Data: TypeAlias = str | os.PathLike[str] | tuple[ArrayLike, ArrayLike]

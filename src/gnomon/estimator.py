@@ -25,8 +25,9 @@ from .rundir.run import create_run
 from .sources import SourceSpec
 from .sources.arrays import array_source
 from .sources.labels import CLASSES
+from .spine.fit import fit
 from .spine.opening import InMemory
-from .spine.recipe import Recipe, fit
+from .spine.recipe import Recipe
 
 _LEAST_SIDE = 3
 

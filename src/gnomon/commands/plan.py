@@ -60,7 +60,7 @@ def run(chosen: argparse.Namespace) -> int:
     import msgspec
 
     from ..display import choose_mode, foretell, open_display
-    from ..spine.recipe import look_ahead
+    from ..spine.preparing import look_ahead
 
     recipe, cluster = recipe_of(chosen), _cluster(chosen)
     events = look_ahead(recipe, deadline, cluster=cluster)

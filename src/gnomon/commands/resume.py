@@ -39,7 +39,7 @@ def run(chosen: argparse.Namespace) -> int:
     deadline = parse_deadline(chosen.by, start_s=start_s)
     from ..rundir.run import MAY_NAME_CODE, is_search, open_run
     from ..rundir.seals import require_trust
-    from ..spine.recipe import resume
+    from ..spine.fit import resume
     from ..training.launch import is_led
 
     if is_led():

@@ -41,7 +41,7 @@ def run(chosen: argparse.Namespace) -> int:
     from ..rundir.run import open_run
     from ..rundir.writing import megabytes
     from ..shrinking.shrink import shrink
-    from ..spine.recipe import dataset_of
+    from ..spine.reopening import dataset_of
 
     opened = open_run(chosen.directory)
     found = shrink(opened, dataset_of(opened), filters=chosen.filters, out=Path(chosen.out) if chosen.out else None)

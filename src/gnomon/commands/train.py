@@ -46,7 +46,7 @@ def run(chosen: argparse.Namespace) -> int:
     """Do it. Returns the exit code."""
     deadline = parse_deadline(chosen.by, start_s=process_start_s())
     from ..rundir.run import RECIPE, Run, create_run, open_run
-    from ..spine.recipe import fit, resume
+    from ..spine.fit import fit, resume
     from ..spine.reopening import deadline_of_start
     from ..training.launch import is_led, under_torchrun
     from .working import work

@@ -16,7 +16,7 @@ from ..display import Show, choose_mode, open_display, summary
 from ..errors import Interrupted
 from ..judgement import Evaluation
 from ..rundir.run import TEST, Run
-from ..spine.recipe import finish
+from ..spine.finish import finish
 from ..tensorboard import open_tensorboard
 from ..types import Event, Finished, Noted, Phased
 

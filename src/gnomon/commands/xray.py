@@ -36,7 +36,7 @@ def run(chosen: argparse.Namespace) -> int:
     from ..explain.xray import write_xray
     from ..predicting.modelfile import load
     from ..rundir.run import MODEL, open_run
-    from ..spine.recipe import dataset_of
+    from ..spine.reopening import dataset_of
 
     directory = open_run(chosen.directory)
     if not directory.has(MODEL):

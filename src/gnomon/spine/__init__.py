@@ -1,7 +1,11 @@
 """The path from what was asked to a run that is judged.
 
+recipe     all that was asked, TOML in and out
 opening    data to plan on, read and split once for any number of trainings
 reopening  a run's data and surroundings when it goes on: the same, or what is not
-recipe     all that was asked, TOML in and out; `fit`, `resume`, `finish`
+preparing  the plan that is made for the rows, and what it stands on; `look_ahead` for `gnomon plan`
+recording  events stand in the run directory before anyone sees them
+fit        from the data to a run directory: `fit`, and `resume` from where it was left
+finish     from a run directory to scores, report and model file, after any crash
 following  what every process of a training does but the first
 """

@@ -100,15 +100,7 @@ def _prepared(said: Begin) -> tuple[nn.Module, Task, Rows, Rows, Plan]:
     """The data as the leader has them, and the network without its weights."""
     recipe: Recipe = parse_recipe(said.recipe)
     plan = said.plan
-    dataset = read_again(
-        recipe.source,
-        recipe.dataset,
-        said.data,
-        said.split,
-        seed=recipe.seed,
-        threads=recipe.training.threads,
-        whose="the first process",
-    )
+    dataset = read_again(recipe, said.data, said.split, whose="the first process")
     rows, validation = open_parts(dataset, measure_hardware(device=device_of(plan), threads=plan.threads))
     rows = taught(rows, recipe.training.teacher)
     model = build_model(plan.model, rows, seed=plan.seed, device=device_of(plan), started=False)

@@ -19,19 +19,19 @@ from ..deadline import Deadline, spoken
 from ..encoders import Encoder
 from ..errors import DeadlineError
 from ..models import ModelSpec, Starts, fitted_to, set_recompute
-from ..planning.asked import TrainingSpec
 from ..planning.hardware import Format, Hardware, measure_hardware, usable_cores
 from ..planning.ladder import Speed, ladder
 from ..rows.baseline import features_of
-from ..rows.dataset import Dataset, DatasetSpec, build_dataset, dataset_notes
+from ..rows.dataset import Dataset, build_dataset, dataset_notes
 from ..rows.targets import as_classes
 from ..shrinking.distil import taught
-from ..sources import Source, SourceSpec, open_source
+from ..sources import Source, open_source
 from ..tasks import bind
 from ..training.launch import threads_for
 from ..training.probing import measure_speed
 from ..training.train import build_model
 from ..types import Decision, Decoded, Event, Noted, Phased, plural
+from .recipe import Recipe
 
 _SYMMETRY_ROWS: Final = 2500
 _MOST_PIXELS, _FEWEST_PIXELS = 224 * 224, 32 * 32
@@ -83,23 +83,12 @@ class Opened:
     teacher_s: float = 0.0
 
 
-def open_data(
-    location: SourceSpec,
-    asked: DatasetSpec,
-    training: TrainingSpec,
-    deadline: Deadline,
-    *,
-    seed: int,
-    given: InMemory = NOTHING,
-) -> Generator[Event, None, Opened]:
+def open_data(recipe: Recipe, deadline: Deadline, *, given: InMemory = NOTHING) -> Generator[Event, None, Opened]:
     """Read, split and encode the rows, and measure the machine.
 
     Args:
-        location: where the rows are.
-        asked: split, size, fit.
-        training: names the device and the threads.
+        recipe: says where the rows are, how they are split and fitted, the device and the threads.
         deadline: for how large pictures can be.
-        seed: of the split.
         given: rows in memory.
 
     Raises:
@@ -108,21 +97,22 @@ def open_data(
     if given.opened is not None:
         return given.opened
     yield Phased(name="reading", elapsed_s=deadline.elapsed_s())
-    source = open_source(location) if given.source is None else given.source
+    source = open_source(recipe.source) if given.source is None else given.source
     yield from (Noted(text=note) for note in source.notes)
-    dataset = yield from read_dataset(source, asked, deadline, seed=seed, threads=training.threads)
+    dataset = yield from read_dataset(source, recipe, deadline)
     yield from (Noted(text=note) for note in dataset_notes(dataset))
-    return opened_for(dataset, training, seed=seed)
+    return opened_for(dataset, recipe)
 
 
-def opened_for(dataset: Dataset, training: TrainingSpec, *, seed: int) -> Opened:
+def opened_for(dataset: Dataset, recipe: Recipe) -> Opened:
     """The machine measured, and the parts of a data set opened. Sets the threads."""
+    training = recipe.training
     hardware = measure_hardware(device=training.device, threads=threads_for(training))
     rows, validation = open_parts(dataset, hardware)
     began = time.monotonic()
     rows = taught(rows, training.teacher)
     teacher_s = time.monotonic() - began
-    return Opened(dataset, hardware, rows, validation, _symmetry(dataset, seed), {}, {}, teacher_s)
+    return Opened(dataset, hardware, rows, validation, _symmetry(dataset, recipe.seed), {}, {}, teacher_s)
 
 
 def teaching(opened: Opened, deadline: Deadline) -> Iterator[Decision]:
@@ -175,22 +165,14 @@ def find_starts(opened: Opened, model: ModelSpec | None, *, seed: int) -> Starts
 
 
 def read_dataset(
-    source: Source,
-    asked: DatasetSpec,
-    deadline: Deadline,
-    *,
-    seed: int,
-    threads: int | None,
-    geometry: Encoder | None = None,
+    source: Source, recipe: Recipe, deadline: Deadline, *, geometry: Encoder | None = None
 ) -> Generator[Event, None, Dataset]:
     """Decode, split and fit; tells how far it is.
 
     Args:
         source: of the rows; it is closed.
-        asked: split, size, fit.
+        recipe: split, size, fit, threads and seed.
         deadline: for how large pictures can be; decoding that would eat it is given up.
-        seed: of the split.
-        threads: None for all cores.
         geometry: an encoder that was chosen before.
 
     Raises:
@@ -198,10 +180,10 @@ def read_dataset(
     """
     decoding = build_dataset(
         source,
-        asked,
-        seed=seed,
+        recipe.dataset,
+        seed=recipe.seed,
         max_pixels=affordable_pixels(deadline, len(source.rows)),
-        threads=threads or usable_cores(),
+        threads=recipe.training.threads or usable_cores(),
         geometry=geometry,
     )
     told, pace = time.monotonic(), DecodingPace(len(source.rows))

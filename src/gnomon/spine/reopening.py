@@ -13,39 +13,33 @@ from typing import Any, Final
 import msgspec
 import torch
 
-from ..deadline import Deadline, spoken
+from ..deadline import Deadline, process_start_s, spoken
 from ..errors import RunError
 from ..planning.hardware import TIMESTAMP, surroundings
 from ..planning.plan import RESERVE_FIXED_S, Plan
-from ..rows.dataset import Dataset, DatasetSpec, DataSummary
+from ..rows.dataset import Dataset, DataSummary
 from ..rundir.checkpoints import Position
-from ..rundir.run import DATA, ENVIRONMENT, SPLIT, Run
-from ..sources import SourceSpec, open_source
+from ..rundir.run import DATA, ENVIRONMENT, RECIPE, SPLIT, Run
+from ..sources import open_source
 from ..sources.cells import unprotected
 from ..training.launch import digest_of
 from ..types import Event, Row, listed, plural, returned
 from ..version import VERSION
-from .opening import InMemory, read_dataset
+from .opening import NOTHING, InMemory, read_dataset
+from .recipe import Recipe, parse_recipe
 
 _RESERVE_SHARE: Final = 0.1
 _REMEDY: Final = "Bring the data back as they were, or train anew."
 
 
 def reopen_dataset(
-    run: Run,
-    spec: SourceSpec,
-    asked: DatasetSpec,
-    deadline: Deadline,
-    *,
-    seed: int,
-    threads: int | None,
-    given: InMemory,
+    run: Run, recipe: Recipe, deadline: Deadline, *, given: InMemory = NOTHING
 ) -> Generator[Event, None, Dataset]:
     """The data set of a run, at the size that was chosen then.
 
     Args:
         run: that was planned.
-        spec, asked, seed, threads: of its recipe.
+        recipe: of it.
         deadline: the clock.
         given: rows in memory.
 
@@ -55,29 +49,27 @@ def reopen_dataset(
     if given.opened is not None:
         return given.opened.dataset
     before = run.read_json(DATA, DataSummary)
-    source = open_source(spec) if given.source is None else given.source
+    source = open_source(recipe.source) if given.source is None else given.source
     if before.fingerprint != source.fingerprint:
-        what = _changes(_rows_of(run), source.rows) or _touched(run, spec.location, source.rows)
+        what = _changes(_rows_of(run), source.rows) or _touched(run, recipe.source.location, source.rows)
         raise RunError(f"the data {before.name!r} have changed since this run began: {what}", remedy=_REMEDY)
     clock = Deadline(deadline.start_s)  # the pace of decoding is of no matter: without all rows nothing goes on
-    return (yield from read_dataset(source, asked, clock, seed=seed, threads=threads, geometry=before.encoder))
+    return (yield from read_dataset(source, recipe, clock, geometry=before.encoder))
 
 
-def read_again(
-    spec: SourceSpec, asked: DatasetSpec, before: DataSummary, split: str, *, seed: int, threads: int | None, whose: str
-) -> Dataset:
+def read_again(recipe: Recipe, before: DataSummary, split: str, *, whose: str) -> Dataset:
     """The data set that another process has, read from the same place and encoded in the same way.
 
     Args:
-        spec, asked, seed, threads: of both.
+        recipe: of both.
         before, split: as the other process has it, and the digest of that.
         whose: the other process, for the message.
 
     Raises:
         RunError: the rows, their parts or their encoding are others here.
     """
-    source, clock = open_source(spec), Deadline(time.monotonic())
-    dataset = returned(read_dataset(source, asked, clock, seed=seed, threads=threads, geometry=before.encoder))
+    source, clock = open_source(recipe.source), Deadline(time.monotonic())
+    dataset = returned(read_dataset(source, recipe, clock, geometry=before.encoder))
     if digest_of(dataset) != split or dataset.encoder != before.encoder:
         raise RunError(f"its data are not those of {whose}", remedy="Give all machines the same files.")
     return dataset
@@ -181,3 +173,12 @@ def _modified_ns(path: Path) -> int:
         return path.stat().st_mtime_ns
     except OSError:
         return 0
+
+
+def dataset_of(run: Run, *, given: InMemory = NOTHING) -> Dataset:
+    """The data set of a run, read again and encoded as then.
+
+    Raises:
+        RunError: the data have changed since; it says what has.
+    """
+    return returned(reopen_dataset(run, parse_recipe(run.read_text(RECIPE)), Deadline(process_start_s()), given=given))

@@ -21,7 +21,8 @@ from ..predicting.modelfile import load
 from ..report.files import read_run
 from ..rundir.checkpoints import final_weights, position_of
 from ..rundir.run import DECIDING, JUDGED, JUDGED_SEALS, METRICS, MODEL, PREDICTIONS, SEALS, Run, create_run
-from ..spine.recipe import finish, fit
+from ..spine.finish import finish
+from ..spine.fit import fit
 from . import Tried
 from .cases import cases, make_data
 

@@ -171,15 +171,15 @@ def _when_training(do: Callable[[], None]) -> Callable[[], None]:
     """Called in a new process: has it done right before the first step."""
 
     def prepare() -> None:
-        from ..spine import recipe
+        from ..spine import fit
 
-        train = vars(recipe)["train"]
+        train = vars(fit)["train"]
 
         def filled(*arguments: Any, **named: Any) -> Any:
             do()
             return train(*arguments, **named)
 
-        vars(recipe)["train"] = filled
+        vars(fit)["train"] = filled
 
     return prepare
 

@@ -218,13 +218,13 @@ def _command(words: Sequence[str]) -> int:
 
 def _count(moment: Moment) -> dict[str, int]:
     """Count what is done in this process from now on, and end it at the moment."""
-    from ..spine import recipe
+    from ..spine import finish
     from ..training import stepping
     from ..training import train as training
 
     counts: dict[str, int] = {}
     places: list[tuple[Any, str, str]] = [(os, name, name) for name in SYSTEM_CALLS]
-    places += [(stepping, "gradients", "step"), (training, "validate", "validation"), (recipe, "evaluate", "judging")]
+    places += [(stepping, "gradients", "step"), (training, "validate", "validation"), (finish, "evaluate", "judging")]
     for module, name, what in places:
         _wrap(module, name, what, moment, counts)
     return counts

@@ -13,7 +13,15 @@ _LATE: Final = (
 )
 
 _OWN: Final = (
-    *("spine.recipe", "predicting.predict", "commands.train", "commands.predict", "commands.resume", "commands.report"),
+    *(
+        "spine.fit",
+        "spine.finish",
+        "predicting.predict",
+        "commands.train",
+        "commands.predict",
+        "commands.resume",
+        "commands.report",
+    ),
     *("commands.working", "report", "sources.download", "sources.long_table", "sources.table", "sources.texts"),
     *("sources.series", "sources.folders", "sources.arrays"),
 )

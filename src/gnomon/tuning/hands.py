@@ -64,16 +64,8 @@ class Worker:
         with suppress(OSError):
             os.chdir(told.folder)
         self._spec, recipe = told.spec, told.spec.recipe
-        dataset = read_again(
-            recipe.source,
-            recipe.dataset,
-            told.data,
-            told.split,
-            seed=recipe.seed,
-            threads=recipe.training.threads,
-            whose="the search",
-        )
-        self._bench = Bench.of(opened_for(dataset, recipe.training, seed=recipe.seed), seed=recipe.seed)
+        dataset = read_again(recipe, told.data, told.split, whose="the search")
+        self._bench = Bench.of(opened_for(dataset, recipe), seed=recipe.seed)
 
     def ready(self) -> bool:
         """The data are open."""

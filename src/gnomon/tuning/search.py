@@ -23,8 +23,10 @@ from ..report import Language
 from ..rows.dataset import split_table
 from ..rundir.run import BEST, DATA, PLAN, RESULT, SEARCH, SPLIT, Run, create_run
 from ..space import Dimension, Setting
+from ..spine.finish import finish
+from ..spine.fit import fit, resume
 from ..spine.opening import NOTHING, InMemory, open_data, opened_for
-from ..spine.recipe import finish, fit, plan_on, resume
+from ..spine.preparing import plan_on
 from ..spine.reopening import reopen_dataset
 from ..tasks import bind
 from ..types import Event, Going, Noted, Phased
@@ -192,22 +194,12 @@ def _begin(
     recipe = spec.recipe
     if run.has(DATA):
         yield Phased(name="reading", elapsed_s=deadline.elapsed_s())
-        dataset = yield from reopen_dataset(
-            run,
-            recipe.source,
-            recipe.dataset,
-            deadline,
-            seed=recipe.seed,
-            threads=recipe.training.threads,
-            given=given,
-        )
-        opened = opened_for(dataset, recipe.training, seed=recipe.seed)
+        dataset = yield from reopen_dataset(run, recipe, deadline, given=given)
+        opened = opened_for(dataset, recipe)
         yield Noted(text=f"going on after {len(records)} trainings")
     else:
         longest = Deadline(deadline.start_s, deadline.start_s + _FINAL_SHARE * deadline.total_s)
-        opened = yield from open_data(
-            recipe.source, recipe.dataset, recipe.training, longest, seed=recipe.seed, given=given
-        )
+        opened = yield from open_data(recipe, longest, given=given)
         run.write(SPLIT, split_table(opened.dataset))
         run.write_json(DATA, opened.dataset.summary)
     bench = Bench.of(opened, seed=recipe.seed, module=given.module)

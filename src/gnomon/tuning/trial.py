@@ -21,7 +21,8 @@ from ..planning.ladder import describe_model
 from ..planning.plan import Plan
 from ..rundir.checkpoints import WEIGHTS
 from ..spine.opening import Opened
-from ..spine.recipe import Prepared, Recipe, plan_on
+from ..spine.preparing import Prepared, plan_on
+from ..spine.recipe import Recipe
 from ..tasks import Classify, Regress, Tag, Task
 from ..training.train import build_model, train
 from ..types import Event, Reverted, Validated
