@@ -29,12 +29,12 @@ TRAIN: Final = (
 )
 INSIDE: Final = {
     "predicting": ("features", "familiarity", "tensorfile", "quantise", "chunks", "modelfile", "predict"),
-    "rows": ("decoding", "cache", "splits", "fitting", "targets", "dataset", "baseline", "text_baseline"),
+    "rows": ("decoding", "cache", "splits", "fitting", "sample", "targets", "dataset", "baseline", "text_baseline"),
     "planning": ("hardware", "energy", "estimate", "memory", "ladder", "progress", "thrift", "asked", "plan"),
     "rundir": ("writing", "lock", "seals", "run", "checkpoints"),
     "training": ("pace", "state", "team", "launch", "stepping", "train", "probing", "forecast"),
     "shrinking": ("thin", "shrink", "distil"),
-    "spine": ("recipe", "opening", "reopening", "preparing", "recording", "fit", "finish", "following"),
+    "spine": ("recipe", "reading", "opening", "reopening", "preparing", "recording", "fit", "finish", "following"),
 }
 """Folders whose modules have an order of their own."""
 ORDER: Final = (*PREDICT, *TRAIN, "__main__", "__init__")

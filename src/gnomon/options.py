@@ -51,7 +51,9 @@ def recipe_of(chosen: argparse.Namespace) -> Recipe:
             "a share of 0 for the test or validation part leaves nothing to judge the network on",
             remedy="Give --test and --validation more than 0; usual are 0.15 and 0.1.",
         )
-    dataset: DatasetSpec = msgspec.structs.replace(_laid_over(base.dataset, chosen, _same("size", "fit")), split=split)
+    dataset: DatasetSpec = msgspec.structs.replace(
+        _laid_over(base.dataset, chosen, _same("size", "fit", "rows")), split=split
+    )
     return msgspec.structs.replace(
         base,
         source=_laid_over(base.source, chosen, {"location": "data", **_same(*_SOURCE_OPTIONS)}),
@@ -130,6 +132,7 @@ def add_data_options(group: Any) -> None:
         help="rows of one group stay in one part: a column, or a pattern on file names",
     )
     group.add_argument("--test-files", metavar="REGEX", help="rows whose file name matches are the test part")
+    group.add_argument("--rows", type=positive, metavar="N", help="use so many, drawn by chance [as time allows]")
     group.add_argument("--size", type=positive, metavar="PIXELS", help="longer side of what the network sees")
     group.add_argument("--fit", choices=("letterbox", "crop", "stretch"), help="pictures of another shape [letterbox]")
     group.add_argument("--test", type=share, metavar="SHARE", help="share drawn for the test part [0.15]")

@@ -87,6 +87,7 @@ _VALUES: Final = {
     "letterbox": "加边",
     "crop": "裁剪",
     "stretch": "拉伸",
+    "{0} of {1} rows": "{1} 个样本中的 {0} 个",
     "{0} rows answered in {1} s": "{0} 个样本，回答用时 {1} 秒",
     "{0} words": "{0} 个词",
     "{0} tokens": "{0} 个词元",
@@ -111,6 +112,9 @@ _VALUES: Final = {
 _REASONS: Final = {
     "measured": "实测",
     "asked for": "按要求",
+    "to decode all takes until {0} of {1}; --by {2}s has time for them": (
+        "全部解码要到 {0}（共 {1}）；--by {2}s 就有时间全部解码"
+    ),
     "that is {0} of the time, in which a network may learn more by itself": (
         "占去 {0} 的时间，网络在这段时间里自己学习也许收获更多"
     ),
@@ -232,6 +236,9 @@ _NOTES: Final = {
     "the labels are given by the column {0}; --target names another": "标签取自 {0} 列；可用 --target 另选",
     "the labels are given by the column {0}": "标签取自 {0} 列",
     "the texts stand in the column {0}": "文本取自 {0} 列",
+    "{0} of {1} rows are used, drawn by chance within each class: {2}": (
+        "使用 {1} 个样本中的 {0} 个，在每个类别内随机抽取：{2}"
+    ),
     "{0} rows set aside: {1}": "{0} 个样本被搁置：{1}",
     "going on from step {0}": "从第 {0} 步继续",
     "no whole checkpoint: from the beginning": "没有完整的检查点：从头开始",

@@ -33,6 +33,7 @@ from ..types import (
 )
 from .cache import EncodedRows, encode_rows, set_aside_rows
 from .fitting import fit_geometry, original_sizes, with_statistics
+from .sample import Drawn, drawn_from
 from .splits import Duplicates, SplitSpec, describe_duplicates, find_duplicates, split_rows
 from .targets import read_targets, with_strata
 
@@ -44,11 +45,13 @@ class DatasetSpec(Value, frozen=True):
         split: shares of the parts that the data does not give.
         size: longer side of the encoded picture; None chooses it from the data and the time.
         fit: what happens to pictures of another shape.
+        rows: that are used, drawn by chance within each class; None for all, or as many as the deadline lets decode.
     """
 
     split: SplitSpec = SplitSpec()
     size: Count | None = None
     fit: Fit = "letterbox"
+    rows: Count | None = None
 
 
 class DataSummary(Value, frozen=True):
@@ -66,6 +69,7 @@ class DataSummary(Value, frozen=True):
     encoder: Encoder
     duplicates: Duplicates
     fingerprint: str
+    drawn: Drawn | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,7 @@ def build_dataset(
         raise DataError(
             _all_failed(source, failed), remedy=f"At least two classes need {NOUNS[source.kind][1]} that can be read."
         )
-    encoder = with_statistics(geometry, encoded, parts["train"], seed)
+    encoder, drawn = with_statistics(geometry, encoded, parts["train"], seed), drawn_from(source)
     return Dataset(
         rows=source.rows,
         encoded=encoded,
@@ -160,10 +164,15 @@ def build_dataset(
             encoder=encoder,
             duplicates=describe_duplicates(source.rows, duplicates, parts),
             fingerprint=source.fingerprint,
+            drawn=drawn,
         ),
-        decisions=decisions,
+        decisions=(*(_of_all(drawn) if drawn else ()), *decisions),
         original_sizes=original_sizes(source, parts["test"]),
     )
+
+
+def _of_all(drawn: Drawn) -> tuple[Decision]:
+    return (Decision(name="rows", value=f"{drawn.rows:,} of {drawn.of:,} rows", reason=drawn.reason),)
 
 
 def dataset_notes(dataset: Dataset) -> list[str]:

@@ -1,6 +1,7 @@
 """The path from what was asked to a run that is judged.
 
 recipe     all that was asked, TOML in and out
+reading    the rows of a source, decoded by the deadline: all of them, or as many as there is time for
 opening    data to plan on, read and split once for any number of trainings
 reopening  a run's data and surroundings when it goes on: the same, or what is not
 preparing  the plan that is made for the rows, and what it stands on; `look_ahead` for `gnomon plan`

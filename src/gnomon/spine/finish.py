@@ -17,6 +17,7 @@ from ..planning.hardware import measure_hardware
 from ..planning.plan import Plan
 from ..report import Language, write_model_card, write_report
 from ..rows.dataset import Dataset
+from ..rows.sample import sampled
 from ..rundir.run import MODEL, PLAN, RECIPE, Run
 from ..sources import open_source
 from ..specimens import write_specimens
@@ -75,8 +76,8 @@ def _finish(
     run.write(MODEL, model.to_bytes())
     write_answer_speed(run, dataset, model, seconds=_searching_s(deadline))
     search(run, dataset, model, judged, seed=recipe.seed, seconds=_searching_s(deadline))
-    heard_s = _searching_s(deadline)
-    write_specimens(run, dataset, lambda: given.source or open_source(recipe.source), seconds=heard_s)
+    heard_s, drawn = _searching_s(deadline), dataset.summary.drawn
+    write_specimens(run, dataset, lambda: sampled(given.source or open_source(recipe.source), drawn), seconds=heard_s)
     explain_examples(run, dataset, model, _before(deadline, _REPORTING_S))
     run.seal_judgement()
     yield Phased(name="reporting", elapsed_s=deadline.elapsed_s())

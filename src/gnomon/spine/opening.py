@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -15,14 +14,12 @@ from torch import nn
 from .. import chance
 from ..augment import PROBED, mirror_symmetry
 from ..batches import Rows, open_rows
-from ..deadline import Deadline, spoken
-from ..encoders import Encoder
-from ..errors import DeadlineError
+from ..deadline import Deadline
 from ..models import ModelSpec, Starts, fitted_to, set_recompute
-from ..planning.hardware import Format, Hardware, measure_hardware, usable_cores
+from ..planning.hardware import Format, Hardware, measure_hardware
 from ..planning.ladder import Speed, ladder
 from ..rows.baseline import features_of
-from ..rows.dataset import Dataset, build_dataset, dataset_notes
+from ..rows.dataset import Dataset, dataset_notes
 from ..rows.targets import as_classes
 from ..shrinking.distil import taught
 from ..sources import Source, open_source
@@ -30,17 +27,12 @@ from ..tasks import bind
 from ..training.launch import threads_for
 from ..training.probing import measure_speed
 from ..training.train import build_model
-from ..types import Decision, Decoded, Event, Noted, Phased, plural
+from ..types import Decision, Event, Noted, Phased, plural
+from .reading import read_dataset
 from .recipe import Recipe
 
 _SYMMETRY_ROWS: Final = 2500
-_MOST_PIXELS, _FEWEST_PIXELS = 224 * 224, 32 * 32
-_PIXELS_PER_S: Final = 4e6
-_WANTED_EPOCHS: Final = 30
 _DEAR_SHARE: Final = 0.1
-_DECODING_SHARE: Final = 0.6
-_DECODING_WATCHED: Final = 0.05
-_SECONDS_BETWEEN_EVENTS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,89 +154,6 @@ def find_starts(opened: Opened, model: ModelSpec | None, *, seed: int) -> Starts
         usual = fitted_to(model, spec.kind, spec.question) if model else ladder(spec)[1].model
         build_model(usual, opened.rows, seed=seed, device=opened.hardware.device, known=known)
     return known
-
-
-def read_dataset(
-    source: Source, recipe: Recipe, deadline: Deadline, *, geometry: Encoder | None = None
-) -> Generator[Event, None, Dataset]:
-    """Decode, split and fit; tells how far it is.
-
-    Args:
-        source: of the rows; it is closed.
-        recipe: split, size, fit, threads and seed.
-        deadline: for how large pictures can be; decoding that would eat it is given up.
-        geometry: an encoder that was chosen before.
-
-    Raises:
-        InputError: the rows can't be used, or the deadline is too near.
-    """
-    decoding = build_dataset(
-        source,
-        recipe.dataset,
-        seed=recipe.seed,
-        max_pixels=affordable_pixels(deadline, len(source.rows)),
-        threads=recipe.training.threads or usable_cores(),
-        geometry=geometry,
-    )
-    told, pace = time.monotonic(), DecodingPace(len(source.rows))
-    while True:
-        try:
-            done = next(decoding)
-        except StopIteration as stop:
-            source.close()
-            dataset: Dataset = stop.value
-            return dataset
-        now = time.monotonic()
-        if now - told > _SECONDS_BETWEEN_EVENTS:
-            told = now
-            left_s, watched_s = pace.seen(done, now)
-            _check_decoding(left_s, watched_s=watched_s, rows=len(source.rows), deadline=deadline)
-            yield Decoded(done=done, rows=len(source.rows), elapsed_s=deadline.elapsed_s())
-
-
-class DecodingPace:
-    """How quick decoding is once all decoders are at work: the rows of the first block are decoded before they start,
-    and those of the next tell how long that takes.
-
-    Args:
-        rows: to be decoded.
-    """
-
-    def __init__(self, rows: int) -> None:
-        self._rows = rows
-        self._before: int | None = None
-        self._since: tuple[float, int] | None = None
-
-    def seen(self, done: int, now: float) -> tuple[float, float]:
-        """After so many rows, at this second: the seconds for those that are left, and those that were watched."""
-        if self._before is None:
-            self._before = done
-        if self._since is None and done > self._before:
-            self._since = now, done
-        if self._since is None:
-            return math.inf, 0.0
-        then, so_many = self._since
-        return (self._rows - done) * (now - then) / max(1e-9, done - so_many), now - then
-
-
-def _check_decoding(left_s: float, *, watched_s: float, rows: int, deadline: Deadline) -> None:
-    """Give up early where decoding would eat the deadline; but not before its pace is known, since it starts slowly."""
-    if not deadline.is_set or watched_s < _DECODING_WATCHED * deadline.total_s:
-        return
-    expected_s = deadline.elapsed_s() + left_s
-    if expected_s > _DECODING_SHARE * deadline.total_s:
-        raise DeadlineError(
-            f"decoding {plural(rows, 'row')} takes until {spoken(expected_s)} of {spoken(deadline.total_s)}",
-            remedy=f"Give at least --by {int(2.5 * expected_s) + 10}s; a second run starts from the cache.",
-        )
-
-
-def affordable_pixels(deadline: Deadline, rows: int) -> int:
-    """Pixels of one picture with which about 30 epochs of a small network fit the deadline; 32² to 224²."""
-    if not deadline.is_set:
-        return _MOST_PIXELS // 4
-    affordable = _PIXELS_PER_S * deadline.total_s / (_WANTED_EPOCHS * max(1, rows))
-    return int(min(_MOST_PIXELS, max(_FEWEST_PIXELS, affordable)))
 
 
 def open_parts(dataset: Dataset, hardware: Hardware) -> tuple[Rows, Rows]:

@@ -18,6 +18,7 @@ from ..errors import RunError
 from ..planning.hardware import TIMESTAMP, surroundings
 from ..planning.plan import RESERVE_FIXED_S, Plan
 from ..rows.dataset import Dataset, DataSummary
+from ..rows.sample import sampled
 from ..rundir.checkpoints import Position
 from ..rundir.run import DATA, ENVIRONMENT, RECIPE, SPLIT, Run
 from ..sources import open_source
@@ -25,7 +26,8 @@ from ..sources.cells import unprotected
 from ..training.launch import digest_of
 from ..types import Event, Row, listed, plural, returned
 from ..version import VERSION
-from .opening import NOTHING, InMemory, read_dataset
+from .opening import NOTHING, InMemory
+from .reading import read_dataset
 from .recipe import Recipe, parse_recipe
 
 _RESERVE_SHARE: Final = 0.1
@@ -50,11 +52,12 @@ def reopen_dataset(
         return given.opened.dataset
     before = run.read_json(DATA, DataSummary)
     source = open_source(recipe.source) if given.source is None else given.source
-    if before.fingerprint != source.fingerprint:
-        what = _changes(_rows_of(run), source.rows) or _touched(run, recipe.source.location, source.rows)
+    then = sampled(source, before.drawn)
+    if before.fingerprint != then.fingerprint:
+        what = _changes(_rows_of(run), then.rows) or _touched(run, recipe.source.location, then.rows)
         raise RunError(f"the data {before.name!r} have changed since this run began: {what}", remedy=_REMEDY)
     clock = Deadline(deadline.start_s)  # the pace of decoding is of no matter: without all rows nothing goes on
-    return (yield from read_dataset(source, recipe, clock, geometry=before.encoder))
+    return (yield from read_dataset(source, recipe, clock, before=before))
 
 
 def read_again(recipe: Recipe, before: DataSummary, split: str, *, whose: str) -> Dataset:
@@ -69,7 +72,7 @@ def read_again(recipe: Recipe, before: DataSummary, split: str, *, whose: str) -
         RunError: the rows, their parts or their encoding are others here.
     """
     source, clock = open_source(recipe.source), Deadline(time.monotonic())
-    dataset = returned(read_dataset(source, recipe, clock, geometry=before.encoder))
+    dataset = returned(read_dataset(source, recipe, clock, before=before))
     if digest_of(dataset) != split or dataset.encoder != before.encoder:
         raise RunError(f"its data are not those of {whose}", remedy="Give all machines the same files.")
     return dataset
