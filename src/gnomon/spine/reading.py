@@ -136,7 +136,7 @@ class DecodingPace:
     """
 
     def __init__(self, rows: int, began: float) -> None:
-        self._rows, self._began = rows, began
+        self._rows, self.began = rows, began
         self._first: int | None = None
         self._since = self._now = (began, 0)
 
@@ -160,19 +160,18 @@ class DecodingPace:
 
     def rows_in(self, seconds: float) -> int:
         """How many rows decoders that start anew decode in so many seconds."""
-        start_s = self._since[0] - self._began
+        start_s = self._since[0] - self.began
         return int(max(0.0, seconds - start_s) * (self._now[1] - self._since[1]) / max(1e-9, self.watched_s))
 
 
 def _late(pace: DecodingPace, deadline: Deadline) -> _Late | None:
-    """Where decoding would eat the deadline; but not before its pace is known, since it starts slowly."""
+    """Where decoding would eat the time that there was; but not before its pace is known, since it starts slowly."""
     if not deadline.is_set or pace.watched_s < _DECODING_WATCHED * deadline.total_s:
         return None
-    elapsed_s = deadline.elapsed_s()
-    expected_s = elapsed_s + pace.left_s
-    if expected_s <= _DECODING_SHARE * deadline.total_s:
+    expected_s = deadline.elapsed_s() + pace.left_s
+    if expected_s <= deadline.total_s - (1 - _DECODING_SHARE) * (deadline.end_s - pace.began):
         return None
-    in_time = pace.rows_in(_DECODING_WANTED * deadline.total_s - elapsed_s)
+    in_time = pace.rows_in(_DECODING_WANTED * max(0.0, deadline.remaining_s()))
     return _Late(expected_s, deadline.total_s, int(_SAFE * in_time) // 100 * 100)
 
 
