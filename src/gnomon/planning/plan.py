@@ -44,6 +44,8 @@ _SCORING_S = 5e-5
 _JUDGING_MARGIN = 1.25
 _FILLED_UP: Final[dict[Kind, int]] = {"image": 0, "text": 1500, "series": 1500, "sound": 500}
 _HEARD_S, _MOST_HEARD = 4e-3, 300
+_REMEMBERING_SHARE = 0.08
+"""Of the deadline, at most: where that is not enough, fewer rows are remembered and heard."""
 _PROBING_SHARE = 0.05
 _VIEWS_SHARE = 0.08
 _MOST_VALIDATIONS, _MOST_EPOCH_VALIDATIONS = 12, 50
@@ -386,7 +388,7 @@ def _reserve(
     if finish_s is not None or not deadline.is_set:
         return _Reserve(finish_s or 0.0)
     judging_s, least_s = (_scoring_s(spec, model, speed, *judged, seen) for seen in (views, "none"))
-    judging_s += _remembering_s(spec, speed, *judged)
+    judging_s += min(_remembering_s(spec, speed, *judged), _REMEMBERING_SHARE * deadline.total_s)
     return _Reserve(RESERVE_FIXED_S + judging_s + RESERVE_SHARE * deadline.total_s, judging_s, least_s)
 
 
