@@ -44,7 +44,12 @@ def attention(run: RunFiles, verdict: Verdict, course: Course) -> tuple[Item, ..
     evaluation = judged(run)
     found = [*_unfinished(run), *_training(run, course), *_standing(verdict)]
     if run.data is not None:
-        found += [*_set_aside(run.data, run), *_duplicates(run.data.duplicates, run), *_uneven(run.data)]
+        found += [
+            *_drawn(run.data, run),
+            *_set_aside(run.data, run),
+            *_duplicates(run.data.duplicates, run),
+            *_uneven(run.data),
+        ]
     if evaluation is not None:
         found += [*_unlike(evaluation, run), *_weak_classes(evaluation, run)]
     found += _notes(run)
@@ -95,6 +100,14 @@ def _standing(verdict: Verdict) -> Iterator[Item]:
         yield Item("problem", say("It loses to a baseline"), text)
     elif verdict.level == "unclear":
         yield Item("notice", say("It is not shown to be better than the baselines"), verdict.answers[1].text)
+
+
+def _drawn(data: Data, run: RunFiles) -> Iterator[Item]:
+    """Where time was too short for all rows; who asked for fewer knows."""
+    drawn = data.drawn
+    if drawn is not None and drawn.reason != "asked for":
+        heading = say("Only {0} of {1} {2} were used", f"{drawn.rows:,}", f"{drawn.of:,}", rows_in(run).many)
+        yield Item("notice", heading, say("There was no time to decode them all. More of them would most likely help."))
 
 
 def _set_aside(data: Data, run: RunFiles) -> Iterator[Item]:

@@ -110,6 +110,10 @@ _ATTENTION: Final = {
     "{0} in training, the largest": "训练集中 {0} 个，最多",
     "{0} in training": "训练集中 {0} 个",
     "The classes are of very different sizes": "各类别的大小相差悬殊",
+    "Only {0} of {1} {2} were used": "{1} 个{2}中只用了 {0} 个",
+    "There was no time to decode them all. More of them would most likely help.": (
+        "没有时间全部解码。用上更多，结果很可能更好。"
+    ),
     "{0} of the judged {1} are unlike the training data": "评测的{1}中有 {0} 与训练数据不像",
     "About 1 % would be usual: they may come from elsewhere.": "通常约为 1%：它们的来源可能不同。",
     "{0} with fewer than {1} {2} to be judged by": "{0}用来评测的{2}不足 {1} 个",

@@ -74,6 +74,15 @@ class Duplicates:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """So many rows were used, `of` so many, and why."""
+
+    rows: int
+    of: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Data:
     """data.json. `counts` holds rows per class for each part, in the order of `classes`."""
 
@@ -88,6 +97,7 @@ class Data:
     input_shape: tuple[int, ...] = ()
     encoder: dict[str, object] = field(default_factory=dict)
     duplicates: Duplicates | None = None
+    drawn: Drawn | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
