@@ -16,7 +16,7 @@ import msgspec
 
 from ..models import Cnn, Crnn, Ensemble, LinearDeep, ModelSpec, Rnn, TextCnn, WideDeep
 from ..optim import OptimizerSpec
-from ..types import DataSpec
+from ..types import DataSpec, Question
 from .hardware import Format
 
 _WIDTHS: Final = (
@@ -31,6 +31,8 @@ _MOST_EPOCHS: Final = 40.0
 _MEAN_COST: Final = 0.76
 _HARDLY_MORE: Final = 1.2
 _MOST_ROWS: Final = 256
+_ALONE_FROM: Final = 12.0
+"""Passes from which on networks tell recordings and series by themselves."""
 _MEMBERS: Final = ((1, 2.0), (2, 6.0), (4, 12.0), (8, 24.0), (16, 60.0))
 """Networks for texts that answer together, and passes from which so many are better than fewer: each row of a batch
 trains one of them, and one that sees its rows more than about four times learns them by heart."""
@@ -74,7 +76,7 @@ def ladder(spec: DataSpec) -> list[Rung]:
         return networks_for_texts(spec)
     if spec.kind != "image":
         rungs = networks_for_recordings() if spec.kind == "sound" else networks_for_series()
-        return [_beside_linear(rung) for rung in rungs] if spec.question == "regress" else rungs
+        return [_beside_linear(rung, spec.question) for rung in rungs]
     networks = networks_for_pictures(spec.input_shape)
     return [Rung(model, wanted_epochs(position, spec.num_train)) for position, model in enumerate(networks)]
 
@@ -135,9 +137,12 @@ def networks_for_series() -> list[Rung]:
     ]
 
 
-def _beside_linear(rung: Rung) -> Rung:
+def _beside_linear(rung: Rung, question: Question) -> Rung:
+    """Numbers always; classes where time is for few passes, after which a network alone knows less (RESULTS.md)."""
     assert isinstance(rung.model, Rnn | Crnn | Ensemble), "rungs of sequences"
-    return Rung(LinearDeep(rung.model), rung.passes)
+    if question == "regress" or (question == "classify" and rung.passes < _ALONE_FROM):
+        return Rung(LinearDeep(rung.model, residual=question == "regress"), rung.passes)
+    return rung
 
 
 def _without_recurrence(network: Crnn) -> Crnn:
