@@ -18,7 +18,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import gnomon
-import gnomon.spine.opening as opening
+import gnomon.spine.reading as reading
 import gnomon.training.train as training
 from gnomon.deadline import Deadline
 from gnomon.models import Cnn, ModelSpec, Plain
@@ -221,7 +221,7 @@ def test_going_on_takes_pictures_at_the_size_that_was_chosen(
     """It was chosen by the time that there was; another deadline, or none, must not change it."""
     run = create_run(tmp_path / "run", data="noise", model="m")
     with monkeypatch.context() as patch:
-        patch.setattr(opening, "affordable_pixels", lambda *_arguments: 200)
+        patch.setattr(reading, "affordable_pixels", lambda *_arguments: 200)
         _until(fit(_recipe("cnn, sgd"), run, Deadline(time.monotonic()), given=given), 4)
     assert list(resume(run, Deadline(time.monotonic()), given=given))
     assert _outcome(run, given).steps[-1][0] == STEPS
