@@ -39,8 +39,7 @@ def test_each_class_and_part_keeps_its_share() -> None:
     counts = Counter((row.split, row.label) for row in few.rows)
     assert counts.total() == 100
     assert counts["test", "b"] == 10  # at least; its share is five
-    for (part, label), count in {("train", "a"): 57, ("train", "b"): 19, ("test", "a"): 14}.items():
-        assert counts[part, label] == count  # the same share of each
+    assert (counts["train", "a"], counts["train", "b"], counts["test", "a"]) == (57, 19, 14)  # the same share of each
 
 
 def test_small_classes_come_first() -> None:
