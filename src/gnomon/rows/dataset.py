@@ -120,11 +120,10 @@ def build_dataset(
     duplicates = find_duplicates(source)
     strata = with_strata(source.rows, source.question)
     parts, origin = split_rows(strata, duplicates, spec.split, seed=seed)
-    notes: tuple[str, ...] = ()
-    decisions: tuple[Decision, ...] = ()
+    notes, decisions = tuple[str, ...](), _of_all(drawn_from(source))
     if geometry is None:
-        found = fit_geometry(source, parts["train"], size=spec.size, fit=spec.fit, max_pixels=max_pixels)
-        geometry, decisions, notes = found
+        fitted = fit_geometry(source, parts["train"], size=spec.size, fit=spec.fit, max_pixels=max_pixels)
+        geometry, decisions, notes = fitted[0], (*decisions, *fitted[1]), fitted[2]
     encoded = yield from encode_rows(source, geometry, threads=threads)
     failed = set_aside_rows(source, encoded)
     parts, lost = _usable_parts(source, parts, set(encoded.index.set_aside))
@@ -133,7 +132,7 @@ def build_dataset(
         raise DataError(
             _all_failed(source, failed), remedy=f"At least two classes need {NOUNS[source.kind][1]} that can be read."
         )
-    encoder, drawn = with_statistics(geometry, encoded, parts["train"], seed), drawn_from(source)
+    encoder = with_statistics(geometry, encoded, parts["train"], seed)
     return Dataset(
         rows=source.rows,
         encoded=encoded,
@@ -164,14 +163,16 @@ def build_dataset(
             encoder=encoder,
             duplicates=describe_duplicates(source.rows, duplicates, parts),
             fingerprint=source.fingerprint,
-            drawn=drawn,
+            drawn=drawn_from(source),
         ),
-        decisions=(*(_of_all(drawn) if drawn else ()), *decisions),
+        decisions=decisions,
         original_sizes=original_sizes(source, parts["test"]),
     )
 
 
-def _of_all(drawn: Drawn) -> tuple[Decision]:
+def _of_all(drawn: Drawn | None) -> tuple[Decision, ...]:
+    if drawn is None:
+        return ()
     return (Decision(name="rows", value=f"{drawn.rows:,} of {drawn.of:,} rows", reason=drawn.reason),)
 
 
