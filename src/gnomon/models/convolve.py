@@ -52,14 +52,16 @@ def _number_of(maps: Tensor) -> torch.dtype:
 def _in_one_pass(maps: Tensor, weight: Tensor, number: torch.dtype) -> bool:
     learnt = torch.is_grad_enabled() and (maps.requires_grad or weight.requires_grad)
     fits = maps.device.type == "cpu" and number in (torch.float32, torch.bfloat16) and len(maps) > 0
-    return fits and not learnt and _has_one_pass()
+    return fits and not learnt and _has_one_pass(number)
 
 
 @functools.cache
-def _has_one_pass() -> bool:
-    """Whether PyTorch was built with oneDNN's fused convolutions."""
+def _has_one_pass(number: torch.dtype) -> bool:
+    """Whether PyTorch has oneDNN's fused convolutions, and the processor instructions for such numbers."""
     known: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return known and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+    if not known or not hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
+        return False
+    return number is torch.float32 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def convolve(maps: Tensor, convolution: nn.Conv2d) -> Tensor:
