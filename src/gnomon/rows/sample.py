@@ -7,6 +7,7 @@ changes them.
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from typing import Final
@@ -41,8 +42,11 @@ class Sample:
 
     def __init__(self, source: Source, drawn: Drawn) -> None:
         self._source, self.drawn = source, drawn
-        self._chosen = _chosen(source.rows, drawn.rows, by_class=source.question == "classify")
-        self._rows = [source.rows[row] for row in self._chosen]
+
+    @functools.cached_property
+    def _chosen(self) -> list[int]:
+        """Found when a row is asked for: who compares fingerprints alone does not wait for it."""
+        return _chosen(self._source.rows, self.drawn.rows, by_class=self.question == "classify")
 
     @property
     def name(self) -> str:
@@ -56,9 +60,9 @@ class Sample:
     def question(self) -> Question:
         return self._source.question
 
-    @property
+    @functools.cached_property
     def rows(self) -> Sequence[Row]:
-        return self._rows
+        return [self._source.rows[row] for row in self._chosen]
 
     @property
     def set_aside(self) -> Sequence[SetAside]:
