@@ -101,7 +101,7 @@ def test_files_of_before_the_stem_had_a_choice_have_the_one_of_then() -> None:
 
 
 @pytest.mark.parametrize("spec", [SMALL, Cnn(widths=(8,), stem_stride=2), Plain(widths=(4, 6, 8), dense=5)])
-@pytest.mark.parametrize("views", ["none", "mirror", "mirror+shift"])
+@pytest.mark.parametrize("views", ["none", "mirror", "four", "mirror+shift"])
 def test_a_round_trip_changes_no_bit(tmp_path: Path, spec: ModelSpec, views: Views) -> None:
     model = make_model(spec, side=18, views=views)
     content = to_bytes(model.header, model.network.state_dict())
@@ -124,12 +124,24 @@ def test_probabilities_are_the_softmax_of_the_normalised_rows() -> None:
     np.testing.assert_allclose(model.probabilities_of_encoded(rows), wanted, atol=1e-6)
 
 
-def test_mirror_views_are_averaged_logits() -> None:
-    model, rows = make_model(views="mirror"), pictures(16)
-    inputs = torch.from_numpy((rows.transpose(0, 3, 1, 2) - 120.5) / 60.25).float()
-    with torch.inference_mode():
-        logits = ((model.network(inputs) + model.network(inputs.flip(3))) / 2).softmax(1).numpy()
-    np.testing.assert_allclose(model.probabilities_of_encoded(rows), logits, atol=1e-6)
+@pytest.mark.parametrize("views", ["none", "mirror", "four", "mirror+shift"])
+def test_views_are_pictures_beside_mirrored_and_moved_by_a_pixel(views: Views) -> None:
+    """Against the definition: each view made by NumPy, and its outputs by a network that looks at all pixels."""
+    model, rows = make_model(side=9, views="none"), pictures(40, side=9)
+    padded = np.pad(rows, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    whole, left, right = rows, padded[:, :-2, :-2], padded[:, 2:, 2:]
+    weights = {
+        "none": ((whole, 1.0),),
+        "mirror": ((whole, 1 / 2), (whole[:, :, ::-1], 1 / 2)),
+        "four": tuple((view, 1 / 4) for view in (whole, whole[:, :, ::-1], left, right[:, :, ::-1])),
+        "mirror+shift": (
+            *((view, 1 / 4) for view in (whole, whole[:, :, ::-1])),
+            *((view, 1 / 8) for view in (left, right, left[:, :, ::-1], right[:, :, ::-1])),
+        ),
+    }[views]
+    expected = sum(share * model.outputs_of_encoded(view.copy())[0].astype(np.float64) for view, share in weights)
+    found = make_model(side=9, views=views).outputs_of_encoded(rows)[0]
+    np.testing.assert_allclose(found, expected, atol=2e-6)
 
 
 def test_only_where_the_first_view_leaves_a_doubt_are_there_others() -> None:

@@ -226,14 +226,14 @@ def mirrored(plan: Plan) -> bool:
 def test_mirrors_are_used_in_predictions_only_where_they_are_in_training() -> None:
     asymmetric = planned(symmetry=(0.8, 0.3))
     assert (asymmetric.views, mirrored(asymmetric)) == ("none", False)
-    assert planned(600).views == "mirror+shift"
+    assert planned(600).views == "four"
     assert mirrored(planned(600))
     assert planned(training=TrainingSpec(views="mirror"), symmetry=(0.8, 0.3)).views == "mirror"
     for symmetry in ((0.8, 0.69), (0.8, 0.65), (0.8, 0.63), (0.8, 0.72)):
         plan = planned(600, symmetry=symmetry)
         assert (plan.views != "none") == mirrored(plan)
     assert planned(600, training=TrainingSpec(augment="shift")).views == "none"
-    assert planned(600, training=TrainingSpec(augment="flip"), symmetry=(0.8, 0.3)).views == "mirror+shift"
+    assert planned(600, training=TrainingSpec(augment="flip"), symmetry=(0.8, 0.3)).views == "four"
 
 
 def test_class_weights() -> None:

@@ -26,7 +26,7 @@ from .tasks.regress import margins
 from .tasks.tag import best_thresholds
 from .version import VERSION
 
-_VIEWS: Final[tuple[Views, ...]] = ("mirror+shift", "mirror", "none")
+_VIEWS: Final[tuple[Views, ...]] = ("mirror+shift", "four", "mirror", "none")
 _SURE: Final = 0.98
 _SHARES: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.25, 1.5)
 _TINY: Final = 1e-30
@@ -110,7 +110,7 @@ def _outputs(task: Task, answers: torch.Tensor) -> torch.Tensor:
 def _validated(model: Model, dataset: Dataset, deadline: Deadline) -> tuple[Model, Outputs]:
     """With what the validation part tells of the task; and the network's outputs there.
 
-    Of classes: which rows are doubtful, the fifth of least confidence, since other views are for them alone; and the
+    Of classes: which rows are doubtful, those of least confidence, since other views are for them alone; and the
     temperature. Of labels: the temperature, and from which probability on each is given. Of values: how far they are
     off.
     """

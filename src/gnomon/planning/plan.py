@@ -36,7 +36,7 @@ RESERVE_SHARE: Final = 0.015
 
 REMEMBERED_ROWS: Final = 1000
 """Of training and of validation, at most, that a model looks at to remember what its training data were like."""
-DOUBTFUL_SHARE: Final = 0.2
+DOUBTFUL_SHARE: Final = 0.3
 """Of the validation rows: those with less confidence than this quantile would be predicted from several views."""
 _MOST_BATCH_PIXELS, _MOST_BATCH_STEPS = 2**21, 2**15
 _VALIDATION_SHARE = 0.02
@@ -48,6 +48,7 @@ _REMEMBERING_SHARE = 0.08
 """Of the deadline, at most: where that is not enough, fewer rows are remembered and heard."""
 _PROBING_SHARE = 0.05
 _VIEWS_SHARE = 0.08
+"""Of the deadline, at most, for what four views take more than two."""
 _MOST_VALIDATIONS, _MOST_EPOCH_VALIDATIONS = 12, 50
 
 
@@ -417,24 +418,25 @@ def _remembering_s(spec: DataSpec, speed: Speed, num_validation: int, num_test: 
 
 def passes_of(views: Views) -> float:
     """Forward passes for a row on the mean; only doubtful rows have other views, in blocks that are filled up."""
-    return 1 + {"none": 0, "mirror": 1, "mirror+shift": 5}[views] * min(1.0, DOUBTFUL_SHARE + 0.08)
+    further = {"none": 0, "mirror": 1, "four": 3, "mirror+shift": 5}[views]
+    return 1 + further * min(1.0, DOUBTFUL_SHARE + 0.08)
 
 
 def _choose_views(
     spec: DataSpec, training: TrainingSpec, symmetry: tuple[float, float], speed: Speed, rows: int, deadline: Deadline
 ) -> tuple[Views, Decision]:
-    doubtful = f"of the {DOUBTFUL_SHARE:.0%} that the first one leaves most doubt about"
+    doubtful = f"for the {DOUBTFUL_SHARE:.0%} that the first one leaves most doubt about"
     if spec.kind != "image" or spec.question != "classify":
         return "none", Decision(name="views", value="none", reason="views are of pictures, and for classes")
     if training.views != "auto":
         return training.views, Decision(name="views", value=training.views, reason="asked for")
     if not getattr(augment_for(spec, training.augment, symmetry, 0.0)[0], "flip", False):
         return "none", Decision(name="views", value="none", reason="mirror images are not used in training either")
-    cost_s = passes_of("mirror+shift") * rows / speed.rows_per_s
-    if cost_s <= _VIEWS_SHARE * (deadline.total_s if deadline.is_set else math.inf):
-        reason = f"six {doubtful} take {spoken(cost_s)} in all"
-        return "mirror+shift", Decision(name="views", value="mirror+shift", reason=reason)
-    reason = f"two {doubtful}; six would take {spoken(cost_s)}"
+    more_s = (passes_of("four") - passes_of("mirror")) * rows / speed.rows_per_s
+    if more_s <= _VIEWS_SHARE * (deadline.total_s if deadline.is_set else math.inf):
+        reason = f"{doubtful}, which takes {spoken(more_s)} more than two views"
+        return "four", Decision(name="views", value="four", reason=reason)
+    reason = f"{doubtful}; four would take {spoken(more_s)} more"
     return "mirror", Decision(name="views", value="mirror", reason=reason)
 
 

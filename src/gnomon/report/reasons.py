@@ -101,6 +101,7 @@ _VALUES: Final = {
     "flip, shift by up to {0}, cutout {1}": "左右镜像，平移至多 {0}，遮去 {1}",
     "shift by up to {0}, cutout {1}": "平移至多 {0}，遮去 {1}",
     "mirror": "镜像",
+    "four": "四个",
     "mirror+shift": "镜像和平移",
     "{0} steps": "{0} 步",
     "{0} steps, {1} s": "{0} 步，{1} 秒",
@@ -158,11 +159,11 @@ _REASONS: Final = {
     "there are no classes": "没有类别",
     "views are of pictures, and for classes": "视角只用于图片分类",
     "mirror images are not used in training either": "训练时也不用镜像",
-    "six of the {0} that the first one leaves most doubt about take {1} in all": (
-        "对第一眼最拿不准的 {0} 看六个视角，共需 {1}"
+    "for the {0} that the first one leaves most doubt about, which takes {1} more than two views": (
+        "用于第一眼最拿不准的 {0}，比两个视角多需 {1}"
     ),
-    "two of the {0} that the first one leaves most doubt about; six would take {1}": (
-        "对第一眼最拿不准的 {0} 看两个视角；六个需要 {1}"
+    "for the {0} that the first one leaves most doubt about; four would take {1} more": (
+        "用于第一眼最拿不准的 {0}；四个视角要多需 {1}"
     ),
     "there is time for {0} passes": "时间够把样本看 {0} 遍",
     "by a deadline: the coarse comes first": "有截止时间：先学粗略的",
