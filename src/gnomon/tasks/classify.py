@@ -136,7 +136,7 @@ def averaged_over_views(model: nn.Module, inputs: Tensor, logits: Tensor, views:
     """Outputs averaged over views.
 
     They are the picture and its mirror image. Of `mirror+shift` also both shifted by one pixel up-left and down-right,
-    where shifted views count half (arXiv 2404.00498, section 3.5). Of `four` the picture is shifted one way alone and its
+    where shifted views count half (arXiv 2404.00498, section 3.5). Of `four` the picture is shifted one way alone, its
     mirror image the other way, and all count alike: as good as six (RESULTS.md), at two thirds of the cost.
 
     Args:
