@@ -182,6 +182,20 @@ def test_muon_turns_filters_and_leaves_the_rest_to_sgd(decay: float) -> None:
         np.testing.assert_allclose(last, wanted, atol=1e-6, err_msg=weight)
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_a_network_may_say_how_quickly_it_learns_what_muon_does_not_turn(decay: float) -> None:
+    """The head four times as quickly as the filters, the norms' biases 32 times."""
+    network = Cnn(widths=(8, 8), convolutions=1).build((3, 8, 8), 4).double().requires_grad_(True)
+    taken = stepped(network, OptimizerSpec(name="muon", weight_decay=decay))
+    assert {"head.weight", "stages.0.norms.0.bias", "stages.1.norms.0.bias"} < set(taken)
+    for weight, (first, slopes, last) in taken.items():
+        if first.ndim != 4:
+            share = {"head.weight": 4.0, "stem.bias": 0.25}.get(weight, 32.0)
+            rates = [share * rate for rate in RATES]
+            wanted = nesterov(0.85)(first, slopes, rates, decay if first.ndim > 1 else 0.0)
+            np.testing.assert_allclose(last, wanted, atol=1e-6, err_msg=weight)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_without_a_gradient_a_weight_stays(name: OptimizerName) -> None:
     module = small()

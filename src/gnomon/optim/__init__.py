@@ -12,7 +12,7 @@ Any of them can be sharpness-aware (`sharpness`), and be judged by another netwo
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +25,8 @@ from .schedule_free import ScheduleFree
 from .sharpness import climbed
 from .spec import LEARNING_RATES, USUAL, Average, OptimizerName, OptimizerSpec, Schedule
 
-_MUON_SGD_RATE = 0.25
+_BESIDE_MUON: Final = 0.25
+"""Of Muon's rate, that of all that Muon does not turn, where the network does not say otherwise."""
 _SGD = uncompiled(torch.optim.SGD)
 _Adam = uncompiled(torch.optim.Adam)
 _AdamW = uncompiled(torch.optim.AdamW)
@@ -49,7 +50,7 @@ class Optimizer:
         """Change the weights by their gradients, and drop the gradients."""
         for part, share in self._parts:
             for group in part.param_groups:
-                group["lr"] = learning_rate * share
+                group["lr"] = learning_rate * share * group.get("share", 1.0)
             part.step()
             part.zero_grad(set_to_none=True)
 
@@ -106,7 +107,7 @@ def build_optimizer(
         case "schedule-free-sgd" | "schedule-free-adamw":
             return Optimizer([(ScheduleFree(groups, adaptive=spec.name == "schedule-free-adamw"), 1.0)])
         case _:
-            return _with_muon(trained, spec, products)
+            return _with_muon(model, spec, products)
 
 
 def _groups(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
@@ -118,16 +119,30 @@ def _groups(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[st
     return [group for group in groups if group["params"]]
 
 
-def _with_muon(trained: list[nn.Parameter], spec: OptimizerSpec, products: torch.dtype) -> Optimizer:
-    """Muon for convolution filters; Nesterov SGD for the head, biases and norms."""
-    filters = [parameter for parameter in trained if parameter.ndim == 4]
-    rest = [parameter for parameter in trained if parameter.ndim != 4]
+def _with_muon(model: nn.Module, spec: OptimizerSpec, products: torch.dtype) -> Optimizer:
+    """Muon for convolution filters; Nesterov SGD for the head, biases and norms.
+
+    A network may say how much of Muon's rate each of those takes, by a part of its name: `beside_muon`.
+    """
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    filters = [parameter for parameter in trained.values() if parameter.ndim == 4]
+    said: dict[str, float] = getattr(model, "beside_muon", {})
+    rest: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in trained.items():
+        if parameter.ndim != 4:
+            share = next((share for part, share in said.items() if part in name.split(".")), _BESIDE_MUON)
+            rest.setdefault(share, []).append(parameter)
     parts: list[tuple[torch.optim.Optimizer, float]] = []
     if filters:
         parts.append((Muon(filters, products=products), 1.0))
     if rest:
-        sgd = _SGD(_groups(rest, spec.weight_decay), lr=0.0, momentum=0.85, nesterov=True)
-        parts.append((sgd, _MUON_SGD_RATE))
+        groups = [
+            group | {"share": share}
+            for share, parameters in rest.items()
+            for group in _groups(parameters, spec.weight_decay)
+        ]
+        groups.sort(key=lambda group: -group["params"][0].ndim)  # weights first: a saved state counts them so
+        parts.append((_SGD(groups, lr=0.0, momentum=0.85, nesterov=True), 1.0))
     return Optimizer(parts)
 
 
