@@ -85,7 +85,7 @@ def test_as_many_rows_are_taken_as_there_is_time_for(monkeypatch: pytest.MonkeyP
     assert machine.now <= 0.4 * 60
     assert texts(said) == [
         f"{taken:,} of 10,000 rows are used, drawn by chance within each class: to decode all takes until "
-        "1 min 41 s of 1 min 00 s; --by 262s has time for them"
+        "1 min 41 s of 1 min 00 s; --by 262s has time for all of them"
     ]
     told = [event for event in said if isinstance(event, Decoded)]
     assert told[-1].rows == taken

@@ -26,7 +26,8 @@ def source_of(labels: list[str], *, test: int = 0) -> Source:
 
 
 def sample_of(source: Source, rows: int) -> Sample:
-    return Sample(source, Drawn(rows=rows, of=len(source.rows), reason="asked for"))
+    by_class = source.question == "classify"
+    return Sample(source, Drawn(rows=rows, of=len(source.rows), reason="asked for", asked_for=True, by_class=by_class))
 
 
 def keys(source: Source) -> set[str]:
@@ -74,6 +75,8 @@ def test_a_sample_is_a_source_with_its_own_fingerprint() -> None:
     hints = source.content_hints
     assert few.content_hints == (None if hints is None else [hints[place] for place in order])
     assert few.notes[-1] == "50 of 200 rows are used, drawn by chance within each class: asked for"
+    alike = Drawn(rows=50, of=200, reason="asked for", by_class=False)
+    assert alike.said == "50 of 200 rows are used, drawn by chance: asked for"
     assert drawn_from(few) == few.drawn
     assert drawn_from(source) is None
     assert sampled(source, None) is source
@@ -89,7 +92,7 @@ def run(tmp_path: Path) -> Path:
 def test_a_run_uses_the_rows_that_were_asked_for_and_says_so(run: Path) -> None:
     directory = open_run(str(run))
     summary = directory.read_json(DATA, DataSummary)
-    assert summary.drawn == Drawn(rows=400, of=1797, reason="asked for")
+    assert summary.drawn == Drawn(rows=400, of=1797, reason="asked for", asked_for=True)
     assert sum(map(sum, summary.counts.values())) == 400
     assert '"400 of 1,797 rows"' in directory.read_text(PLAN)
     assert "400 of 1,797 rows are used, drawn by chance within each class" in (run / "report.html").read_text("utf-8")

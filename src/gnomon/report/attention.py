@@ -105,7 +105,7 @@ def _standing(verdict: Verdict) -> Iterator[Item]:
 def _drawn(data: Data, run: RunFiles) -> Iterator[Item]:
     """Where time was too short for all rows; who asked for fewer knows."""
     drawn = data.drawn
-    if drawn is not None and drawn.reason != "asked for":
+    if drawn is not None and not drawn.asked_for:
         heading = say("Only {0} of {1} {2} were used", f"{drawn.rows:,}", f"{drawn.of:,}", rows_in(run).many)
         yield Item("notice", heading, say("There was no time to decode them all. More of them would most likely help."))
 

@@ -75,11 +75,12 @@ class Duplicates:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawn:
-    """So many rows were used, `of` so many, and why."""
+    """So many rows were used, `of` so many, and why; `asked_for` by the user, or for want of time."""
 
     rows: int
     of: int
     reason: str = ""
+    asked_for: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,7 +113,7 @@ _VALUES: Final = {
 _REASONS: Final = {
     "measured": "实测",
     "asked for": "按要求",
-    "to decode all takes until {0} of {1}; --by {2}s has time for them": (
+    "to decode all takes until {0} of {1}; --by {2}s has time for all of them": (
         "全部解码要到 {0}（共 {1}）；--by {2}s 就有时间全部解码"
     ),
     "that is {0} of the time, in which a network may learn more by itself": (
@@ -240,6 +240,7 @@ _NOTES: Final = {
     "{0} of {1} rows are used, drawn by chance within each class: {2}": (
         "使用 {1} 个样本中的 {0} 个，在每个类别内随机抽取：{2}"
     ),
+    "{0} of {1} rows are used, drawn by chance: {2}": "使用 {1} 个样本中的 {0} 个，随机抽取：{2}",
     "{0} rows set aside: {1}": "{0} 个样本被搁置：{1}",
     "going on from step {0}": "从第 {0} 步继续",
     "no whole checkpoint: from the beginning": "没有完整的检查点：从头开始",

@@ -20,16 +20,24 @@ _FIRST_OF_EACH: Final = 10
 
 
 class Drawn(Value, frozen=True):
-    """How many rows were taken `of` how many, and why."""
+    """How many rows were taken `of` how many, and why.
+
+    Attributes:
+        asked_for: whether the user wished it.
+        by_class: whether each class has its share; else all rows are alike.
+    """
 
     rows: int
     of: int
     reason: str
+    asked_for: bool = False
+    by_class: bool = True
 
     @property
     def said(self) -> str:
         """As a sentence's beginning."""
-        return f"{self.rows:,} of {self.of:,} rows are used, drawn by chance within each class: {self.reason}"
+        how = "drawn by chance within each class" if self.by_class else "drawn by chance"
+        return f"{self.rows:,} of {self.of:,} rows are used, {how}: {self.reason}"
 
 
 class Sample:
@@ -46,7 +54,7 @@ class Sample:
     @functools.cached_property
     def _chosen(self) -> list[int]:
         """Found when a row is asked for: who compares fingerprints alone does not wait for it."""
-        return _chosen(self._source.rows, self.drawn.rows, by_class=self.question == "classify")
+        return _chosen(self._source.rows, self.drawn.rows, by_class=self.drawn.by_class)
 
     @property
     def name(self) -> str:

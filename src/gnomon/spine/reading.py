@@ -50,7 +50,7 @@ def read_dataset(
     if isinstance(found, _Late):
         if not found.are_enough(source):
             raise found.error(source)
-        drawn = Drawn(rows=found.rows, of=len(source.rows), reason=found.said)
+        drawn = _drawn(source, found.rows, found.said)
         yield Noted(text=drawn.said)
         found = yield from _decoded(sampled(source, drawn), recipe, deadline, geometry)
         if isinstance(found, _Late):
@@ -61,7 +61,12 @@ def read_dataset(
 
 def _asked_for(source: Source, recipe: Recipe) -> Drawn | None:
     rows, of = recipe.dataset.rows, len(source.rows)
-    return None if rows is None or rows >= of else Drawn(rows=rows, of=of, reason="asked for")
+    return None if rows is None or rows >= of else _drawn(source, rows, "asked for", asked_for=True)
+
+
+def _drawn(source: Source, rows: int, reason: str, *, asked_for: bool = False) -> Drawn:
+    by_class = source.question == "classify"
+    return Drawn(rows=rows, of=len(source.rows), reason=reason, asked_for=asked_for, by_class=by_class)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ class _Late:
 
     @property
     def said(self) -> str:
-        return f"to decode all takes until {self._until}; --by {self._enough_s}s has time for them"
+        return f"to decode all takes until {self._until}; --by {self._enough_s}s has time for all of them"
 
     @property
     def _until(self) -> str:
