@@ -36,7 +36,7 @@ RESERVE_SHARE: Final = 0.015
 
 REMEMBERED_ROWS: Final = 1000
 """Of training and of validation, at most, that a model looks at to remember what its training data were like."""
-DOUBTFUL_SHARE: Final = 0.3
+DOUBTFUL_SHARE: Final = 0.4
 """Of the validation rows: those with less confidence than this quantile would be predicted from several views."""
 _MOST_BATCH_PIXELS, _MOST_BATCH_STEPS = 2**21, 2**15
 _VALIDATION_SHARE = 0.02
