@@ -47,7 +47,7 @@ _HEARD_S, _MOST_HEARD = 4e-3, 300
 _REMEMBERING_SHARE = 0.08
 """Of the deadline, at most: where that is not enough, fewer rows are remembered and heard."""
 _PROBING_SHARE = 0.05
-_VIEWS_SHARE = 0.05
+_VIEWS_SHARE = 0.045
 """Of the deadline, at most, for what four views take more than two."""
 _MOST_VALIDATIONS, _MOST_EPOCH_VALIDATIONS = 12, 50
 
