@@ -9,8 +9,8 @@ optuna, train. `optuna` is what a user would write: a study with TPE and Optuna'
 ranges, the time divided by ten among nine trials and a last training with the best of them. `train` has all the time
 for one training with the usual settings. The ways take turns, seed by seed. Each runs in a process of its own with a
 cache that is filled before. Told are the score of the test part, that of the validation part of the final model,
-whether the deadline held (within a second), and the best validation score of a trial over time, at every tenth of the
-time.
+whether the deadline held (within a second), and the best validation score of any network so far, of trials and of the
+final training, at every tenth of the time.
 """
 
 import argparse
@@ -70,13 +70,14 @@ study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESam
 while time.monotonic() - began < by - 2 * share:
     study.optimize(objective, n_trials=1)
 left = by - (time.monotonic() - began)
+print(json.dumps({"final_from": by - left}), flush=True)
 trained(study.best_params, left, "final")
 """
 
 
 @dataclass(frozen=True)
 class Came:
-    """What one way came to. `course`: (seconds, score of a trial)."""
+    """What one way came to. `course`: (seconds, validation score) of each trial, and of the final network on its way."""
 
     test: float
     validation: float
@@ -98,7 +99,7 @@ def run(way: str, data: str, *, by: float, seed: int, threads: int, cache: Path)
         test, validation = (
             _headline(Path(folder, final, f"evaluation/{part}.json")) for part in ("test", "validation")
         )
-        course, said = _course(way, done.stdout)
+        course, said = _course(way, done.stdout, Path(folder, final, "metrics.jsonl"))
         return Came(test, validation, seconds, course, said)
 
 
@@ -121,14 +122,17 @@ def _headline(path: Path) -> float:
     return value
 
 
-def _course(way: str, out: str) -> tuple[list[tuple[float, float]], str]:
+def _course(way: str, out: str, final: Path) -> tuple[list[tuple[float, float]], str]:
     lines = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+    from_s = next((line["final_from"] for line in lines if "final_from" in line), 0.0)
+    events = [json.loads(line) for line in final.read_text().splitlines()]
+    last = [(from_s + event["elapsed_s"], event["score"]) for event in events if event["event"] == "validation"]
     if way == "optuna":
-        return [(line["at"], line["score"]) for line in lines if "at" in line], ""
+        return [(line["at"], line["score"]) for line in lines if "at" in line] + last, ""
     ended = [line["record"] for line in lines if line.get("event") == "trial"]
     said = [line["result"]["said"][0] for line in lines if line.get("event") == "found"]
     finished = [made for made in ended if made["stage"] == "explore" and made["state"] == "finished"]
-    return [(made["elapsed_s"], made["score"]) for made in finished], "".join(said)
+    return [(made["elapsed_s"], made["score"]) for made in finished] + last, "".join(said)
 
 
 def over_time(course: list[tuple[float, float]], by: float) -> str:
