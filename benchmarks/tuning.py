@@ -77,7 +77,7 @@ trained(study.best_params, left, "final")
 
 @dataclass(frozen=True)
 class Came:
-    """What one way came to. `course`: (seconds, validation score) of each trial, and of the final network on its way."""
+    """What one way came to. `course`: (seconds, validation score) of each trial, then of the final training."""
 
     test: float
     validation: float
