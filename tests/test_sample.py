@@ -26,8 +26,7 @@ def source_of(labels: list[str], *, test: int = 0) -> Source:
 
 
 def sample_of(source: Source, rows: int) -> Sample:
-    by_class = source.question == "classify"
-    return Sample(source, Drawn(rows=rows, of=len(source.rows), reason="asked for", asked_for=True, by_class=by_class))
+    return Sample(source, Drawn(rows=rows, of=len(source.rows), reason="asked for", asked_for=True))
 
 
 def keys(source: Source) -> set[str]:
@@ -75,8 +74,7 @@ def test_a_sample_is_a_source_with_its_own_fingerprint() -> None:
     hints = source.content_hints
     assert few.content_hints == (None if hints is None else [hints[place] for place in order])
     assert few.notes[-1] == "50 of 200 rows are used, drawn by chance within each class: asked for"
-    alike = Drawn(rows=50, of=200, reason="asked for", by_class=False)
-    assert alike.said == "50 of 200 rows are used, drawn by chance: asked for"
+    assert few.drawn.said("regress") == "50 of 200 rows are used, drawn by chance: asked for"
     assert drawn_from(few) == few.drawn
     assert drawn_from(source) is None
     assert sampled(source, None) is source

@@ -11,7 +11,7 @@ Any of them can be sharpness-aware (`sharpness`), and be judged by another netwo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Protocol
 
 import torch
@@ -43,14 +43,14 @@ class Steps(Protocol):
 class Optimizer:
     """One or two PyTorch optimizers under one learning rate, and a flat state that can be saved."""
 
-    def __init__(self, parts: list[tuple[torch.optim.Optimizer, float]]) -> None:
+    def __init__(self, *parts: torch.optim.Optimizer) -> None:
         self._parts = parts
 
     def step(self, learning_rate: float) -> None:
         """Change the weights by their gradients, and drop the gradients."""
-        for part, share in self._parts:
+        for part in self._parts:
             for group in part.param_groups:
-                group["lr"] = learning_rate * share * group.get("share", 1.0)
+                group["lr"] = learning_rate * group.get("share", 1.0)
             part.step()
             part.zero_grad(set_to_none=True)
 
@@ -58,7 +58,7 @@ class Optimizer:
         """All tensors of the state by name; empty before the first step."""
         return {
             f"{number}.{index}.{name}": value if isinstance(value, Tensor) else torch.tensor(value)
-            for number, (part, _) in enumerate(self._parts)
+            for number, part in enumerate(self._parts)
             for index, parameter in enumerate(_parameters(part))
             for name, value in part.state.get(parameter, {}).items()
         }
@@ -67,7 +67,7 @@ class Optimizer:
         """Take a state that `state` gave."""
         for key, value in state.items():
             number, index, name = key.split(".", 2)
-            part = self._parts[int(number)][0]
+            part = self._parts[int(number)]
             parameter = _parameters(part)[int(index)]
             # On its weight's device and in its memory format: fused steps pair numbers by their place in memory.
             like = torch.empty_like(parameter if value.shape == parameter.shape else value, device=parameter.device)
@@ -76,7 +76,7 @@ class Optimizer:
     @property
     def schedule_free(self) -> list[ScheduleFree]:
         """Those parts of it that keep a mean of their own."""
-        return [part for part, _ in self._parts if isinstance(part, ScheduleFree)]
+        return [part for part in self._parts if isinstance(part, ScheduleFree)]
 
 
 def build_optimizer(
@@ -92,22 +92,22 @@ def build_optimizer(
             Adam does not do so: it rounds the last few numbers of a tensor in another way than those before them.
     """
     spare_compiler()
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = _groups(trained, spec.weight_decay)
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    groups = _groups([*trained.values()], spec.weight_decay)
     match spec.name:
         case "gradient-descent":
-            return Optimizer([(_SGD(groups, lr=spec.peak), 1.0)])
+            return Optimizer(_SGD(groups, lr=spec.peak))
         case "sgd":
             momentum = spec.momentum
-            return Optimizer([(_SGD(groups, lr=spec.peak, momentum=momentum, nesterov=momentum > 0), 1.0)])
+            return Optimizer(_SGD(groups, lr=spec.peak, momentum=momentum, nesterov=momentum > 0))
         case "adam":
-            return Optimizer([(_Adam(groups, lr=spec.peak, fused=not alike), 1.0)])
+            return Optimizer(_Adam(groups, lr=spec.peak, fused=not alike))
         case "adamw":
-            return Optimizer([(_AdamW(groups, lr=spec.peak, fused=not alike), 1.0)])
+            return Optimizer(_AdamW(groups, lr=spec.peak, fused=not alike))
         case "schedule-free-sgd" | "schedule-free-adamw":
-            return Optimizer([(ScheduleFree(groups, adaptive=spec.name == "schedule-free-adamw"), 1.0)])
+            return Optimizer(ScheduleFree(groups, adaptive=spec.name == "schedule-free-adamw"))
         case _:
-            return _with_muon(model, spec, products)
+            return _with_muon(trained, getattr(model, "beside_muon", {}), spec, products)
 
 
 def _groups(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
@@ -119,22 +119,25 @@ def _groups(parameters: list[nn.Parameter], weight_decay: float) -> list[dict[st
     return [group for group in groups if group["params"]]
 
 
-def _with_muon(model: nn.Module, spec: OptimizerSpec, products: torch.dtype) -> Optimizer:
+def _with_muon(
+    trained: dict[str, nn.Parameter], said: Mapping[str, float], spec: OptimizerSpec, products: torch.dtype
+) -> Optimizer:
     """Muon for convolution filters; Nesterov SGD for the head, biases and norms.
 
-    A network may say how much of Muon's rate each of those takes, by a part of its name: `beside_muon`.
+    Args:
+        trained: the weights by their names.
+        said: how much of Muon's rate those beside it take, by a part of their names, where the network says so.
+        spec, products: as for `build_optimizer`.
     """
-    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     filters = [parameter for parameter in trained.values() if parameter.ndim == 4]
-    said: dict[str, float] = getattr(model, "beside_muon", {})
     rest: dict[float, list[nn.Parameter]] = {}
     for name, parameter in trained.items():
         if parameter.ndim != 4:
             share = next((share for part, share in said.items() if part in name.split(".")), _BESIDE_MUON)
             rest.setdefault(share, []).append(parameter)
-    parts: list[tuple[torch.optim.Optimizer, float]] = []
+    parts: list[torch.optim.Optimizer] = []
     if filters:
-        parts.append((Muon(filters, products=products), 1.0))
+        parts.append(Muon(filters, products=products))
     if rest:
         groups = [
             group | {"share": share}
@@ -142,8 +145,8 @@ def _with_muon(model: nn.Module, spec: OptimizerSpec, products: torch.dtype) -> 
             for group in _groups(parameters, spec.weight_decay)
         ]
         groups.sort(key=lambda group: -group["params"][0].ndim)  # weights first: a saved state counts them so
-        parts.append((_SGD(groups, lr=0.0, momentum=0.85, nesterov=True), 1.0))
-    return Optimizer(parts)
+        parts.append(_SGD(groups, lr=0.0, momentum=0.85, nesterov=True))
+    return Optimizer(*parts)
 
 
 def average_of(beside: nn.Module, spec: OptimizerSpec, optimizer: Optimizer, *, decay: float) -> Averages | None:

@@ -24,19 +24,16 @@ class Drawn(Value, frozen=True):
 
     Attributes:
         asked_for: whether the user wished it.
-        by_class: whether each class has its share; else all rows are alike.
     """
 
     rows: int
     of: int
     reason: str
     asked_for: bool = False
-    by_class: bool = True
 
-    @property
-    def said(self) -> str:
-        """As a sentence's beginning."""
-        how = "drawn by chance within each class" if self.by_class else "drawn by chance"
+    def said(self, question: Question) -> str:
+        """As a sentence's beginning; where the rows have classes, each has its share."""
+        how = "drawn by chance within each class" if question == "classify" else "drawn by chance"
         return f"{self.rows:,} of {self.of:,} rows are used, {how}: {self.reason}"
 
 
@@ -54,7 +51,7 @@ class Sample:
     @functools.cached_property
     def _chosen(self) -> list[int]:
         """Found when a row is asked for: who compares fingerprints alone does not wait for it."""
-        return _chosen(self._source.rows, self.drawn.rows, by_class=self.drawn.by_class)
+        return _chosen(self._source.rows, self.drawn.rows, by_class=self.question == "classify")
 
     @property
     def name(self) -> str:
@@ -78,7 +75,7 @@ class Sample:
 
     @property
     def notes(self) -> Sequence[str]:
-        return (*self._source.notes, self.drawn.said)
+        return (*self._source.notes, self.drawn.said(self.question))
 
     @property
     def fingerprint(self) -> str:

@@ -45,13 +45,13 @@ def read_dataset(
     drawn = _asked_for(source, recipe) if before is None else before.drawn
     geometry = None if before is None else before.encoder
     if drawn is not None and before is None:
-        yield Noted(text=drawn.said)
+        yield Noted(text=drawn.said(source.question))
     found = yield from _decoded(sampled(source, drawn), recipe, deadline, geometry)
     if isinstance(found, _Late):
         if not found.are_enough(source):
             raise found.error(source)
-        drawn = _drawn(source, found.rows, found.said)
-        yield Noted(text=drawn.said)
+        drawn = Drawn(rows=found.rows, of=len(source.rows), reason=found.said)
+        yield Noted(text=drawn.said(source.question))
         found = yield from _decoded(sampled(source, drawn), recipe, deadline, geometry)
         if isinstance(found, _Late):
             raise found.error(source)
@@ -61,12 +61,7 @@ def read_dataset(
 
 def _asked_for(source: Source, recipe: Recipe) -> Drawn | None:
     rows, of = recipe.dataset.rows, len(source.rows)
-    return None if rows is None or rows >= of else _drawn(source, rows, "asked for", asked_for=True)
-
-
-def _drawn(source: Source, rows: int, reason: str, *, asked_for: bool = False) -> Drawn:
-    by_class = source.question == "classify"
-    return Drawn(rows=rows, of=len(source.rows), reason=reason, asked_for=asked_for, by_class=by_class)
+    return None if rows is None or rows >= of else Drawn(rows=rows, of=of, reason="asked for", asked_for=True)
 
 
 @dataclass(frozen=True, slots=True)
