@@ -22,6 +22,9 @@ ROOT: Final = Path(__file__).parents[1]
 PYTHONS: Final = ("3.11", "3.12", "3.13", "3.14")
 TARGETS: Final = tuple(product(PYTHONS, ("linux x86_64", "linux aarch64", "macos arm64")))
 
+# The extras that are not installed for development: heavy, and rarely used.
+_APART: Final = frozenset({"cluster"})
+
 # What a CUDA build of PyTorch brings along; it names exact versions itself.
 _OF_TORCH = re.compile(r"(nvidia|cuda)-.*|triton")
 _HEADER = "# Written by `make lock` from pyproject.toml, not by hand.\n{}\n\n"
@@ -47,8 +50,9 @@ def main() -> None:
 def requirements(pyproject: Path) -> list[str]:
     """What the package, its development and its build need, as written in pyproject.toml."""
     project = tomllib.loads(pyproject.read_text())
-    extras = project["project"]["optional-dependencies"].values()
-    return [*project["project"]["dependencies"], *project["build-system"]["requires"], *(r for e in extras for r in e)]
+    extras = project["project"]["optional-dependencies"].items()
+    beside = [requirement for name, extra in extras if name not in _APART for requirement in extra]
+    return [*project["project"]["dependencies"], *project["build-system"]["requires"], *beside]
 
 
 def resolved(wanted: Sequence[str]) -> dict[str, str]:
