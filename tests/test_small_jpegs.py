@@ -12,6 +12,7 @@ from gnomon.encoders import FITS, Fit, ImageEncoder, image
 from gnomon.errors import RowError
 
 RANDOM = np.random.default_rng(11)
+_TURNED = b"Exif\x00\x00II*\x00\x08\x00\x00\x00\x01\x00\x12\x01\x03\x00\x01\x00\x00\x00\x06\x00\x00\x00" + bytes(4)
 OPTIONS: dict[str, dict[str, Any]] = {
     "colours at full, half and quarter": {},
     "progressive": {"progressive": True},
@@ -21,7 +22,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "with restarts": {"restart_marker_rows": 1},
     "with a comment": {"comment": b"a\xff\xd8 comment"},
     "with a profile of colours": {"icc_profile": bytes(200)},
-    "turned": {"exif": b"Exif\x00\x00II*\x00\x08\x00\x00\x00\x01\x00\x12\x01\x03\x00\x01\x00\x00\x00\x06\x00\x00\x00" + bytes(4)},
+    "turned": {"exif": _TURNED},
 }
 
 
