@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -110,6 +111,6 @@ def test_the_shorter_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_claims_too_much_is_not_decoded_on_the_shorter_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """No memory is taken for pixels that a small file can't hold."""
-    monkeypatch.setattr(image.simplejpeg, "decode_jpeg", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", lambda *_: pytest.fail("decoded"))
     wide = saved(picture(32, 32)).replace(b"\x00\x20\x00\x20", b"\x00\x20\x7f\xf0", 1)
     made_of(wide, ImageEncoder(height=24, width=24, channels=3))

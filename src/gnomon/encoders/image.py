@@ -274,9 +274,10 @@ def _small_jpeg(raw: bytes | str, channels: int, *, below: int) -> NDArray[np.ui
             return None
         if colours != "Gray" and (channels == 1 or colours != "YCbCr"):
             return None
-        return simplejpeg.decode_jpeg(raw, "GRAY" if channels == 1 else "RGB")
+        pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(raw, "GRAY" if channels == 1 else "RGB")
     except ValueError:
         return None
+    return pixels
 
 
 def _decode(raw: bytes | str, largest: int, *, fit: Fit) -> Image.Image:
