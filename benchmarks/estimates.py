@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from runs import SHARED
 from torch import nn
 
 from gnomon.batches import Passes, batch_of
@@ -179,7 +180,7 @@ def one(asked: dict[str, object], folder: Path, rounds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--data", type=Path, default=SHARED)
     parser.add_argument("--memory", action="store_true", help="that alone; the times are then none")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     chosen = parser.parse_args()

@@ -77,7 +77,7 @@ trained(study.best_params, left, "final")
 
 @dataclass(frozen=True)
 class Came:
-    """What one way came to. `course`: (seconds, validation score) of each trial, then of the final training."""
+    """What one way came to. `course`: (seconds, validation score) of each training of the search, then of the final."""
 
     test: float
     validation: float
@@ -131,7 +131,7 @@ def _course(way: str, out: str, final: Path) -> tuple[list[tuple[float, float]],
         return [(line["at"], line["score"]) for line in lines if "at" in line] + last, ""
     ended = [line["record"] for line in lines if line.get("event") == "trial"]
     said = [line["result"]["said"][0] for line in lines if line.get("event") == "found"]
-    finished = [made for made in ended if made["stage"] == "explore" and made["state"] == "finished"]
+    finished = [made for made in ended if made["state"] == "finished"]
     return [(made["elapsed_s"], made["score"]) for made in finished] + last, "".join(said)
 
 

@@ -25,9 +25,13 @@ _WIDTHS: Final = (
 )
 _DEPTHS: Final = (1, 2, 3)
 _MEASURED_ROWS: Final = 47_500
-_EPOCHS: Final = (0.0, 0.5, 1.0, 4.0, 4.5, 10.0, 18.0, 40.0)
+_EPOCHS: Final = (0.0, 0.5, 1.25, 4.0, 6.0, 10.0, 18.0, 40.0)
 """Passes over 47,500 rows from which a network of the ladder is better than the one before it."""
+_STEPS: Final = (0, 90, 230)
+"""Steps without which it is not, however few the rows; from the third network on as many as for that."""
 _MOST_EPOCHS: Final = 40.0
+SMALLEST_SHRUNK: Final = 24
+"""Pixels of the shorter side from which on pictures are small in the first part of a training."""
 _MEAN_COST: Final = 0.76
 _HARDLY_MORE: Final = 1.2
 _MOST_ROWS: Final = 256
@@ -64,10 +68,16 @@ class Rung:
     Attributes:
         model: the network.
         passes: over the training rows, from which on it is better than the rung below.
+        steps: without which it is not.
     """
 
     model: ModelSpec
     passes: float
+    steps: int = 0
+
+    def wanted(self, batch: int, rows: int) -> float:
+        """Passes over so many rows that it must have, with steps of so many."""
+        return max(self.passes, self.steps * batch_for(self.model, batch) / max(1, rows))
 
 
 def ladder(spec: DataSpec) -> list[Rung]:
@@ -78,7 +88,11 @@ def ladder(spec: DataSpec) -> list[Rung]:
         rungs = networks_for_recordings() if spec.kind == "sound" else networks_for_series()
         return [_beside_linear(rung, spec.question) for rung in rungs]
     networks = networks_for_pictures(spec.input_shape)
-    return [Rung(model, wanted_epochs(position, spec.num_train)) for position, model in enumerate(networks)]
+    steps = (*_STEPS, *[_STEPS[-1]] * (len(networks) - len(_STEPS)))
+    return [
+        Rung(model, wanted_epochs(position, spec.num_train), least)
+        for position, (model, least) in enumerate(zip(networks, steps, strict=True))
+    ]
 
 
 def networks_for_pictures(input_shape: tuple[int, ...]) -> list[Cnn]:
@@ -158,7 +172,7 @@ def batch_for(model: ModelSpec, batch: int) -> int:
 
 def wanted_epochs(rung: int, rows: int) -> float:
     """Passes that a rung needs to be worth its cost; fewer rows must be seen more often."""
-    return min(_MOST_EPOCHS, _EPOCHS[rung] * math.pow(_MEASURED_ROWS / max(1, rows), 0.75))
+    return min(_MOST_EPOCHS, _EPOCHS[rung] * math.pow(_MEASURED_ROWS / max(1, rows), 0.6))
 
 
 def climb(
@@ -175,15 +189,18 @@ def climb(
         most_s: seconds after which no further network is measured.
     """
     began_s, rungs = time.monotonic(), ladder(spec)
+    whole = spec.kind == "image" and min(spec.input_shape[1:]) < SMALLEST_SHRUNK
+    mean_cost = 1.0 if whole else _MEAN_COST
 
     def passes(speed: Speed, model: ModelSpec) -> float:
         """Over all rows in the time that is left, of the cost that they have on the mean."""
         seconds = left_s - (time.monotonic() - began_s)
-        return seconds / (speed.step_s * _MEAN_COST) * batch_for(model, batch) / spec.num_train
+        return seconds / (speed.step_s * mean_cost) * batch_for(model, batch) / spec.num_train
 
-    place, speed = _first_rung(spec, rungs, probe, passes)
+    place, speed = _first_rung(spec, rungs, probe, passes, batch)
     for position, rung in enumerate(rungs[place + 1 :], place + 1):
-        best, wanted, name = rungs[position - 1].model, rung.passes, describe_model(rung.model)
+        best, wanted = rungs[position - 1].model, rung.wanted(batch, spec.num_train)
+        name = describe_model(rung.model)
         if passes(speed, best) < wanted:  # a dearer one is not even tried
             return best, speed, f"the next larger one, {name}, needs {wanted:.1f} passes and more time"
         if time.monotonic() - began_s > most_s:
@@ -262,6 +279,7 @@ def _first_rung(
     rungs: Sequence[Rung],
     probe: Callable[[ModelSpec], Speed],
     passes: Callable[[Speed, ModelSpec], float],
+    batch: int,
 ) -> tuple[int, Speed]:
     """Where to begin: the highest rung that is worth it even if its products cost as much as those of the lowest.
 
@@ -269,14 +287,15 @@ def _first_rung(
     """
     speed = probe(rungs[0].model)
     products = [products_of(rung.model, spec) for rung in rungs]
+    wanted = [rung.wanted(batch, spec.num_train) for rung in rungs]
     worth = [
         position
         for position in range(1, len(rungs))
-        if passes(speed, rungs[0].model) * products[0] / products[position] >= rungs[position].passes
+        if passes(speed, rungs[0].model) * products[0] / products[position] >= wanted[position]
     ]
     if worth:
-        highest = rungs[worth[-1]]
-        higher = probe(highest.model)
-        if passes(higher, highest.model) >= highest.passes:
+        highest = rungs[worth[-1]].model
+        higher = probe(highest)
+        if passes(higher, highest) >= wanted[worth[-1]]:
             return worth[-1], higher
     return 0, speed

@@ -9,7 +9,7 @@ from typing import Final
 from ..batches import shrunk_side
 from ..models import Cnn, ModelSpec
 from ..types import DataSpec, Decision
-from .ladder import Speed
+from .ladder import SMALLEST_SHRUNK, Speed
 
 SMALL_SCALE: Final = 0.75
 """Of height and width, where pictures are shrunk."""
@@ -20,7 +20,7 @@ the dear ones alone to its end forgets what the others are like."""
 _SKIP_EASY: Final = 0.6
 _FEW_PASSES, _MANY_PASSES = 6.0, 14.0
 """Up to so few passes the easiest rows are skipped, from so many on none: measured on CIFAR-10, see RESULTS.md."""
-_SMALL_UNTIL, _SMALLEST_SHRUNK = 0.6, 24
+_SMALL_UNTIL = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def choose_thrift(
         left_s: seconds of training; None without a deadline.
     """
     auto = left_s is not None and isinstance(model, Cnn)
-    usual = _SMALL_UNTIL if auto and min(spec.input_shape[1:]) >= _SMALLEST_SHRUNK else 0.0
+    usual = _SMALL_UNTIL if auto and min(spec.input_shape[1:]) >= SMALLEST_SHRUNK else 0.0
     small = (usual if small_until is None else small_until) if isinstance(model, Cnn) else 0.0
     cost = _small_cost(spec, speed) if small and left_s is not None else 1.0
     passes = (left_s or 0.0) / (speed.step_s * (1 - small * (1 - cost))) * batch / spec.num_train

@@ -178,6 +178,6 @@ def _with_more_time(plan: Plan, spec: DataSpec, trial: Trial, train_s: float, ti
     if products:
         for rung in ladder(spec):
             affordable = products / products_of(rung.model, spec)
-            if affordable < epochs and affordable >= rung.passes:
+            if affordable < epochs and affordable >= rung.wanted(plan.batch, spec.num_train):
                 name, chosen = describe_model(rung.model), affordable
     return _outlook(name, seconds, chosen, trial)
