@@ -9,8 +9,8 @@ optuna, train. `optuna` is what a user would write: a study with TPE and Optuna'
 ranges, the time divided by ten among nine trials and a last training with the best of them. `train` has all the time
 for one training with the usual settings. The ways take turns, seed by seed. Each runs in a process of its own with a
 cache that is filled before. Told are the score of the test part, that of the validation part of the final model,
-whether the deadline held (within a second), and the best validation score of any network so far, of trials and of the
-final training, at every tenth of the time.
+whether the deadline held (within a second), and the best validation score of any network so far, of the search's
+trainings and of the final one, at every tenth of the time.
 """
 
 import argparse

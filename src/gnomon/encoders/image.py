@@ -47,7 +47,9 @@ _EXIF_ORIENTATION = 0x0112
 _MAY_TURN = frozenset({"exif", "xmp"})
 """What a JPEG file has where it says how it was held."""
 _SMALL_FILE: Final = 2**16
+"""Bytes; in a larger file the head is the smaller part of the work."""
 _SMALL_PICTURE: Final = 2**18
+"""Pixels for which memory may be taken before a file has shown that it has them."""
 _SAYS_HOW_HELD: Final = (b"Exif\x00", b"http://ns.adobe.com/xap/")
 _DRAFT_FROM: Final = 4
 """A picture so many times as large as it will be is decoded at a part of its size."""
@@ -111,9 +113,7 @@ class ImageEncoder(Value, tag="image", tag_field="kind", frozen=True):
         pixels = _small_jpeg(raw, self.channels, below=_DRAFT_FROM * largest)
         if pixels is None:
             return self._encode_picture(_decode(raw, largest, fit=self.fit))
-        if pixels.shape == self.shape:
-            return pixels
-        return self._encode_picture(Image.fromarray(pixels.squeeze(2) if self.channels == 1 else pixels))
+        return self._encode_pixels(pixels)
 
     def lengths(self, encoded: NDArray[Any]) -> NDArray[np.int64] | None:
         """Pictures have no steps."""
@@ -145,11 +145,15 @@ class ImageEncoder(Value, tag="image", tag_field="kind", frozen=True):
                 raise RowError(f"holds values beyond ±{_LARGEST_VALUE:g}")
             return array.astype(np.float32)
         eight_bits = _to_eight_bits(array)
-        if eight_bits.shape == self.shape:
-            return eight_bits
-        if eight_bits.ndim != 3 or eight_bits.shape[2] not in (1, 3, 4):
+        if eight_bits.shape != self.shape and (eight_bits.ndim != 3 or eight_bits.shape[2] not in (1, 3, 4)):
             raise RowError(f"has shape {raw.shape}, which is not a picture of {self.shape}")
-        return self._encode_picture(Image.fromarray(eight_bits.squeeze(2) if eight_bits.shape[2] == 1 else eight_bits))
+        return self._encode_pixels(eight_bits)
+
+    def _encode_pixels(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
+        """`(h, w, c)` in eight bits, brought to the encoder's shape unless it has it."""
+        if pixels.shape == self.shape:
+            return pixels
+        return self._encode_picture(Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels))
 
 
 def read_header(raw: Raw) -> Header:

@@ -30,8 +30,7 @@ _EPOCHS: Final = (0.0, 0.5, 1.25, 4.0, 6.0, 10.0, 18.0, 40.0)
 _STEPS: Final = (0, 90, 230)
 """Steps without which it is not, however few the rows; from the third network on as many as for that."""
 _MOST_EPOCHS: Final = 40.0
-SMALLEST_SHRUNK: Final = 24
-"""Pixels of the shorter side from which on pictures are small in the first part of a training."""
+_SMALLEST_SHRUNK: Final = 24
 _MEAN_COST: Final = 0.76
 _HARDLY_MORE: Final = 1.2
 _MOST_ROWS: Final = 256
@@ -76,7 +75,7 @@ class Rung:
     steps: int = 0
 
     def wanted(self, batch: int, rows: int) -> float:
-        """Passes over so many rows that it must have, with steps of so many."""
+        """Passes over `rows` that it must have, where a step of one network has `batch` of them."""
         return max(self.passes, self.steps * batch_for(self.model, batch) / max(1, rows))
 
 
@@ -88,10 +87,9 @@ def ladder(spec: DataSpec) -> list[Rung]:
         rungs = networks_for_recordings() if spec.kind == "sound" else networks_for_series()
         return [_beside_linear(rung, spec.question) for rung in rungs]
     networks = networks_for_pictures(spec.input_shape)
-    steps = (*_STEPS, *[_STEPS[-1]] * (len(networks) - len(_STEPS)))
     return [
-        Rung(model, wanted_epochs(position, spec.num_train), least)
-        for position, (model, least) in enumerate(zip(networks, steps, strict=True))
+        Rung(model, wanted_epochs(position, spec.num_train), _STEPS[min(position, len(_STEPS) - 1)])
+        for position, model in enumerate(networks)
     ]
 
 
@@ -175,6 +173,11 @@ def wanted_epochs(rung: int, rows: int) -> float:
     return min(_MOST_EPOCHS, _EPOCHS[rung] * math.pow(_MEASURED_ROWS / max(1, rows), 0.6))
 
 
+def is_shrunk(spec: DataSpec) -> bool:
+    """Whether pictures of this size are small in the first part of a training, unless asked otherwise."""
+    return min(spec.input_shape[1:]) >= _SMALLEST_SHRUNK
+
+
 def climb(
     spec: DataSpec, left_s: float, *, probe: Callable[[ModelSpec], Speed], batch: int, most_s: float
 ) -> tuple[ModelSpec, Speed, str]:
@@ -189,8 +192,7 @@ def climb(
         most_s: seconds after which no further network is measured.
     """
     began_s, rungs = time.monotonic(), ladder(spec)
-    whole = spec.kind == "image" and min(spec.input_shape[1:]) < SMALLEST_SHRUNK
-    mean_cost = 1.0 if whole else _MEAN_COST
+    mean_cost = 1.0 if spec.kind == "image" and not is_shrunk(spec) else _MEAN_COST
 
     def passes(speed: Speed, model: ModelSpec) -> float:
         """Over all rows in the time that is left, of the cost that they have on the mean."""

@@ -9,7 +9,7 @@ from typing import Final
 from ..batches import shrunk_side
 from ..models import Cnn, ModelSpec
 from ..types import DataSpec, Decision
-from .ladder import SMALLEST_SHRUNK, Speed
+from .ladder import Speed, is_shrunk
 
 SMALL_SCALE: Final = 0.75
 """Of height and width, where pictures are shrunk."""
@@ -65,7 +65,7 @@ def choose_thrift(
         left_s: seconds of training; None without a deadline.
     """
     auto = left_s is not None and isinstance(model, Cnn)
-    usual = _SMALL_UNTIL if auto and min(spec.input_shape[1:]) >= SMALLEST_SHRUNK else 0.0
+    usual = _SMALL_UNTIL if auto and is_shrunk(spec) else 0.0
     small = (usual if small_until is None else small_until) if isinstance(model, Cnn) else 0.0
     cost = _small_cost(spec, speed) if small and left_s is not None else 1.0
     passes = (left_s or 0.0) / (speed.step_s * (1 - small * (1 - cost))) * batch / spec.num_train
