@@ -19,7 +19,7 @@ from gnomon.scoring.labels import score_labels
 from gnomon.scoring.values import score_values
 from gnomon.types import Metric
 
-CLASSES = 6
+CLASSES, MANY = 6, 12
 OF_A_GROUP = 10
 LARGE = 200_000
 
@@ -62,6 +62,17 @@ def classes(rng: np.random.Generator, rows: int, grouped: bool) -> dict[str, Met
     return metrics | {"calibration_error": calibration_error(confidence, right, groups)}
 
 
+def many_classes(rng: np.random.Generator, rows: int, grouped: bool) -> dict[str, Metric]:
+    """Twelve classes alike: how often the truth is among the first few."""
+    true = rng.integers(0, MANY, rows)
+    outputs = rng.normal(size=(rows, MANY)) + 1.5 * np.eye(MANY)[true] + shifts(rng, rows, grouped, MANY)
+    shares = np.exp(outputs)
+    probabilities = (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
+    groups = groups_of(rows) if grouped else None
+    metrics = score(probabilities, true, [str(place) for place in range(MANY)], groups=groups).metrics
+    return {name: metrics[name] for name in ("accuracy", "top_3_accuracy", "top_5_accuracy")}
+
+
 def labels(rng: np.random.Generator, rows: int, grouped: bool) -> dict[str, Metric]:
     """Four labels, each of a third of the rows."""
     true = rng.random((rows, 4)) < 1 / 3
@@ -80,7 +91,7 @@ def values(rng: np.random.Generator, rows: int, grouped: bool) -> dict[str, Metr
     return {name: metric for name, metric in found.items() if name != "max_error"}
 
 
-WORLDS = (World("classes", classes), World("labels", labels), World("values", values))
+WORLDS = (World("classes", classes), World("many classes", many_classes), World("labels", labels), World("values", values))
 
 
 def coverage(world: World, rows: int, *, grouped: bool, simulations: int) -> dict[str, float]:

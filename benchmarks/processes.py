@@ -1,65 +1,74 @@
 """Processes that share each batch against one process with as many threads: rows a second of whole trainings.
 
-    python benchmarks/processes.py [--data FILE] [--processes 2] [--steps 60] [--rounds 3]
+    python benchmarks/processes.py [--processes 2] [--rounds 3] [--only NAME]
 
-Each line is `gnomon train` in a process of its own, for so many steps of one network; in turns, so that the machine's
-moods fall on all. Rows a second are those of the steps themselves: reading, planning and judging do not count.
+Each figure is of `gnomon train` in a process of its own, for so many steps of one network: by one process, by several
+whether quicker or not (`--shards`), and by `--processes` as it chooses. In turns, so that the machine's moods fall on
+all. Rows a second are those of the steps themselves: reading, planning and judging do not count.
 """
 
 import argparse
-import itertools
 import json
 import statistics
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 
 from runs import SHARED
 
-NETWORKS = {"16-64-128": "--widths 16-64-128", "32-128-256": "--widths 32-128-256"}
+PICTURES = "cifar10-jpeg.zip --batch 256 --format bfloat16 --steps 60"
+TRAININGS = {
+    "pictures, 16-64-128": f"{PICTURES} --widths 16-64-128",
+    "pictures, 32-128-256": f"{PICTURES} --widths 32-128-256",
+    "reviews, lstm": "movie-reviews.csv --model lstm --batch 64 --steps 60",
+    "reviews, textcnn": "movie-reviews.csv --model textcnn --batch 64 --steps 100",
+    "spoken digits": "spoken-digits.zip --batch 64 --steps 60",
+    "series": "JapaneseVowels_TRAIN.ts --steps 100",
+}
 
 
-def rate(data: Path, network: str, processes: int, threads: int, steps: int) -> float:
-    """Rows a second, the first account left out."""
+def rate(training: str, *more: str) -> tuple[float, str]:
+    """Rows a second, the median of its accounts but for the first; and what was chosen of the processes."""
+    data, *words = training.split()
     with tempfile.TemporaryDirectory() as folder:
-        words = (
-            f"train {data} {NETWORKS[network]} --steps {steps} --processes {processes} --threads {threads} --batch 256 "
-            f"--format bfloat16 --out {folder}/run --json"
-        )
+        command = [sys.executable, "-m", "gnomon", "train", str(SHARED / data), *words, *more]
         events = []
-        command = [sys.executable, "-m", "gnomon", *words.split()]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        with subprocess.Popen([*command, "--out", f"{folder}/run", "--json"], stdout=subprocess.PIPE) as running:
             assert running.stdout is not None
             for line in running.stdout:
                 events.append(json.loads(line))
                 if events[-1].get("name") == "judging":  # what follows is not of interest
                     running.kill()
                     break
-    told = [event for event in events if event["event"] == "step"][1:]
-    pairs = itertools.pairwise(told)
-    seconds = sum((later["step"] - one["step"]) * 256 / later["rows_per_s"] for one, later in pairs)
-    return (told[-1]["step"] - told[0]["step"]) * 256 / seconds
+    decisions = next(event["decisions"] for event in events if event["event"] == "plan")
+    chosen = [item["value"] for item in decisions if item["name"] == "processes"]
+    told = [event["rows_per_s"] for event in events if event["event"] == "step"][1:]
+    return statistics.median(told), chosen[0] if chosen else "one"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=SHARED / "cifar10-jpeg.zip")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=TRAININGS)
     chosen = parser.parse_args()
-    print("| network | one process, rows/s | processes | rows/s | ratio of medians | of pairs |")
+    count = str(chosen.processes)
+    print("| training | one process, rows/s | shared by processes | of one, in pairs | by itself | chosen |")
     print("|---|---|---|---|---|---|")
-    for network in NETWORKS:
-        one, several = [], []
+    for name, training in TRAININGS.items():
+        if chosen.only not in (None, name):
+            continue
+        one, shared, itself, values = [], [], [], set()
         for _ in range(chosen.rounds):
-            one.append(rate(chosen.data, network, 1, chosen.processes, chosen.steps))
-            several.append(rate(chosen.data, network, chosen.processes, 1, chosen.steps))
-        ratios = ", ".join(f"{b / a:.2f}" for a, b in zip(one, several, strict=True))
-        first, second = statistics.median(one), statistics.median(several)
+            one.append(rate(training, "--threads", count)[0])
+            shared.append(rate(training, "--processes", count, "--threads", "1", "--shards", count)[0])
+            quick, value = rate(training, "--processes", count, "--threads", "1")
+            itself.append(quick)
+            values.add(value)
+        ratios = [", ".join(f"{b / a:.2f}" for a, b in zip(one, other, strict=True)) for other in (shared, itself)]
         print(
-            f"| {network} | {first:,.0f} | {chosen.processes} | {second:,.0f} | {second / first:.2f} | {ratios} |",
+            f"| {name} | {statistics.median(one):,.0f} | {statistics.median(shared):,.0f} | {ratios[0]} | {ratios[1]} "
+            f"| {'; '.join(sorted(values))} |",
             flush=True,
         )
 

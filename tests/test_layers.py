@@ -34,7 +34,10 @@ INSIDE: Final = {
     "rundir": ("writing", "lock", "seals", "run", "checkpoints"),
     "training": ("pace", "state", "team", "launch", "stepping", "train", "probing", "forecast"),
     "shrinking": ("thin", "shrink", "distil"),
-    "spine": ("recipe", "reading", "opening", "reopening", "preparing", "recording", "fit", "finish", "following"),
+    "spine": (
+        *("recipe", "reading", "opening", "reopening", "preparing", "sharing", "recording", "fit", "finish"),
+        "following",
+    ),
 }
 """Folders whose modules have an order of their own."""
 ORDER: Final = (*PREDICT, *TRAIN, "__main__", "__init__")

@@ -82,7 +82,7 @@ def test_the_area_is_as_uncertain_as_delong_says() -> None:
     assert error == pytest.approx(math.sqrt(variance), rel=0.01)
 
 
-@pytest.mark.parametrize("classes", [2, 3, 7])
+@pytest.mark.parametrize("classes", [2, 3, 7, 11])
 def test_further_scores_are_those_of_scikit_learn(classes: int) -> None:
     rng = np.random.default_rng(classes)
     labels = rng.integers(0, classes, 90)
@@ -105,8 +105,9 @@ def test_further_scores_are_those_of_scikit_learn(classes: int) -> None:
         ),
         "macro_roc_area": np.mean([sk.roc_auc_score(labels == place, wide[:, place]) for place in range(classes)]),
     }
-    if classes > 5:
-        wanted["top_3_accuracy"] = sk.top_k_accuracy_score(labels, wide, k=3, labels=range(classes))
+    tops = {f"top_{top}_accuracy": top for top in (3, 5) if 2 * top <= classes}
+    wanted |= {name: sk.top_k_accuracy_score(labels, wide, k=top, labels=range(classes)) for name, top in tops.items()}
+    assert {name for name in metrics if name.startswith("top_")} == set(tops)
     for name, value in wanted.items():
         assert metrics[name] == pytest.approx(value, abs=1e-6), name
 

@@ -177,7 +177,7 @@ def add_network_options(group: Any) -> None:
     group.add_argument("--early-stopping", type=positive, metavar="N", help="stop after N validations without a best")
     group.add_argument("--format", choices=("auto", "float32", "bfloat16"), help="of products in training [measured]")
     group.add_argument("--threads", type=positive, help="[all cores]")
-    group.add_argument("--processes", type=positive, metavar="N", help="that train together on this machine [1]")
+    group.add_argument("--processes", type=positive, metavar="N", help="to train together, if one is no quicker [1]")
     group.add_argument(
         "--shards", type=positive, metavar="N", help="of a batch, for up to as many processes; the bits hang on it"
     )

@@ -42,8 +42,8 @@ class TrainingSpec(Value, frozen=True):
         early_stopping: validations without improvement after which training stops; 0 for never.
         threads, device: of the training.
         checkpoint_steps: steps between checkpoints; None saves by time.
-        processes: that train together.
-        shards: that a batch is computed in; None: one for each process.
+        processes: that train together, where one alone is no quicker.
+        shards: that a batch is computed in, by as many processes as are asked for, quicker or not; None: one for each.
         fsdp: whether processes divide the weights, and what belongs to them.
         recompute: whether stages of the built-in cnn are computed anew in the backward pass, to save memory.
         teacher: a model file, or a run directory with one, whose answers are most of the targets.

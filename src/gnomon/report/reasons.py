@@ -74,6 +74,7 @@ _VALUES: Final = {
     "cosine": "余弦下降",
     "constant": "恒定",
     "{0} processes, a batch in {1} shards": "{0} 个进程，每批分成 {1} 份",
+    "one in place of {0}": "用一个，而不是 {0} 个",
     "computed anew in the backward pass": "反向传播时重新计算",
     "divided over the processes": "分摊到各个进程",
     "{0} process, a batch in {1} shards": "{0} 个进程，每批分成 {1} 份",
@@ -146,6 +147,12 @@ _REASONS: Final = {
     ),
     "{0}; cutout because each picture is seen {1} times": "{0}；每张图片要看 {1} 次，所以遮去一块",
     "asked for; {0}": "按要求；{0}",
+    "{0} ms a step, {1} ms with {2} of one process": "每步 {0} 毫秒；一个进程用 {2} 时每步 {1} 毫秒",
+    "{0} ms a step with {1} of one process, {2} ms by {3}; --shards {4} keeps them all the same": (
+        "一个进程用 {1} 时每步 {0} 毫秒，{3} 时每步 {2} 毫秒；要保留多个进程，请用 --shards {4}"
+    ),
+    "process {0} of {1} is not ready in time": "{1} 个进程中的第 {0} 个没有及时准备好",
+    "process {0} of {1} ended before it began": "{1} 个进程中的第 {0} 个还没开始就结束了",
     "{0}; brought to {1} Hz, which holds what tells voices and most sounds apart": (
         "{0}；统一为 {1} Hz，足以区分人声和大多数声音"
     ),
@@ -220,6 +227,10 @@ _NOTES: Final = {
         "{0} 个样本，{1} 个类别；两个文件分别是训练集和测试集（{2} + {3}）"
     ),
     "{0} rows in {1} classes": "{0} 个样本，{1} 个类别",
+    "trying {0} against one": "比较{0}与一个进程",
+    "{0} processes": "{0} 个进程",
+    "{0} threads": "{0} 个线程",
+    "{0} thread": "{0} 个线程",
     "{0} rows": "{0} 个样本",
     "{0} beside it is the test part": "旁边的 {0} 是测试集",
     "{0} recordings of {1} are cut after {2} s: {3} s ({4} of all) are not heard": (

@@ -39,8 +39,8 @@ class Scores(Value, frozen=True):
     Attributes:
         rows: how many were judged.
         metrics: accuracy, balanced_accuracy; macro_, weighted_ and micro_ precision, recall and f1 (micro: all equal
-            accuracy); cohen_kappa, matthews; log_loss (nats), brier; with more than 5 classes top_3_accuracy and
-            top_5_accuracy; up to 100 classes macro_roc_area and macro_average_precision, of the classes that have them.
+            accuracy); cohen_kappa, matthews; log_loss (nats), brier; top_3_accuracy and top_5_accuracy where there are twice as
+            many classes; up to 100 classes macro_roc_area and macro_average_precision, of the classes that have them.
         classes: one entry a class, in the model's order.
         confusion: `confusion[true][predicted]`, counts.
         curves: one entry a class, up to 100 classes.
@@ -153,14 +153,15 @@ def matthews(counts: Counts) -> Counts:
 
 
 def _tops(probabilities: NDArray[np.float32], labels: NDArray[np.int64], groups: Groups | None) -> dict[str, Metric]:
-    """How often the true class is among the most probable; of equal probabilities the first classes count."""
+    """How often the true class is among the most probable, where that is not easy by chance.
+
+    Of equal probabilities the first classes count.
+    """
     rows, classes = probabilities.shape
-    if classes <= max(_TOPS):
-        return {}
     own = probabilities[np.arange(rows), labels][:, None]
     before = np.arange(classes) < labels[:, None]
     ranks = ((probabilities > own) | ((probabilities == own) & before)).sum(axis=1)
-    return {f"top_{top}_accuracy": share_of(ranks < top, groups) for top in _TOPS}
+    return {f"top_{top}_accuracy": share_of(ranks < top, groups) for top in _TOPS if 2 * top <= classes}
 
 
 def _of_classes(

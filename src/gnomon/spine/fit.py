@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from typing import Any
 
 import msgspec
 
@@ -20,15 +21,15 @@ from ..rundir.writing import require_room
 from ..shrinking.distil import taught
 from ..training.forecast import run_bytes
 from ..training.launch import Meeting, meeting, threads_for
-from ..training.team import Team
 from ..training.train import build_model, stopped_early, train, worse_in_a_row
 from ..types import Event, Noted, Phased, Planned, plural
 from ..version import VERSION
-from .opening import NOTHING, InMemory, open_parts
-from .preparing import Prepared, example_of, prepare
+from .opening import NOTHING, InMemory, open_data, open_parts
+from .preparing import Prepared, example_of, plan_on
 from .recipe import Recipe, check_recipe, parse_recipe
 from .recording import recorded
 from .reopening import by_deadline, deadline_of_then, on_this_machine, reopen_dataset, what_differs, where_it_goes_on
+from .sharing import alone, gathered, is_for_speed, quicker
 
 
 def fit(recipe: Recipe, run: Run, deadline: Deadline, *, given: InMemory = NOTHING) -> Generator[Event, None, Prepared]:
@@ -74,7 +75,13 @@ def _fit_with(
     others: Meeting, recipe: Recipe, run: Run, deadline: Deadline, given: InMemory
 ) -> Generator[Event, None, Prepared]:
     _note_environment(recipe, run, deadline)
-    prepared = yield from prepare(recipe, deadline, given=given)
+    opened = yield from open_data(recipe, deadline, given=given)
+    yield Phased(name="planning", elapsed_s=deadline.elapsed_s())
+    prepared, team = plan_on(opened, recipe, deadline, module=given.module), None
+    if is_for_speed(recipe.training):
+        team, prepared = yield from quicker(others, opened, recipe, prepared, deadline)
+        noted = run.read_json(ENVIRONMENT, dict[str, Any])
+        run.write_json(ENVIRONMENT, {**noted, "threads": prepared.plan.threads})
     plan, dataset = prepared.plan, prepared.dataset
     model = build_model(
         plan.model, prepared.rows, seed=plan.seed, device=plan.device, module=given.module, known=prepared.starts
@@ -88,21 +95,11 @@ def _fit_with(
     run.write_json(PLAN, plan)  # last: what has a plan has the rest
     run.seal()
     yield Planned(decisions=plan.decisions, steps=plan.steps, planned_s=plan.planned_s)
-    team = yield from _gathered(others, recipe, prepared, deadline)
+    team = team or (yield from gathered(others, recipe, prepared, deadline))
     yield Phased(name="training", elapsed_s=deadline.elapsed_s())
     events = train(model, prepared.task, prepared.rows, prepared.validation, plan, run, deadline=deadline, team=team)
     yield from stopped_early(events, plan.early_stopping)
     return _with_all_cores(prepared, recipe)
-
-
-def _gathered(others: Meeting, recipe: Recipe, prepared: Prepared, deadline: Deadline) -> Generator[Event, None, Team]:
-    """The processes that train; fewer than asked only where they are late, and said."""
-    team, alone = others.team(recipe.to_toml(), prepared.plan, prepared.dataset, deadline)
-    if not team.alike:
-        yield Noted(text="the processes run on different kinds of processors: the bits hang on which of them take part")
-    if alone:
-        yield Noted(text=f"{alone}: the first one trains alone, to the same bits")
-    return team
 
 
 def _with_all_cores(prepared: Prepared, recipe: Recipe) -> Prepared:
@@ -123,7 +120,11 @@ def _resume(run: Run, deadline: Deadline, given: InMemory, processes: int | None
     run.require_seals()
     recipe = parse_recipe(run.read_text(RECIPE))
     run.remove_leftovers()
-    training = msgspec.structs.replace(recipe.training, processes=processes or recipe.training.processes)
+    training = recipe.training
+    if processes:
+        training = msgspec.structs.replace(training, processes=processes)
+    elif run.has(PLAN) and run.read_json(PLAN, Plan).shards == 1:
+        training = alone(training)
     with meeting(training) as others:
         return (yield from _resume_with(others, run, recipe, deadline, given))
 
@@ -169,7 +170,7 @@ def _resume_with(
         yield from _differences(run, plan, position)
     worse = worse_in_a_row(run.events())
     model = build_model(plan.model, rows, seed=plan.seed, device=plan.device, module=given.module)
-    team = yield from _gathered(others, recipe, prepared, deadline)
+    team = yield from gathered(others, recipe, prepared, deadline)
     yield Phased(name="training", elapsed_s=deadline.elapsed_s())
     events = train(
         model, prepared.task, rows, validation, plan, run, deadline=deadline, checkpoint=checkpoint, team=team

@@ -224,6 +224,8 @@ def meeting(training: TrainingSpec) -> Iterator[Meeting]:
             finally:
                 part()
                 for process in started:
+                    assert process.stdin is not None
+                    process.stdin.close()
                     process.kill()
                     process.wait()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 
 import torch
@@ -9,19 +10,23 @@ from torch import Tensor, nn
 
 from ..augment import Augment
 from ..batches import Passes, Rows, batch_of, in_order
+from ..deadline import Deadline
 from ..models import ModelSpec, answering
 from ..optim import USUAL, Optimizer, OptimizerSpec, build_optimizer
 from ..planning.hardware import Format
 from ..planning.ladder import Speed
+from ..planning.plan import Plan
 from ..predicting.chunks import chunk_rows
 from ..tasks import Task
-from .state import number_type_of
-from .stepping import train_step
+from .state import begin, number_type_of, snapshot
+from .stepping import ground_of, one_step, train_step
+from .team import Team
 from .train import build_model
 
 _WARM_UP = 2
 _PROBED_ROWS = 128
 _JUDGED_ROWS = 2000
+_REHEARSED_S, _REHEARSED_STEPS = 1.0, (3, 12)
 
 
 def measure_speed(
@@ -99,6 +104,32 @@ def _usual(rows: Rows) -> OptimizerSpec:
 def _quick(times: list[float]) -> float:
     """The lower quartile."""
     return sorted(times)[len(times) // 4]
+
+
+def rehearsed(
+    model: nn.Module, task: Task, rows: Rows, validation: Rows, plan: Plan, team: Team | None = None
+) -> list[float]:
+    """Seconds of each of the first steps of this very training, by the team or by this process alone.
+
+    They are made on a copy for about a second: the training's own network does not change, and the other processes begin
+    anew with the next state that they are given.
+
+    Args:
+        model, task, rows, validation, plan: as for `train`.
+        team: of which this process is the first, all others ready.
+    """
+    team = team or Team()
+    state = begin(copy.deepcopy(model), plan, rows, None)
+    team.give(snapshot(state, plan, Deadline(0.0)))
+    ground = ground_of(state.model, task, plan, rows, validation, team)
+    least, most = _REHEARSED_STEPS
+    times: list[float] = []
+    while len(times) < _WARM_UP + least or (len(times) < _WARM_UP + most and sum(times) < _REHEARSED_S):
+        began = time.perf_counter()
+        one_step(state, ground)
+        float(state.losses[-1])
+        times.append(time.perf_counter() - began)
+    return times[_WARM_UP:]
 
 
 def try_out(
