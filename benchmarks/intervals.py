@@ -91,7 +91,12 @@ def values(rng: np.random.Generator, rows: int, grouped: bool) -> dict[str, Metr
     return {name: metric for name, metric in found.items() if name != "max_error"}
 
 
-WORLDS = (World("classes", classes), World("many classes", many_classes), World("labels", labels), World("values", values))
+WORLDS = (
+    World("classes", classes),
+    World("many classes", many_classes),
+    World("labels", labels),
+    World("values", values),
+)
 
 
 def coverage(world: World, rows: int, *, grouped: bool, simulations: int) -> dict[str, float]:

@@ -212,6 +212,33 @@ def _wait_until_gone(processes: Sequence[int]) -> None:
             assert select.select([file], [], [], 60)[0], "it outlives the first process"
 
 
+@pytest.mark.parametrize("leader", ["there", "gone"])
+def test_another_process_ends_quietly_by_itself_and_at_once_with_the_leader(leader: str) -> None:
+    code = """
+import os, sys, threading
+from gnomon.training.launch import _end_with_the_leader as listen
+thread = threading.Thread(target=listen, daemon=True)
+thread.start()
+while getattr(sys._current_frames().get(thread.ident), "f_code", None) is not listen.__code__:
+    os.sched_yield()
+for _ in range(10_000):
+    os.sched_yield()
+print("listening", flush=True)
+if sys.argv[1] == "gone":
+    threading.Event().wait()
+"""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code, leader], text=True, **pipes) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        assert other.stderr is not None
+        assert other.stdout.readline() == "listening\n"
+        if leader == "gone":
+            other.stdin.close()
+        assert other.wait(60) == (1 if leader == "gone" else 0)
+        assert other.stderr.read() == ""
+
+
 def test_other_data_are_noticed(tmp_path: Path) -> None:
     """A process that finds other rows under the same name than the first one can't take part, and says why."""
     elsewhere = tmp_path / "elsewhere"

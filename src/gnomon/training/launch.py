@@ -331,8 +331,10 @@ def _start(folder: Path, rank: int, size: int) -> subprocess.Popen[bytes]:
 
 
 def _end_with_the_leader() -> None:
+    """Reads without a buffer, whose lock would be held when this process ends by itself."""
     with suppress(OSError):
-        sys.stdin.buffer.read()
+        while os.read(sys.stdin.fileno(), 1):
+            pass
     os._exit(1)
 
 

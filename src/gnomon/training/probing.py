@@ -111,8 +111,8 @@ def rehearsed(
 ) -> list[float]:
     """Seconds of each of the first steps of this very training, by the team or by this process alone.
 
-    They are made on a copy for about a second: the training's own network does not change, and the other processes begin
-    anew with the next state that they are given.
+    They are made on a copy for about a second: the training's own network does not change, and the other processes
+    begin anew with the next state that they are given.
 
     Args:
         model, task, rows, validation, plan: as for `train`.
