@@ -5,7 +5,9 @@
 Milliseconds, the least of all rounds; the programs take turns, so that a disturbance meets them all. `padded` and
 `packed` are `torch.nn.RNN`, `GRU` and `LSTM` as usually written. `equal` rows all have the full length; of `mixed` rows
 the lengths are spread evenly from a quarter to the whole, which only Gnomon and the packed
-module leave out correctly. The nearest other is the quickest program that is correct on such rows.
+module leave out correctly. The nearest other is the quickest program that is correct on such rows. Of the peak: what
+the layer's matrix products, forward and backward, would take by themselves at the rate of a product of 2,048 × 2,048 in
+float32, as a share of what the float32 layer took; padding counts as well. No program can be above 100 %.
 TensorFlow and JAX run where `make bench-peers` has installed them, each in a process of its own, on equal rows.
 """
 
@@ -23,7 +25,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from gnomon.models.recurrence import Cell, Recurrent
+from gnomon.models.recurrence import GATES, Cell, Recurrent
 from gnomon.planning.hardware import kept_memory, measure_hardware
 
 HERE = Path(__file__).resolve().parent
@@ -31,6 +33,11 @@ PEERS_PYTHON = HERE.parent / ".venv-peers" / "bin" / "python"
 CLASSES: dict[Cell, Any] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 NAMES = {"rnn": "Elman", "gru": "GRU", "lstm": "LSTM"}
 SIZES = {32: (64, 64, 128), 128: (64, 64, 128), 1000: (16, 64, 128)}
+
+
+def sizes_of(steps: int) -> tuple[int, int, int]:
+    """Rows, numbers of a step, units."""
+    return SIZES.get(steps, (64, 64, 128))
 
 
 class Peer:
@@ -49,6 +56,22 @@ class Peer:
         self.process.stdin.write(json.dumps(asked) + "\n")
         self.process.stdin.flush()
         return float(json.loads(self.process.stdout.readline()))
+
+
+def peak() -> float:
+    """Operations a second of a large product in float32."""
+    left, right = torch.randn(2, 2048, 2048).unbind()
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        left @ right
+        times.append(time.perf_counter() - began)
+    return 2 * 2048**3 / min(times)
+
+
+def operations(cell: Cell, rows: int, steps: int, inputs: int, width: int) -> int:
+    """Of the products of a step with its inputs and its state; backward there are twice as many."""
+    return 3 * 2 * rows * steps * GATES[cell] * width * (inputs + width)
 
 
 def timed(work: Callable[[], torch.Tensor]) -> float:
@@ -86,7 +109,7 @@ def compared(
     lengths: list[int], rounds: int, peers: dict[str, Peer]
 ) -> Iterator[tuple[str, int, str, dict[str, float]]]:
     for steps in lengths:
-        rows, inputs, width = SIZES.get(steps, (64, 64, 128))
+        rows, inputs, width = sizes_of(steps)
         for cell in CLASSES:
             for mixed in (False, True):
                 asked = {"cell": cell, "rows": rows, "steps": steps, "inputs": inputs, "width": width}
@@ -111,8 +134,9 @@ def main() -> None:
         stack.enter_context(kept_memory())
         peers = {name: Peer(stack, name) for name in ("tensorflow", "jax")} if PEERS_PYTHON.exists() else {}
         columns = ["gnomon", "gnomon bf16", "padded", "packed", *peers]
-        print("| layer | steps | rows | " + " | ".join(columns) + " | padded / gnomon | nearest other / gnomon |")
-        print("|" + "---|" * (5 + len(columns)))
+        ends = "padded / gnomon | nearest other / gnomon | gnomon of the peak"
+        print(f"| layer | steps | rows | {' | '.join(columns)} | {ends} |")
+        print("|" + "---|" * (6 + len(columns)))
         for cell, steps, kind, times in compared(
             [int(part) for part in chosen.lengths.split(",")], chosen.rounds, peers
         ):
@@ -120,6 +144,9 @@ def main() -> None:
             right = [name for name in times if "gnomon" not in name and (name != "padded" or kind == "equal")]
             others = min(times[name] for name in right)
             ratios = f"{times['padded'] / times['gnomon']:.2f} | {others / times['gnomon']:.2f}"
+            rows, inputs, width = sizes_of(steps)
+            alone_s = operations(cell, rows, steps, inputs, width) / peak()
+            ratios += f" | {alone_s / times['gnomon']:.0%}"
             print(f"| {NAMES[cell]} | {steps} | {kind} | {' | '.join(told)} | {ratios} |", flush=True)
         for peer in peers.values():
             peer.process.kill()

@@ -227,8 +227,8 @@ print("listening", flush=True)
 if sys.argv[1] == "gone":
     threading.Event().wait()
 """
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", code, leader], text=True, **pipes) as other:
+    words, pipe = [sys.executable, "-c", code, leader], subprocess.PIPE
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as other:
         assert other.stdin is not None
         assert other.stdout is not None
         assert other.stderr is not None

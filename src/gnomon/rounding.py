@@ -12,13 +12,14 @@ import os
 from contextlib import suppress
 
 
+def of_processor(name: str) -> str:
+    """The words of its first line that begins with this name in what Linux tells of the processor; none elsewhere."""
+    with suppress(OSError), open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+        return next((line.partition(":")[2].strip() for line in file if line.startswith(name)), "")
+    return ""
+
+
 def round_alike() -> None:
     """To be called before the first product of a process; what the user has set stands."""
     if "MKL_CBWR" not in os.environ:
-        os.environ["MKL_CBWR"] = "AVX512" if "avx512f" in _instructions() else "AVX2"
-
-
-def _instructions() -> str:
-    with suppress(OSError), open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
-        return next((line for line in file if line.startswith("flags")), "")
-    return ""
+        os.environ["MKL_CBWR"] = "AVX512" if "avx512f" in of_processor("flags") else "AVX2"

@@ -26,6 +26,8 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from .products import linear, over_steps
+
 Cell: TypeAlias = Literal["rnn", "gru", "lstm"]
 GATES: Final[dict[Cell, int]] = {"rnn": 1, "gru": 3, "lstm": 4}
 """Rows of a weight matrix for each unit."""
@@ -140,9 +142,9 @@ class Direction(nn.Module):
 
 def _stepwise(cell: Cell, parts: list[Direction], seen: list[Tensor]) -> Tensor:
     """All directions step by step together: `(directions, T, N, width)`."""
-    steps = seen[0][None] if len(seen) == 1 else torch.stack(seen)
+    steps = _of_directions(seen)
     names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    weights = [torch.stack([getattr(part, name) for part in parts]) for name in names]
+    weights = [_of_directions([getattr(part, name) for part in parts]) for name in names]
     with torch.autocast("cpu", enabled=False):
         layer: Any = _Elman if cell == "rnn" else _Gru
         outputs: Tensor = layer.apply(steps.to(weights[0].dtype), *weights)
@@ -251,18 +253,24 @@ def _gru_slopes(gates: Tensor, news: Tensor, before: Tensor) -> tuple[Tensor, Te
 
 def _projected(steps: Tensor, inward: Tensor, bias: Tensor) -> Tensor:
     """What the inputs give at all steps: `(R, T, N, D)`, `(R, G, D)`, `(R, G)` → `(R, T, N, G)`."""
-    return torch.baddbmm(bias[:, None], steps.flatten(1, 2), inward.mT).view(*steps.shape[:3], -1)
+    found = [linear(*parts) for parts in zip(steps.flatten(1, 2), inward, bias, strict=True)]
+    return _of_directions(found).view(*steps.shape[:3], -1)
 
 
 def _into_inputs(found: Tensor, steps: Tensor, inward: Tensor) -> tuple[Tensor, Tensor]:
     """Gradients of `_projected` with respect to the steps and to the matrices, from those of its result."""
-    flat = found.flatten(1, 2)
-    return (flat @ inward).view(*steps.shape[:3], -1), flat.mT @ steps.flatten(1, 2)
+    into = [linear(flat, matrix.mT) for flat, matrix in zip(found.flatten(1, 2), inward, strict=True)]
+    return _of_directions(into).view(*steps.shape[:3], -1), _into_across(found, steps)
 
 
 def _into_across(found: Tensor, before: Tensor) -> Tensor:
     """Gradient of the matrices `(R, G, H)` by which each step's state goes into the next, one product for all steps."""
-    return found.flatten(1, 2).mT @ before.flatten(1, 2)
+    return _of_directions([over_steps(*parts) for parts in zip(found, before, strict=True)])
+
+
+def _of_directions(parts: list[Tensor]) -> Tensor:
+    """Directions behind one another; of a single one nothing is copied."""
+    return parts[0][None] if len(parts) == 1 else torch.stack(parts)
 
 
 # --- Reading from the end --------------------------------------------------------------------------------------------

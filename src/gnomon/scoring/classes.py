@@ -39,9 +39,9 @@ class Scores(Value, frozen=True):
     Attributes:
         rows: how many were judged.
         metrics: accuracy, balanced_accuracy; macro_, weighted_ and micro_ precision, recall and f1 (micro: all equal
-            accuracy); cohen_kappa, matthews; log_loss (nats), brier; top_3_accuracy and top_5_accuracy where there are twice
-            as many classes; up to 100 classes macro_roc_area and macro_average_precision, of the classes that have
-            them.
+            accuracy); cohen_kappa, matthews; log_loss (nats), brier; top_3_accuracy and top_5_accuracy where there are
+            twice as many classes; up to 100 classes macro_roc_area and macro_average_precision, of the classes that
+            have them.
         classes: one entry a class, in the model's order.
         confusion: `confusion[true][predicted]`, counts.
         curves: one entry a class, up to 100 classes.

@@ -1,4 +1,4 @@
-"""Several processes, or this one alone: whichever is quicker, where they were asked for to be quick and no more."""
+"""Several processes, or this one alone: what is quicker, where they were asked for to be quick and no more."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Generator
 from dataclasses import replace
+from typing import Final
 
 import msgspec
 import torch
@@ -21,6 +22,9 @@ from ..types import Decision, Event, Noted, Phased, plural
 from .opening import Opened
 from .preparing import Prepared, plan_on
 from .recipe import Recipe
+
+_CLEARLY: Final = 0.95
+"""Of some ten steps less may be chance."""
 
 
 def is_for_speed(training: TrainingSpec) -> bool:
@@ -75,7 +79,7 @@ def quicker(
     same = min(len(together), len(by_itself)) or None  # rows differ in length, and so do steps
     together_s, alone_s = statistics.median(together[:same] or [math.inf]), statistics.median(by_itself[:same])
     by_threads = f"{plural(hardware.threads, 'thread')} of one process"
-    if team.size > 1 and together_s < alone_s:  # one that was lost on the way has left a team of one
+    if team.size > 1 and together_s < _CLEARLY * alone_s:  # one that was lost on the way has left a team of one
         torch.set_num_threads(plan.threads)
         reason = f"{together_s * 1e3:.3g} ms a step, {alone_s * 1e3:.3g} ms with {by_threads}"
         return team, _decided(prepared, plan.value_of("processes"), reason)
