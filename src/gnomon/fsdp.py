@@ -126,7 +126,17 @@ def held(tensor: Tensor) -> Tensor:
 
 def length(tensor: Tensor) -> Tensor:
     """Its Euclidean norm, a scalar. Rows are summed first, so that it has the same bits however they are divided."""
-    return whole(tensor.reshape(len(tensor), -1).norm(dim=1)).norm() if tensor.ndim else tensor.abs()
+    if not tensor.ndim:
+        return tensor.abs()
+    rows = last_channels(tensor).reshape(len(tensor), -1)
+    return whole(rows.norm(dim=1)).norm()
+
+
+def last_channels(filters: Tensor) -> Tensor:
+    """`(out, in, k, k)` → `(out, k, k, in)`, in whose order the filters of a network for pictures lie in memory; what
+    has not four dimensions stays.
+    """
+    return filters.permute(0, 2, 3, 1) if filters.ndim == 4 else filters
 
 
 def laid_like(value: Tensor, pattern: Tensor) -> Tensor:

@@ -8,10 +8,11 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from ..fsdp import laid_like, length, whole
+from ..fsdp import laid_like, last_channels, length, whole
 
 _MOMENTUM: Final = 0.6
 _NEWTON_SCHULZ_STEPS: Final = 3
+_TINY: Final = 1e-14
 
 
 class Muon(torch.optim.Optimizer):
@@ -48,29 +49,44 @@ class Muon(torch.optim.Optimizer):
                 if "momentum" not in state:
                     state["momentum"] = torch.zeros_like(parameter)
                 state["momentum"].mul_(group["momentum"]).add_(parameter.grad)
-                ahead = parameter.grad.add(state["momentum"], alpha=group["momentum"])
-                matrix = whole(ahead).reshape(len(parameter), -1)
-                by_shape[len(matrix), matrix.shape[1]].append((parameter, matrix))
-            for pairs in by_shape.values():
-                turned = orthogonalise(torch.stack([matrix.to(self._products) for _, matrix in pairs]))
-                for (parameter, _), update in zip(pairs, turned, strict=True):
+                ahead = last_channels(whole(parameter.grad.add(state["momentum"], alpha=group["momentum"])))
+                by_shape[len(ahead), ahead[0].numel()].append((parameter, ahead))
+            for shape, pairs in by_shape.items():
+                matrices = pairs[0][1].new_empty((len(pairs), *shape), dtype=self._products)
+                for matrix, (_, ahead) in zip(matrices, pairs, strict=True):
+                    matrix.view(ahead.shape).copy_(ahead)
+                for (parameter, ahead), update in zip(pairs, orthogonalise(matrices), strict=True):
                     parameter.mul_(len(parameter) ** 0.5 / length(parameter).clamp_min(1e-7))
-                    turn = update.view(parameter.shape).to(parameter.dtype)
+                    turn = _first_channels(update.view(ahead.shape)).to(parameter.dtype)
                     parameter.add_(laid_like(turn, parameter), alpha=-group["lr"])
+
+
+def _first_channels(filters: Tensor) -> Tensor:
+    """`(out, k, k, in)` → `(out, in, k, k)`; a matrix stays."""
+    return filters.permute(0, 3, 1, 2) if filters.ndim == 4 else filters
 
 
 def orthogonalise(matrices: Tensor, steps: int = _NEWTON_SCHULZ_STEPS) -> Tensor:
     """`(B, m, n)` → about U Vᵀ of each: its singular values are brought near 1, its directions kept.
 
-    Newton-Schulz iteration of fifth order, X ← aX + (bA + cA²)X with A = XXᵀ and the coefficients of Muon
-    (K. Jordan 2024), which trade exactness for a steep slope at 0: singular values end between about 0.7 and 1.2.
+    Newton-Schulz iteration of fifth order, X ← (aI + bA + cA²)X with A = XXᵀ and the coefficients of Muon
+    (K. Jordan 2024), which trade exactness for a steep slope at 0: singular values end between about 0.7 and 1.2. It
+    begins at X / √(trace A), which is folded into the first step, so that all that is done beside the products is done
+    on matrices of the smaller side.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
-    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
-    for _ in range(steps):
+    for step in range(steps):
         gram = x @ x.mT
-        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+        if step == 0:
+            diagonal = gram.diagonal(dim1=1, dim2=2).to(torch.promote_types(gram.dtype, torch.float32))
+            shrink = (diagonal.sum(dim=1)[:, None, None] + _TINY).rsqrt()
+            gram = (gram * shrink.square()).to(x.dtype)
+        turn = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        turn.diagonal(dim1=1, dim2=2).add_(a)
+        if step == 0:
+            turn = (turn * shrink).to(x.dtype)
+        x = turn @ x
     turned: Tensor = x.mT if tall else x
     return turned
