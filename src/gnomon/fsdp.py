@@ -128,8 +128,8 @@ def length(tensor: Tensor) -> Tensor:
     """Its Euclidean norm, a scalar. Rows are summed first, so that it has the same bits however they are divided."""
     if not tensor.ndim:
         return tensor.abs()
-    rows = last_channels(tensor).reshape(len(tensor), -1)
-    return whole(rows.norm(dim=1)).norm()
+    rows: Tensor = last_channels(tensor).reshape(len(tensor), -1).norm(dim=1)
+    return whole(rows).norm()
 
 
 def last_channels(filters: Tensor) -> Tensor:
