@@ -128,8 +128,9 @@ def length(tensor: Tensor) -> Tensor:
     """Its Euclidean norm, a scalar. Rows are summed first, so that it has the same bits however they are divided."""
     if not tensor.ndim:
         return tensor.abs()
-    rows: Tensor = last_channels(tensor).reshape(len(tensor), -1).norm(dim=1)
-    return whole(rows).norm()
+    rows = last_channels(tensor).reshape(len(tensor), -1)
+    found: Tensor = whole(rows.norm(dim=1)).norm()
+    return found
 
 
 def last_channels(filters: Tensor) -> Tensor:
