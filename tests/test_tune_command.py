@@ -21,7 +21,7 @@ from gnomon.tuning.page import build_page, write_page
 from gnomon.tuning.records import Began, Ended, Gain, Influence, Record, Result, SearchSpec, read_records, record
 from gnomon.tuning.shared import Shared
 from gnomon.tuning.table import _TableState
-from gnomon.tuning.telling import told
+from gnomon.tuning.telling import points, told
 from test_tuning import RECIPE, SPACE, explored, over
 
 QUICK = ("--steps", "3", "--threads", "1", "--batch", "8", "--widths", "8", "--views", "none")
@@ -157,6 +157,11 @@ def test_the_page_shows_every_trial_as_text_and_asks_nothing_of_any_network(sear
     assert {line.look for line in page.lines} >= {"usual", "found", "failed"}
     assert [axis.name for axis in page.axes][-1] == "accuracy"
     assert all(html.count(f'id="t{number}"') == 1 for number in range(9))
+
+
+def test_nothing_is_never_less_than_nothing() -> None:
+    gain = Gain(value=-0.0004, low=-0.003, high=0.002, pairs=2, rows=10, verdict="noise")
+    assert points(gain) == "+0.0 points (−0.3 to +0.2, 95 % interval)"
 
 
 def test_the_page_tells_how_a_gain_changes_with_the_time_of_a_training(searched: Run) -> None:

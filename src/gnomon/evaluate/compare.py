@@ -135,7 +135,7 @@ def _verdict(names: tuple[str, str], measure: str, found: Difference, *, points:
         sign = "+" if points else "−"
         return f"{names[ahead]} is better: {sign}{said[0]} {unit}{measure}, 95 % interval {said[1]} to {said[2]}"
     signed = [
-        f"{100 * number:+.1f}" if points else f"{number:+.3g}" for number in (metric.value, metric.low, metric.high)
+        f"{100 * number:+z.1f}" if points else f"{number:+z.3g}" for number in (metric.value, metric.low, metric.high)
     ]
     between = f"95 % interval {signed[1]} to {signed[2]}"
     return f"no difference can be told: {signed[0]} {unit}{measure} for {names[1]}, {between}"

@@ -63,9 +63,9 @@ def difference(measured: Measured, *, share: bool = True) -> str:
         return NONE
     scale, digits = (100.0, 1) if share else (1.0, 3)
     value, low, high = ((part or 0.0) * scale for part in (measured.value, measured.low, measured.high))
-    told = f"{value:+.{digits}f}"
+    told = f"{value:+z.{digits}f}"
     if measured.low is not None and measured.high is not None:
-        told += f" ({low:+.{digits}f} … {high:+.{digits}f})"
+        told += f" ({low:+z.{digits}f} … {high:+z.{digits}f})"
     return told.replace("-", "−")
 
 

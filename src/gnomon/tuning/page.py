@@ -259,7 +259,7 @@ def _confirmed(
         if usual.rows and best.rows:
             seconds = measured[pair][0] if pair < len(measured) else usual.seconds
             scores = [100 * fmean(done.rows) for done in (usual, best)]
-            shown = (f"{scores[0]:.1f}", f"{scores[1]:.1f}", f"{scores[1] - scores[0]:+.1f}")
+            shown = (f"{scores[0]:.1f}", f"{scores[1]:.1f}", f"{scores[1] - scores[0]:+z.1f}")
             lines.append((pair + 1, f"{seconds:.2g}", *shown))
     return tuple(lines)
 

@@ -44,8 +44,8 @@ def described(settings: Mapping[str, Setting], usual: Mapping[str, Setting] | No
 
 def points(gain: Gain) -> str:
     """`+0.8 points (−0.3 to +1.9)`; of the score times 100."""
-    low, high = (f"{100 * value:+.1f}".replace("-", "−") for value in (gain.low, gain.high))
-    value = f"{100 * gain.value:+.1f}".replace("-", "−")
+    low, high = (f"{100 * value:+z.1f}".replace("-", "−") for value in (gain.low, gain.high))
+    value = f"{100 * gain.value:+z.1f}".replace("-", "−")
     return f"{value} points ({low} to {high}, 95 % interval)"
 
 
@@ -87,7 +87,7 @@ def _found(result: Result, usual: Mapping[str, Setting]) -> tuple[str, ...]:
     )
     if not gain.measured:
         return (told,)
-    course = ", ".join(f"{100 * value:+.1f} in {seconds:.2g} s".replace("-", "−") for seconds, value in gain.measured)
+    course = ", ".join(f"{100 * value:+z.1f} in {seconds:.2g} s".replace("-", "−") for seconds, value in gain.measured)
     return (told, f"Its gain with the time of a training: {course}. What is left of it in the end follows from that.")
 
 
