@@ -44,9 +44,13 @@ def described(settings: Mapping[str, Setting], usual: Mapping[str, Setting] | No
 
 def points(gain: Gain) -> str:
     """`+0.8 points (−0.3 to +1.9)`; of the score times 100."""
-    low, high = (f"{100 * value:+z.1f}".replace("-", "−") for value in (gain.low, gain.high))
-    value = f"{100 * gain.value:+z.1f}".replace("-", "−")
+    value, low, high = map(_signed, (gain.value, gain.low, gain.high))
     return f"{value} points ({low} to {high}, 95 % interval)"
+
+
+def _signed(value: float) -> str:
+    """A difference of scores times 100, with its sign; what rounds to nothing is `+0.0`."""
+    return f"{100 * value:+z.1f}".replace("-", "−")
 
 
 def told(result: Result, spec: SearchSpec, explored: Sequence[Record]) -> tuple[str, ...]:
@@ -87,7 +91,7 @@ def _found(result: Result, usual: Mapping[str, Setting]) -> tuple[str, ...]:
     )
     if not gain.measured:
         return (told,)
-    course = ", ".join(f"{100 * value:+z.1f} in {seconds:.2g} s".replace("-", "−") for seconds, value in gain.measured)
+    course = ", ".join(f"{_signed(value)} in {seconds:.2g} s" for seconds, value in gain.measured)
     return (told, f"Its gain with the time of a training: {course}. What is left of it in the end follows from that.")
 
 
