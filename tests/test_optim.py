@@ -131,13 +131,20 @@ def schedule_free(*, adaptive: bool) -> Rule:
     return rule
 
 
-def newton_schulz(matrix: Array, steps: int = 3) -> Array:
-    """U p(p(p(Σ))) Vᵀ, by the singular values: p(s) = 3.4445 s − 4.775 s³ + 2.0315 s⁵."""
+POLYNOMIALS: Final = ((6.7524, -18.351, 13.2633), (2.5379, -1.8747, 0.4413))
+
+
+def evened(strengths: Array) -> Array:
+    """Singular values behind both steps."""
+    for a, b, c in POLYNOMIALS:
+        strengths = a * strengths + b * strengths**3 + c * strengths**5
+    return strengths
+
+
+def newton_schulz(matrix: Array) -> Array:
+    """U p(q(Σ / ‖Σ‖)) Vᵀ, by the singular values."""
     left, strengths, right = np.linalg.svd(matrix, full_matrices=False)
-    strengths = strengths / np.sqrt((strengths**2).sum())
-    for _ in range(steps):
-        strengths = 3.4445 * strengths - 4.7750 * strengths**3 + 2.0315 * strengths**5
-    turned: Array = (left * strengths) @ right
+    turned: Array = (left * evened(strengths / np.sqrt((strengths**2).sum()))) @ right
     return turned
 
 
@@ -278,12 +285,20 @@ def test_orthogonalising_keeps_directions_and_evens_strengths(shape: tuple[int, 
         assert after.max() < 1.3
 
 
-def test_more_steps_even_even_weak_directions() -> None:
-    left, _, right = np.linalg.svd(np.random.default_rng(0).normal(size=(6, 9)), full_matrices=False)
-    matrix = (left * np.array([1, 0.5, 0.2, 0.1, 0.02, 0.01])) @ right
-    strengths = np.linalg.svd(orthogonalise(torch.from_numpy(matrix)[None], steps=6)[0].numpy(), compute_uv=False)
-    assert strengths.min() > 0.6
-    assert strengths.max() < 1.3
+def test_strong_directions_come_near_one_and_weak_ones_keep_their_order() -> None:
+    strong = evened(np.linspace(0.05, 1, 2000))
+    assert strong.min() == pytest.approx(0.782, abs=0.001)
+    assert strong.max() == pytest.approx(1.218, abs=0.001)
+    weak = evened(np.linspace(0, 0.05, 100))
+    assert np.all(np.diff(weak) > 0)
+    assert weak[20] > 10 * 0.05 * 20 / 99
+
+
+@pytest.mark.parametrize("shape", [(16, 144), (144, 16)])
+def test_short_numbers_turn_nearly_as_long_ones(shape: tuple[int, int]) -> None:
+    matrices = torch.from_numpy(np.random.default_rng(0).normal(size=(3, *shape)))
+    exact = orthogonalise(matrices)
+    assert float((orthogonalise(matrices.bfloat16()).double() - exact).norm() / exact.norm()) < 0.02
 
 
 def test_a_gradient_of_zero_turns_nothing() -> None:

@@ -27,7 +27,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from ..space import Dimension
 from ..types import Value
 from .alike import AloneAlike, FewAlike
-from .convolve import ACTIVATIONS, Activation, convolve
+from .convolve import ACTIVATIONS, Activation, activated, convolve
 from .recompute import one_behind_another
 
 _NORM_MOMENTUM = 0.4
@@ -112,7 +112,9 @@ class Network(nn.Module):
         self.head = nn.Linear(spec.widths[-1], num_outputs, bias=False)
 
     def after_stem(self, inputs: Tensor) -> Tensor:
-        """What the first stage sees of `(N, C, H, W)`."""
+        """What the first stage sees of `(N, C, H, W)`; in training, where nobody looks between, in one pass."""
+        if self.training:
+            return activated(inputs, self.stem, self.stem_activation)
         return ACTIVATIONS[self.stem_activation](self.stem(inputs))
 
     def features(self, inputs: Tensor) -> Tensor:

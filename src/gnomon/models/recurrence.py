@@ -9,7 +9,8 @@ on a processor, and on an accelerator for all. For the other two PyTorch has no 
 about a dozen small operations a step, forward and backward. Here the product with the inputs is one for all steps;
 what is left of a step writes into memory that was allocated once (GRU: five operations, Elman: two); backward, what
 does not hang on the step after it is multiplied for many steps at once, so that four and two operations are left.
-`benchmarks/sequences.py` measures it.
+In training an LSTM of few rows and units is made by one thread where several would wait for each other at each step
+for longer than it takes. `benchmarks/sequences.py` measures it.
 
 Padding stands behind a row's steps, and nothing has to be held over it: outputs there are set to 0, so that no gradient
 comes from them, and backwards a sequence is read from its own last step on. Nothing is packed, cut or sorted.
@@ -17,7 +18,9 @@ comes from them, and backwards a sequence is read from its own last step on. Not
 
 from __future__ import annotations
 
+import functools
 import math
+import time
 import warnings
 from typing import Any, Final, Literal, TypeAlias
 
@@ -26,6 +29,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from .hands import Hands, by_threads
 from .products import linear, over_steps
 
 Cell: TypeAlias = Literal["rnn", "gru", "lstm"]
@@ -33,8 +37,12 @@ GATES: Final[dict[Cell, int]] = {"rnn": 1, "gru": 3, "lstm": 4}
 """Rows of a weight matrix for each unit."""
 
 _FORGET: Final = 1.0
+_LSTM: Final = 2
+"""PyTorch's number of the cell."""
 _WITHIN_CACHE: Final = 2**18
 """Numbers that a stretch of steps works on at once."""
+_LITTLE: Final = {torch.float32: 2**19, torch.bfloat16: 2**22}
+"""Multiplications of an LSTM's step, by the number format, up to which one thread may be quicker than all."""
 
 
 class Recurrent(nn.Module):
@@ -130,6 +138,11 @@ class Direction(nn.Module):
     def fused(self, steps: Tensor) -> Tensor:
         """`(T, N, D)` → `(T, N, width)`, by PyTorch's kernel."""
         weights = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh]
+        number = _number_of(steps)
+        if self.cell == "lstm" and torch.is_grad_enabled() and _is_little(steps, self.width, number):
+            with torch.autocast("cpu", enabled=False):
+                states: Tensor = _Lstm.apply(*(each.to(number) for each in (steps, *weights)))  # type: ignore[no-untyped-call]
+            return states
         state = steps.new_zeros(1, steps.shape[1], self.width)
         names = {"rnn": torch.rnn_tanh, "gru": torch.gru, "lstm": torch.lstm}
         kernel: Any = names[self.cell]
@@ -138,6 +151,66 @@ class Direction(nn.Module):
             begun = (state, state) if self.cell == "lstm" else state
             outputs: Tensor = kernel(steps, begun, weights, True, 1, 0.0, self.training, False, False)[0]
         return outputs
+
+
+def _number_of(steps: Tensor) -> torch.dtype:
+    """The number format that a layer of these steps has."""
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else steps.dtype
+
+
+def _is_little(steps: Tensor, width: int, number: torch.dtype) -> bool:
+    """Whether an LSTM's step is so little work that one thread may be quicker than all."""
+    little = steps.shape[1] * GATES["lstm"] * width * width <= _LITTLE.get(number, 0)
+    return little and steps.device.type == "cpu" and steps.numel() > 0 and _has_kernel(number)
+
+
+@functools.cache
+def _has_kernel(number: torch.dtype) -> bool:
+    """Whether PyTorch lets us have oneDNN's LSTM, and the processor has instructions for such numbers."""
+    known: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if not known or not hasattr(torch.ops.aten, "mkldnn_rnn_layer"):
+        return False
+    return number is torch.float32 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+@functools.cache
+def _hands_for(_rows: int, _width: int, _number: torch.dtype, _length: int) -> Hands:
+    """For LSTMs of about this size."""
+    return Hands()
+
+
+class _Lstm(Function):
+    """oneDNN's LSTM by as many threads as are quickest: steps `(T, N, D)` → states `(T, N, H)`, from h = c = 0."""
+
+    @staticmethod
+    def forward(ctx: Any, steps: Tensor, *weights: Tensor) -> Tensor:
+        begun = steps.new_zeros(steps.shape[1], weights[1].shape[1])
+        inputs = [each.detach() for each in (steps.contiguous(), *weights, begun, begun)]
+        ctx.hands = _hands_for(*begun.shape, steps.dtype, len(steps).bit_length())
+        ctx.threads = ctx.hands.threads(torch.get_num_threads())
+        began = time.perf_counter()
+        with by_threads(ctx.threads), torch.enable_grad():  # else it keeps nothing for the backward pass
+            found = torch.ops.aten.mkldnn_rnn_layer(
+                *(*inputs, False, []), _LSTM, begun.shape[1], 1, True, False, False, True
+            )
+        ctx.seconds = time.perf_counter() - began
+        ctx.save_for_backward(*inputs[:-1], *found)
+        states: Tensor = found[0]
+        return states
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, given: Tensor) -> tuple[Tensor, ...]:
+        *inputs, begun, states, last, cell, kept = ctx.saved_tensors
+        no_slope = torch.zeros_like(last)
+        began = time.perf_counter()
+        with by_threads(ctx.threads):
+            found = torch.ops.aten.mkldnn_rnn_layer_backward(
+                *(*inputs, begun, begun, states, last, cell, given.contiguous(), no_slope, no_slope, False),
+                *(_LSTM, begun.shape[1], 1, True, True, False, [], False, kept),
+            )
+        ctx.hands.took(ctx.threads, (ctx.seconds + time.perf_counter() - began) / len(states))
+        return tuple(found[: len(inputs)])
 
 
 def _stepwise(cell: Cell, parts: list[Direction], seen: list[Tensor]) -> Tensor:

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from ..fsdp import laid_like, last_channels, length, whole
 
 _MOMENTUM: Final = 0.6
-_NEWTON_SCHULZ_STEPS: Final = 3
+_POLYNOMIALS: Final = ((6.7524, -18.351, 13.2633), (2.5379, -1.8747, 0.4413))
+"""a, b, c of each step: the odd polynomials aσ + bσ³ + cσ⁵ that, one behind the other, bring singular values from 0.05
+to 1 nearest to 1, found by a linear program over 2,000 of them; what comes out lies between 0.78 and 1.22."""
 _TINY: Final = 1e-14
 
 
@@ -48,7 +50,7 @@ class Muon(torch.optim.Optimizer):
                 state = self.state[parameter]
                 if "momentum" not in state:
                     state["momentum"] = torch.zeros_like(parameter)
-                state["momentum"].mul_(group["momentum"]).add_(parameter.grad)
+                torch.add(parameter.grad, state["momentum"], alpha=group["momentum"], out=state["momentum"])
                 ahead = last_channels(whole(parameter.grad.add(state["momentum"], alpha=group["momentum"])))
                 by_shape[len(ahead), ahead[0].numel()].append((parameter, ahead))
             for shape, pairs in by_shape.items():
@@ -66,27 +68,30 @@ def _first_channels(filters: Tensor) -> Tensor:
     return filters.permute(0, 3, 1, 2) if filters.ndim == 4 else filters
 
 
-def orthogonalise(matrices: Tensor, steps: int = _NEWTON_SCHULZ_STEPS) -> Tensor:
+def orthogonalise(matrices: Tensor) -> Tensor:
     """`(B, m, n)` → about U Vᵀ of each: its singular values are brought near 1, its directions kept.
 
-    Newton-Schulz iteration of fifth order, X ← (aI + bA + cA²)X with A = XXᵀ and the coefficients of Muon
-    (K. Jordan 2024), which trade exactness for a steep slope at 0: singular values end between about 0.7 and 1.2. It
-    begins at X / √(trace A), which is folded into the first step, so that all that is done beside the products is done
-    on matrices of the smaller side.
+    Two steps of Newton-Schulz iteration of fifth order, X ← pX with p = aI + bA + cA² and A = XXᵀ, begun at X / √(trace
+    A), each with the coefficients that are best for what the one before it leaves (Amsel et al., "The Polar Express",
+    arXiv 2505.16932). Values below 0.05 come out the weaker the smaller they are. All p and A are polynomials of the
+    first A, so that A ← pAp and the steps are made on matrices of the smaller side: whole ones take part in two
+    products, in place of two for each step.
     """
-    a, b, c = 3.4445, -4.7750, 2.0315
     tall = matrices.shape[1] > matrices.shape[2]
-    x = matrices.mT if tall else matrices
-    for step in range(steps):
-        gram = x @ x.mT
-        if step == 0:
-            diagonal = gram.diagonal(dim1=1, dim2=2).to(torch.promote_types(gram.dtype, torch.float32))
-            shrink = (diagonal.sum(dim=1)[:, None, None] + _TINY).rsqrt()
-            gram = (gram * shrink.square()).to(x.dtype)
-        turn = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
-        turn.diagonal(dim1=1, dim2=2).add_(a)
-        if step == 0:
-            turn = (turn * shrink).to(x.dtype)
-        x = turn @ x
-    turned: Tensor = x.mT if tall else x
-    return turned
+    wide = matrices.mT if tall else matrices
+    gram = wide @ wide.mT
+    diagonal = gram.diagonal(dim1=1, dim2=2).to(torch.promote_types(gram.dtype, torch.float32))
+    shrink = (diagonal.sum(dim=1)[:, None, None] + _TINY).rsqrt()
+    gram = (gram * shrink.square()).to(wide.dtype)
+    first, second = _POLYNOMIALS
+    turn = _polynomial(gram, *first)
+    turn = _polynomial(turn @ gram @ turn, *second) @ turn
+    turned = (turn * shrink).to(wide.dtype) @ wide
+    return turned.mT if tall else turned
+
+
+def _polynomial(gram: Tensor, a: float, b: float, c: float) -> Tensor:
+    """aI + bA + cA² of each A, `(B, m, m)`."""
+    found = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+    found.diagonal(dim1=1, dim2=2).add_(a)
+    return found

@@ -31,8 +31,9 @@ DEFAULT_EPOCHS: Final = 20
 RESERVE_FIXED_S: Final = 3.0
 """Seconds kept for saving, report, baseline, what the model remembers of its rows, and the process's end; measured at
 0.7 to 2.5 on two cores."""
-RESERVE_SHARE: Final = 0.015
-"""Share of the deadline kept for what nobody foresees."""
+_UNFORESEEN_SHARE, _UNFORESEEN_MOST_S = 0.015, 2.0
+"""Kept for what nobody foresees: a share of the deadline, up to so many seconds. How slow the machine is by then is
+followed by the pace, and what takes longer there is kept beside this."""
 
 REMEMBERED_ROWS: Final = 1000
 """Of training and of validation, at most, that a model looks at to remember what its training data were like."""
@@ -281,7 +282,7 @@ def _choose_model(
         chosen = ladder(spec)[2].model
         speed, reason = measured(chosen), "the third size of the ladder, since no deadline is given"
     else:
-        left_s = deadline.remaining_s() - RESERVE_FIXED_S - RESERVE_SHARE * deadline.total_s
+        left_s = deadline.remaining_s() - _kept_s(deadline)
         chosen, speed, reason = climb(
             spec,
             left_s,
@@ -390,7 +391,12 @@ def _reserve(
         return _Reserve(finish_s or 0.0)
     judging_s, least_s = (_scoring_s(spec, model, speed, *judged, seen) for seen in (views, "none"))
     judging_s += min(_remembering_s(spec, speed, *judged), _REMEMBERING_SHARE * deadline.total_s)
-    return _Reserve(RESERVE_FIXED_S + judging_s + RESERVE_SHARE * deadline.total_s, judging_s, least_s)
+    return _Reserve(_kept_s(deadline) + judging_s, judging_s, least_s)
+
+
+def _kept_s(deadline: Deadline) -> float:
+    """Seconds kept for the end and for what nobody foresees; judging comes on top."""
+    return RESERVE_FIXED_S + min(_UNFORESEEN_SHARE * deadline.total_s, _UNFORESEEN_MOST_S)
 
 
 def _scoring_s(
