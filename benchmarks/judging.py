@@ -163,7 +163,8 @@ def judged(name: str, folder: Path, by: str) -> tuple[Path, dict[str, Any]]:
 def of_texts(name: str) -> tuple[float, float, float]:
     """The linear part's temperature, and its calibration error on the test part before and after it.
 
-    Before: the mean of its models' logits, each counting as it does; after: their sum. The answers are the same.
+    Its three models' logits are added, each times a factor. The temperature is by what all factors are divided: before
+    it, the models count 1 on the mean, in the same proportions, so that the answers are the same.
     """
     recipe = Recipe(source=SourceSpec(location=str(SHARED / DATA[name][0])))
     events = open_data(recipe, Deadline(time.monotonic()))
@@ -184,7 +185,7 @@ def of_texts(name: str) -> tuple[float, float, float]:
         rows = open_rows(opened.dataset, "test", device=torch.device("cpu"), free_bytes=10**9)
         outputs, labels = zip(*((network(inputs), true) for inputs, true in in_order(rows, size=256)), strict=True)
     logits, true = torch.cat(outputs).double(), torch.cat(labels).numpy()
-    temperature = 1 / sum(factors[-1])
+    temperature = len(factors[-1]) / sum(factors[-1])
     errors = []
     for scale in (temperature, 1.0):
         probabilities = (logits * scale).softmax(1).numpy()
