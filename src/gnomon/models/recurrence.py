@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from .hands import Hands, by_threads
+from .threads import OneOrAll, by_threads
 from .products import linear, over_steps
 
 Cell: TypeAlias = Literal["rnn", "gru", "lstm"]
@@ -174,9 +174,9 @@ def _has_kernel(number: torch.dtype) -> bool:
 
 
 @functools.cache
-def _hands_for(_rows: int, _width: int, _number: torch.dtype, _length: int) -> Hands:
+def _threads_for(_rows: int, _width: int, _number: torch.dtype, _length: int) -> OneOrAll:
     """For LSTMs of about this size."""
-    return Hands()
+    return OneOrAll()
 
 
 class _Lstm(Function):
@@ -186,8 +186,8 @@ class _Lstm(Function):
     def forward(ctx: Any, steps: Tensor, *weights: Tensor) -> Tensor:
         begun = steps.new_zeros(steps.shape[1], weights[1].shape[1])
         inputs = [each.detach() for each in (steps.contiguous(), *weights, begun, begun)]
-        ctx.hands = _hands_for(*begun.shape, steps.dtype, len(steps).bit_length())
-        ctx.threads = ctx.hands.threads(torch.get_num_threads())
+        ctx.choice = _threads_for(*begun.shape, steps.dtype, len(steps).bit_length())
+        ctx.threads = ctx.choice.threads(torch.get_num_threads())
         began = time.perf_counter()
         with by_threads(ctx.threads), torch.enable_grad():  # else it keeps nothing for the backward pass
             found = torch.ops.aten.mkldnn_rnn_layer(
@@ -209,7 +209,7 @@ class _Lstm(Function):
                 *(*inputs, begun, begun, states, last, cell, given.contiguous(), no_slope, no_slope, False),
                 *(_LSTM, begun.shape[1], 1, True, True, False, [], False, kept),
             )
-        ctx.hands.took(ctx.threads, (ctx.seconds + time.perf_counter() - began) / len(states))
+        ctx.choice.took(ctx.threads, (ctx.seconds + time.perf_counter() - began) / len(states))
         return tuple(found[: len(inputs)])
 
 

@@ -20,7 +20,7 @@ _BELIEVED: Final = 0.3
 """Of a time that is longer than those before it: what else the machine does may have disturbed it."""
 
 
-class Hands:
+class OneOrAll:
     """How many threads a repeated piece of work is given."""
 
     def __init__(self) -> None:
