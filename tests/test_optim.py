@@ -286,10 +286,18 @@ def test_orthogonalising_keeps_directions_and_evens_strengths(shape: tuple[int, 
 
 
 def test_strong_directions_come_near_one_and_weak_ones_keep_their_order() -> None:
-    strong = evened(np.linspace(0.05, 1, 2000))
+    """Of matrices of norm 1 with a known singular value each."""
+
+    def turned(strengths: Array) -> Array:
+        beside = np.sqrt(1 - strengths**2)
+        pairs = torch.from_numpy(np.stack((strengths, beside), axis=1))
+        found: Array = orthogonalise(torch.diag_embed(pairs)).diagonal(dim1=1, dim2=2)[:, 0].numpy()
+        return found
+
+    strong = turned(np.linspace(0.05, 1, 2000))
     assert strong.min() == pytest.approx(0.782, abs=0.001)
     assert strong.max() == pytest.approx(1.218, abs=0.001)
-    weak = evened(np.linspace(0, 0.05, 100))
+    weak = turned(np.linspace(0, 0.05, 100))
     assert np.all(np.diff(weak) > 0)
     assert weak[20] > 10 * 0.05 * 20 / 99
 

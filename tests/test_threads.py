@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from gnomon.models import recurrence
-from gnomon.models.threads import OneOrAll, by_threads
+from gnomon.models.onednn import has_onednn
 from gnomon.models.recurrence import Recurrent
+from gnomon.models.threads import OneOrAll, by_threads
 
 
 def _worked(choice: OneOrAll, seconds: dict[int, float], times: int) -> list[int]:
@@ -68,7 +69,7 @@ def _gradients(module: Recurrent, inputs: torch.Tensor, lengths: torch.Tensor, *
 def test_an_lstm_has_the_same_bits_by_one_thread_by_two_and_by_pytorch(
     monkeypatch: pytest.MonkeyPatch, short: bool
 ) -> None:
-    if not recurrence._has_kernel(torch.bfloat16 if short else torch.float32):
+    if not has_onednn("aten.mkldnn_rnn_layer", torch.bfloat16 if short else torch.float32):
         pytest.skip("this PyTorch, or this processor, has no such LSTM")
     torch.manual_seed(0)
     module = Recurrent("lstm", 6, 24, layers=2, bidirectional=True)

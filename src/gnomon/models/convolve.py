@@ -20,6 +20,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from torch.nn.grad import conv2d_input
 
+from .onednn import has_onednn, number_of
+
 Activation: TypeAlias = Literal["gelu", "relu"]
 
 ACTIVATIONS: Final[Mapping[Activation, Callable[[Tensor], Tensor]]] = {
@@ -34,7 +36,7 @@ _TINY: Final = 36
 def activated(maps: Tensor, convolution: nn.Conv2d, activation: Activation) -> Tensor:
     """`activation(convolution(maps))`, `(N, C, H, W)` → `(N, D, H, W)`, without the convolution's hooks."""
     weight, bias = convolution.weight, convolution.bias
-    number = _number_of(maps)
+    number = number_of(maps)
     if not _in_one_pass(maps, weight, number):
         return ACTIVATIONS[activation](convolution._conv_forward(maps, weight, bias))
     parts = maps.to(number), weight.to(number), None if bias is None else bias.to(number)
@@ -44,24 +46,10 @@ def activated(maps: Tensor, convolution: nn.Conv2d, activation: Activation) -> T
     return found
 
 
-def _number_of(maps: Tensor) -> torch.dtype:
-    """The number format that a convolution of these maps would have."""
-    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else maps.dtype
-
-
 def _in_one_pass(maps: Tensor, weight: Tensor, number: torch.dtype) -> bool:
     learnt = torch.is_grad_enabled() and (maps.requires_grad or weight.requires_grad)
     fits = maps.device.type == "cpu" and number in (torch.float32, torch.bfloat16) and len(maps) > 0
-    return fits and not learnt and _has_one_pass(number)
-
-
-@functools.cache
-def _has_one_pass(number: torch.dtype) -> bool:
-    """Whether PyTorch has oneDNN's fused convolutions, and the processor instructions for such numbers."""
-    known: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    if not known or not hasattr(torch.ops.mkldnn, "_convolution_pointwise"):
-        return False
-    return number is torch.float32 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return fits and not learnt and has_onednn("mkldnn._convolution_pointwise", number)
 
 
 def convolve(maps: Tensor, convolution: nn.Conv2d) -> Tensor:

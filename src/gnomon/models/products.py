@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..rounding import of_processor
+from .onednn import has_onednn
 
 
 def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -45,5 +46,4 @@ def _by_onednn(inputs: Tensor) -> bool:
 def _is_quicker() -> bool:
     """Whether the processor has wide vectors that only oneDNN uses, and PyTorch lets us have it."""
     wide = "avx512f" in of_processor("flags") and of_processor("vendor_id") != "GenuineIntel"
-    known: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return wide and known and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    return wide and has_onednn("mkldnn._linear_pointwise")

@@ -29,8 +29,9 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from .threads import OneOrAll, by_threads
+from .onednn import has_onednn, number_of
 from .products import linear, over_steps
+from .threads import OneOrAll, by_threads
 
 Cell: TypeAlias = Literal["rnn", "gru", "lstm"]
 GATES: Final[dict[Cell, int]] = {"rnn": 1, "gru": 3, "lstm": 4}
@@ -138,7 +139,7 @@ class Direction(nn.Module):
     def fused(self, steps: Tensor) -> Tensor:
         """`(T, N, D)` → `(T, N, width)`, by PyTorch's kernel."""
         weights = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh]
-        number = _number_of(steps)
+        number = number_of(steps)
         if self.cell == "lstm" and torch.is_grad_enabled() and _is_little(steps, self.width, number):
             with torch.autocast("cpu", enabled=False):
                 states: Tensor = _Lstm.apply(*(each.to(number) for each in (steps, *weights)))  # type: ignore[no-untyped-call]
@@ -153,24 +154,10 @@ class Direction(nn.Module):
         return outputs
 
 
-def _number_of(steps: Tensor) -> torch.dtype:
-    """The number format that a layer of these steps has."""
-    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else steps.dtype
-
-
 def _is_little(steps: Tensor, width: int, number: torch.dtype) -> bool:
     """Whether an LSTM's step is so little work that one thread may be quicker than all."""
     little = steps.shape[1] * GATES["lstm"] * width * width <= _LITTLE.get(number, 0)
-    return little and steps.device.type == "cpu" and steps.numel() > 0 and _has_kernel(number)
-
-
-@functools.cache
-def _has_kernel(number: torch.dtype) -> bool:
-    """Whether PyTorch lets us have oneDNN's LSTM, and the processor has instructions for such numbers."""
-    known: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    if not known or not hasattr(torch.ops.aten, "mkldnn_rnn_layer"):
-        return False
-    return number is torch.float32 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return little and steps.device.type == "cpu" and steps.numel() > 0 and has_onednn("aten.mkldnn_rnn_layer", number)
 
 
 @functools.cache

@@ -28,6 +28,7 @@ from ..encoders import Encoder, ImageEncoder, has_statistics, kind_of, quiet_dec
 from ..errors import ModelFileError, RowError
 from ..models import Cnn, Imported, ModelSpec, answering, channels_last
 from ..models.bounds import empty_network
+from ..models.threads import by_threads
 from ..rounding import round_alike
 from ..tasks import Classify, Regress, Tag, Task
 from ..tasks.classify import outputs, with_views
@@ -248,11 +249,8 @@ class Model:
             chosen, steps = chunks[0]
             inputs = self._inputs(encoded[chosen] if steps is None else encoded[chosen, :steps])
             several = outputs(self._quick, inputs)
-            try:
-                torch.set_num_threads(1)
+            with by_threads(1):
                 self._alike[threads] = device == "cpu" and torch.equal(outputs(self._quick, inputs), several)
-            finally:
-                torch.set_num_threads(threads)
         return self._alike[threads]
 
     def _features(
