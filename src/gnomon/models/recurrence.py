@@ -8,7 +8,7 @@ The gates stand in PyTorch's order, so that its fused kernels can take over: alw
 on a processor, and on an accelerator for all. For the other two PyTorch has no such kernel on a processor and runs
 about a dozen small operations a step, forward and backward. Here the product with the inputs is one for all steps;
 what is left of a step writes into memory that was allocated once (GRU: five operations, Elman: two); backward, what
-does not hang on the step after it is multiplied for many steps at once, so that four and two operations are left.
+does not hang on the step after it is multiplied for many steps at once, so that three and two operations are left.
 In training an LSTM of few rows and units is made by one thread where several would wait for each other at each step
 for longer than it takes. `benchmarks/sequences.py` measures it.
 
@@ -104,7 +104,8 @@ class Recurrent(nn.Module):
         if self.cell == "lstm" or steps.device.type != "cpu":
             outputs = [part.fused(own) for part, own in zip(parts, seen, strict=True)]
         else:
-            outputs = list(_stepwise(self.cell, parts, seen).unbind(0))
+            both = _stepwise(self.cell, parts, seen)
+            outputs = [both.squeeze(0)] if turn is None else list(both)  # to a view the gradient comes uncopied
         if turn is None:
             return outputs[0]
         return torch.cat((outputs[0], _turned(outputs[1], turn)), dim=2)
@@ -226,10 +227,10 @@ class _Elman(Function):
     @staticmethod
     def forward(ctx: Any, steps: Tensor, inward: Tensor, across: Tensor, bias: Tensor, other_bias: Tensor) -> Tensor:
         states = _projected(steps, inward, bias + other_bias - across.sum(dim=2))
-        turned, share = across.mT, states.new_full(states[:, 0].shape, 0.5)
+        turned, share = across.mT.contiguous(), states.new_full(states[:, 0].shape, 0.5)
         for new in states.unbind(1):
             share = new.baddbmm_(share, turned, beta=2, alpha=4).sigmoid_()
-        states.mul_(2).sub_(1)
+        torch.add(states.new_tensor(-1), states, alpha=2, out=states)
         ctx.save_for_backward(steps, inward, across, states)
         return states
 
@@ -237,12 +238,13 @@ class _Elman(Function):
     @once_differentiable
     def backward(ctx: Any, given: Tensor) -> tuple[Tensor, ...]:
         steps, inward, across, states = ctx.saved_tensors
-        found, flowing = torch.empty_like(states), given[:, -1].clone()
-        of_step, state, out = given.unbind(1), states.unbind(1), found.unbind(1)
-        for step in range(len(out) - 1, -1, -1):
-            torch.ops.aten.tanh_backward.grad_input(flowing, state[step], grad_input=out[step])
-            if step:
-                torch.baddbmm(of_step[step - 1], out[step], across, out=flowing)
+        found = given.clone(memory_format=torch.contiguous_format)
+        through_tanh: Any = torch.ops.aten.tanh_backward.grad_input
+        later = None
+        for flow, state in zip(reversed(found.unbind(1)), reversed(states.unbind(1)), strict=True):
+            if later is not None:
+                flow.baddbmm_(later, across)
+            later = through_tanh(flow, state, grad_input=flow)
         bias = found.sum(dim=(1, 2))
         return *_into_inputs(found, steps, inward), _into_across(found[:, 1:], states[:, :-1]), bias, bias
 
@@ -268,7 +270,7 @@ class _Gru(Function):
             news.unbind(1),
             states.unbind(1),
         )
-        turned, state = across.mT, states.new_zeros(out[0].shape)
+        turned, state = across.mT.contiguous(), states.new_zeros(out[0].shape)
         for step, following in enumerate(out):
             opened[step].baddbmm_(state, turned)
             sigmoids[step].sigmoid_()
@@ -282,26 +284,23 @@ class _Gru(Function):
     def backward(ctx: Any, given: Tensor) -> tuple[Tensor, ...]:
         steps, inward, across, gates, news, states = ctx.saved_tensors
         width, length = across.shape[2], states.shape[1]
-        found, flowing = torch.empty_like(gates), given[:, -1].clone()
+        found, flows = torch.empty_like(gates), given.clone(memory_format=torch.contiguous_format)
         into_across, into_bias = torch.zeros_like(across), torch.zeros_like(across[:, :, 0])
         before = torch.cat((torch.zeros_like(states[:, :1]), states[:, :-1]), dim=1)
-        of_step, kept = given.unbind(1), gates[..., width : 2 * width].unbind(1)
+        flow, kept = flows.unbind(1), gates[..., width : 2 * width].unbind(1)
         by_gates, out = found.view(*states.shape[:-1], 3, width).unbind(1), found.unbind(1)
         stretch = max(1, _WITHIN_CACHE // gates[:, 0].numel())
         for end in range(length, 0, -stretch):
             here = slice(max(0, end - stretch), end)
             slopes, slope_new = _gru_slopes(gates[:, here], news[:, here], before[:, here])
             slope = slopes.view(*slope_new.shape[:-1], 3, width).unbind(1)
-            flows = torch.empty_like(slope_new)
-            flow = flows.unbind(1)
             for step in range(end - 1, here.start - 1, -1):
-                own = flow[step - here.start].copy_(flowing)
-                torch.mul(own.unsqueeze(-2), slope[step - here.start], out=by_gates[step])
+                torch.mul(flow[step].unsqueeze(-2), slope[step - here.start], out=by_gates[step])
                 if step:
-                    torch.addcmul(of_step[step - 1], own, kept[step], out=flowing).baddbmm_(out[step], across)
+                    flow[step - 1].addcmul_(flow[step], kept[step]).baddbmm_(out[step], across)
             into_across += _into_across(found[:, here], before[:, here])
             into_bias += found[:, here].sum(dim=(1, 2))
-            torch.mul(flows, slope_new, out=found[:, here, :, 2 * width :])
+            torch.mul(flows[:, here], slope_new, out=found[:, here, :, 2 * width :])
         bias = torch.cat((into_bias[:, : 2 * width], found[..., 2 * width :].sum(dim=(1, 2))), dim=1)
         return *_into_inputs(found, steps, inward), into_across, bias, into_bias
 
