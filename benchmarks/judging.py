@@ -3,11 +3,12 @@
     python benchmarks/judging.py [--by TIME] [NAME ...]
 
 Each data set (cifar10, hands, digits, spoken, reviews, titles, vowels; all if none is named) is trained on by a
-deadline. Printed are the calibration error on the test part before and after the temperature, the accuracy on what is
-kept if doubtful answers are withheld; of texts, whose linear part is brought to the scale of probabilities by rows that
-it was not fitted on, also the error on its models' own scale, to which that is the temperature; and for pictures,
-recordings and texts how well rows unlike the training data are told from test rows (area under the ROC curve of the
-distance), and which share of them `predict` warns of.
+deadline. Printed are the calibration error on the test part before and after the temperature, and what it would be by
+chance alone if every confidence meant what it says; the accuracy on what is kept if doubtful answers are withheld; of
+texts, whose linear part is brought to the scale of probabilities by rows that it was not fitted on, also the error on
+its models' own scale, to which that is the temperature; and for pictures, recordings and texts how well rows unlike the
+training data are told from test rows (area under the ROC curve of the distance), and which share of them `predict`
+warns of.
 """
 
 import argparse
@@ -199,8 +200,8 @@ def main() -> None:
     parser.add_argument("--by", default="60s")
     chosen = parser.parse_args()
     lines = []
-    print("| data | accuracy | temperature | calibration error before | after | kept 90 % | 75 % | 50 % |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| data | accuracy | temperature | calibration error before | after | by chance | kept 90 % | 75 % | 50 % |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for name in chosen.names:
         with tempfile.TemporaryDirectory() as folder:
             run, said = judged(name, Path(folder), chosen.by)
@@ -210,6 +211,7 @@ def main() -> None:
             shares = [
                 f"{100 * each['value']:.1f} % ({100 * each['low']:.1f}–{100 * each['high']:.1f})" for each in kept
             ]
+            errors.append(f"{100 * found['error_by_chance']:.1f} %")
             cells = [name, shares[0], f"{found['temperature']:.2f}", *errors, *shares[1:]]
             print(f"| {' | '.join(cells)} |", flush=True)
             model, kind = load(run / "model.safetensors"), DATA[name][1]

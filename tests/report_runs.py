@@ -198,7 +198,7 @@ def _judgement(accuracy: float) -> dict[str, Any]:
         for index, name in enumerate(CLASSES)
     ]
     calibration = {"temperature": 1.4, "error": metric(0.011), "error_before": metric(0.052)}
-    calibration |= {"log_loss_before": metric(0.47), "bins": bins, "bins_before": before}
+    calibration |= {"log_loss_before": metric(0.47), "bins": bins, "bins_before": before, "error_by_chance": 0.009}
     scores = evaluation(accuracy)["classes"]
     for index, score in enumerate(scores):
         score |= {"roc_area": metric(0.99 - 0.01 * index), "average_precision": metric(0.97 - 0.02 * index)}

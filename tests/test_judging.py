@@ -71,6 +71,7 @@ def test_the_network_is_calibrated_and_says_what_it_was_before(run: Path) -> Non
     assert judged.calibration is not None
     assert judged.calibration.temperature != 1
     assert judged.calibration.error.value < judged.calibration.error_before.value
+    assert 0 < (judged.calibration.error_by_chance or 0) < judged.calibration.error_before.value
     assert judged.metrics["log_loss"].value < judged.calibration.log_loss_before.value
     task = load(run / "model.safetensors").header.task
     assert isinstance(task, Classify)

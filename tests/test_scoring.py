@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gnomon.evaluate.temperature import fitted_temperature
-from gnomon.scoring.calibration import brier_scores, calibration_error, reliability
+from gnomon.scoring.calibration import brier_scores, calibration_error, error_by_chance, gap, reliability
 from gnomon.scoring.classes import STATISTICS, row_losses, score
 from gnomon.scoring.curves import average_precision, curves_of, mean_area, roc_area
 from gnomon.scoring.intervals import Groups, groups_among, groups_of, mean_of, share_among, share_of, wilson
@@ -125,6 +125,19 @@ def test_reliability_has_equal_bins_and_scikit_learns_shares() -> None:
     assert [found.confidence for found in bins] == pytest.approx(means.tolist(), abs=0.01)
     gap = sum(found.rows * abs(found.confidence - found.accuracy.value) for found in bins) / 600
     assert calibration_error(confidence, right).value == pytest.approx(gap)
+
+
+@pytest.mark.parametrize(("rows", "surest"), [(200, 0.9), (3000, 0.9), (3000, 0.99), (3000, 1.0)])
+def test_what_chance_alone_makes_of_the_calibration_error(rows: int, surest: float) -> None:
+    rng = np.random.default_rng(rows)
+    confidence = 1 - (1 - surest / 2) * rng.beta(0.6, 2, rows) if surest == 1 else rng.uniform(0.4, surest, rows)
+    drawn = [gap(confidence, rng.random(rows) < confidence) for _ in range(2000)]
+    assert error_by_chance(confidence) == pytest.approx(np.mean(drawn), rel=0.03)
+
+
+def test_who_is_sure_of_all_is_off_by_nothing_by_chance() -> None:
+    assert error_by_chance(np.ones(500)) == 0.0
+    assert error_by_chance(np.array([0.75])) == pytest.approx((2 / np.pi * 0.75 * 0.25) ** 0.5)
 
 
 def test_one_row_has_a_calibration_error() -> None:

@@ -82,6 +82,8 @@ class Calibration(Value, frozen=True):
         error: the expected calibration error: the mean distance of a bin's accuracy from its confidence, each bin
             counted by its rows.
         error_before: the same at temperature 1.
+        error_by_chance: what the error would be on the mean if all confidences meant what they say, so many rows being
+            right or wrong independently of one another; None in files before 0.15.
         log_loss_before: at temperature 1, beside `metrics["log_loss"]`.
         bins, bins_before: the reliability curve, in ascending order of confidence, and the one at temperature 1.
     """
@@ -92,6 +94,7 @@ class Calibration(Value, frozen=True):
     log_loss_before: Metric
     bins: tuple[ReliabilityBin, ...]
     bins_before: tuple[ReliabilityBin, ...]
+    error_by_chance: float | None = None
 
 
 class Kept(Value, frozen=True):

@@ -116,9 +116,14 @@ def _calibrated(evaluation: Evaluation) -> list[str]:
     found = evaluation.calibration
     if found is None:
         return []
-    return [
+    told = (
         f"  calibrated by a temperature of {found.temperature:.3g}; before it the error was {share(found.error_before)}"
-    ]
+    )
+    if found.temperature == 1:
+        told = "  calibrated without a temperature"
+    if found.error_by_chance is not None:
+        told += f"; chance alone makes {found.error_by_chance:.1%} of so many rows"
+    return [told]
 
 
 def _classes(classes: Sequence[ClassScores]) -> list[str]:

@@ -188,6 +188,9 @@ _PAGE: Final = {
     "Before it was corrected by a temperature of {0}, found on the validation part, it was {1}.": (
         "用验证集求得的温度 {0} 校正之前，相差 {1}。"
     ),
+    "Of so many rows chance alone makes {0}, even where all confidence means what it says.": (
+        "就这么多行而言，即使把握完全名副其实，单凭偶然也会有 {0} 的差距。"
+    ),
     "What there is to choose from if a {0} is said only above some probability: the nearer a line runs to the "
     "upper corner, "
     "the better.": "如果只在概率高于某个阈值时才给出某个{0}，可以有哪些取舍：线越靠近上角越好。",

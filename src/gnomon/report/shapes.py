@@ -82,6 +82,7 @@ class Calibration:
     error_before: Measured = Measured()
     bins: tuple[ReliabilityBin, ...] = ()
     bins_before: tuple[ReliabilityBin, ...] = ()
+    error_by_chance: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

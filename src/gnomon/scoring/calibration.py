@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -66,6 +67,20 @@ def calibration_error(confidence: Array, right: NDArray[np.bool_], groups: Group
     return Metric(value=error, low=min(error, max(0.0, centre - half)), high=max(error, centre + half))
 
 
+def error_by_chance(confidence: Array) -> float:
+    """What the expected calibration error is on the mean where every confidence means what it says.
+
+    How many of a bin's rows are right is then off by about a normal number of variance Σ c·(1 − c), and the mean size
+    of such a number is √(2/π) of its deviation.
+
+    Args:
+        confidence: `(N,)`, of rows that are right or wrong independently of one another.
+    """
+    variances = confidence * (1 - confidence)
+    deviations = [float(np.sqrt(variances[rows].sum())) for rows in _bins(confidence)]
+    return math.sqrt(2 / math.pi) * sum(deviations) / len(confidence)
+
+
 def brier_scores(probabilities: Array, labels: NDArray[np.int64]) -> Array:
     """`(N,)`: the squared distance of probabilities from the truth (Brier 1950); of two classes that of one of them."""
     truth = np.eye(probabilities.shape[1])[labels]
@@ -93,6 +108,7 @@ def calibration_of(
         log_loss_before=mean_of(before[2], groups),
         bins=reliability(after[0], after[1], groups),
         bins_before=reliability(before[0], before[1], groups),
+        error_by_chance=error_by_chance(after[0]),
     )
 
 
