@@ -49,6 +49,7 @@ def planned(
     model: ModelSpec | None = None,
     batch: int | None = None,
     augment: str = "auto",
+    judged: tuple[int, int] = (200, 300),
 ) -> Plan:
     """On a machine where a step's time goes with its products."""
     spec = spec_of(kind, rows)
@@ -67,8 +68,8 @@ def planned(
         training=TrainingSpec(batch=batch, augment=augment),
         probe=probe,
         symmetry=(0.5, 0.5),
-        num_validation=200,
-        num_test=300,
+        num_validation=judged[0],
+        num_test=judged[1],
         seed=0,
     )
 
@@ -106,6 +107,19 @@ def test_what_can_be_left_out_is_not_needed_when_the_machine_slows_down(
     wanted_s = min(remembered_s + heard_s, 0.08 * total_s)
     assert plan.judging_s - plan.judging_least_s == pytest.approx(wanted_s, rel=1e-6)
     assert plan.judging_least_s > 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "judged", "blocks"),
+    [("series", (4, 5), 9 * 64), ("sound", (4, 5), 9 * 16), ("series", (200, 300), 1500), ("sound", (200, 300), 500)],
+)
+def test_a_judged_row_fills_up_one_block_at_most(kind: Kind, judged: tuple[int, int], blocks: int) -> None:
+    """That of its length, where it is the only one; of many, some have the same."""
+    plan = planned(kind, judged=judged)
+    work = products_of(plan.model, spec_of(kind)) * 4e-11 / members_of(plan.model)
+    beside_linear = 2 * judged[0] if isinstance(plan.model, LinearDeep) else 0
+    passes = sum(judged) + beside_linear + blocks
+    assert plan.judging_least_s == pytest.approx(1.25 * passes * work / 3 + 5e-5 * sum(judged))
 
 
 def members_of(model: ModelSpec) -> int:

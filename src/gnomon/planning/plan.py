@@ -44,6 +44,8 @@ _VALIDATION_SHARE = 0.02
 _SCORING_S = 5e-5
 _JUDGING_MARGIN = 1.25
 _FILLED_UP: Final[dict[Kind, int]] = {"image": 0, "text": 1500, "series": 1500, "sound": 500}
+_BLOCK: Final[dict[Kind, int]] = {"image": 1, "text": 64, "series": 64, "sound": 16}
+"""Rows that a judged row's block has at most, where it is the only one of its length."""
 _HEARD_S, _MOST_HEARD = 4e-3, 300
 _REMEMBERING_SHARE = 0.08
 """Of the deadline, at most: where that is not enough, fewer rows are remembered and heard."""
@@ -409,7 +411,8 @@ def _scoring_s(
     """
     rows = num_validation + num_test
     further = 2 * num_validation if isinstance(model, WideDeep | LinearDeep) else 0
-    passes = rows * passes_of(views) + further + _FILLED_UP[spec.kind]
+    filled = min(_FILLED_UP[spec.kind], rows * _BLOCK[spec.kind])
+    passes = rows * passes_of(views) + further + filled
     return _JUDGING_MARGIN * passes / speed.rows_per_s + _SCORING_S * rows
 
 
