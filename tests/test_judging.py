@@ -24,6 +24,7 @@ from gnomon.errors import RecipeError, RunError
 from gnomon.evaluate.alike import alike_rows
 from gnomon.evaluate.compare import compared
 from gnomon.evaluate.operating import highest_threshold, lowest_threshold, wanted_of
+from gnomon.evaluate.remembering import limit_of
 from gnomon.evaluate.scores import kept_of
 from gnomon.evaluate.slices import fewer_by_chance, holm
 from gnomon.evaluate.suspects import share_of_wrong
@@ -195,6 +196,22 @@ def test_flat_pictures_are_like_none() -> None:
     rows = np.stack([np.full((32, 32, 3), level, np.uint8) for level in (10, 90, 200)])
     stored: Any = Stored(rows, ImageEncoder(height=32, width=32, channels=3, fit="letterbox"))
     assert len(alike_rows(stored, np.arange(3)).pairs) == 0
+
+
+@pytest.mark.parametrize("number", [2, 4, 10, 30, 99, 100, 1000])
+def test_few_rows_seen_make_few_others_unlike(number: int) -> None:
+    """Of rows of the same kind 1 % are beyond, or fewer; of the quantile alone one in five where four were seen."""
+    rng = np.random.default_rng(0)
+    others = np.sqrt(rng.chisquare(6, 10_000))
+    limits = np.array([limit_of(np.sqrt(rng.chisquare(6, number)).tolist(), 0.99) for _ in range(200)])
+    assert (others[:, None] > limits).mean() < (0.013 if number < 100 else 0.022)
+    assert number == 2 or np.median(limits) < 30
+
+
+@pytest.mark.parametrize(("seen", "limit"), [([0.3], 1e9), ([0.0, 0.0], 1e-6), ([1e-6, 1e9], 1e9), ([2.0] * 5, 2.0)])
+def test_limits_of_very_few_rows(seen: list[float], limit: float) -> None:
+    assert limit_of(seen, 0.99) == pytest.approx(limit)
+    assert limit_of(seen, 0.99) <= 1e9
 
 
 def test_rows_unlike_the_training_data_are_told(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

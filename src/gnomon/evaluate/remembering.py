@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from .. import chance
 from ..predicting.familiarity import MOST_ROWS, Familiarity, remembered, statistics_of
@@ -20,7 +22,7 @@ BELOW: Final = 0.99
 
 _MOST_VALIDATION: Final = 1000
 _PARTS: Final = 4
-_LEAST: Final = 1e-6
+_LEAST, _MOST = 1e-6, 1e9
 
 
 def with_memory(
@@ -50,11 +52,30 @@ def with_memory(
         odd += strange.tolist()
     share = 1 - (1 - BELOW) / (2 if remote else 1)
     spec = msgspec.structs.replace(
-        memory.spec,
-        far=max(_LEAST, float(np.quantile(remote, share))) if remote else 1.0,
-        odd=max(_LEAST, float(np.quantile(odd, share))),
+        memory.spec, far=limit_of(remote, share) if remote else 1.0, odd=limit_of(odd, share)
     )
     return model.remembering(Familiarity(spec, memory.tensors))
+
+
+def limit_of(distances: Sequence[float], share: float) -> float:
+    """The distance that this share of further rows of the same kind stay below.
+
+    The quantile, where so many rows have one. The farthest of a few says little of those to come: one in five lies
+    beyond the farthest of four. So of few it is the prediction limit of log-normal distances, Student's t on their
+    logarithms; of a single one nothing is concluded, and no row is beyond.
+
+    Args:
+        distances: of rows that were not trained on, at least one.
+        share: below 1.
+    """
+    number = len(distances)
+    if number * (1 - share) >= 1:
+        return max(_LEAST, float(np.quantile(distances, share)))
+    if number < 2:
+        return _MOST
+    logs = np.log(np.maximum(_LEAST, distances))
+    reach = stdtrit(number - 1, share) * logs.std(ddof=1) * (1 + 1 / number) ** 0.5
+    return min(_MOST, float(np.exp(min(np.log(_MOST), logs.mean() + reach))))
 
 
 def what_is_forgotten(dataset: Dataset, model: Model) -> str:

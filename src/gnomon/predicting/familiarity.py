@@ -3,8 +3,8 @@
 By two distances. That in the network's own features: one minus the cosine of the angle to the tenth nearest of some
 training rows (Sun et al., "Out-of-distribution detection with deep nearest neighbors", ICML 2022). And that of simple
 numbers of the row itself, such as brightness, contrast and the differences of neighbouring pixels, or the share of
-unknown tokens: Mahalanobis's (1936). Each is counted in multiples of what 99 % of the validation rows stay below
-together, and the greater of the two counts: above 1, a row is unlike the training data.
+unknown tokens: Mahalanobis's (1936). Each is counted in multiples of what 99 % of rows like the validation rows stay
+below together, and the greater of the two counts: above 1, a row is unlike the training data.
 """
 
 from __future__ import annotations
