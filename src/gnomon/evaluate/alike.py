@@ -49,6 +49,8 @@ def alike_rows(dataset: Dataset, rows: NDArray[np.int64]) -> Alike:
         dataset: that they are of.
         rows: ascending indices.
     """
+    if len(rows) < 2:  # where there is no time to compare any
+        return Alike(np.empty((0, 2), np.int64), np.empty(0))
     first_of = _same(dataset, rows)
     copies = np.flatnonzero(first_of != np.arange(len(rows)))
     single = np.flatnonzero(first_of == np.arange(len(rows)))
@@ -72,9 +74,7 @@ def _same(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _alike_signals(dataset: Dataset, rows: NDArray[np.int64]) -> Alike:
-    looks = [_looks(dataset, block) for _, block in dataset.encoded.blocks(rows)]
-    if not looks:
-        return Alike(np.empty((0, 2), np.int64), np.empty(0))
+    looks = (_looks(dataset, block) for _, block in dataset.encoded.blocks(rows))
     coarse, detail = (torch.cat(parts) for parts in zip(*looks, strict=True))
     least = _least_detail(dataset)
     firsts, seconds, known = [], [], 0
