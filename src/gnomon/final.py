@@ -28,7 +28,7 @@ from .version import VERSION
 
 _VIEWS: Final[tuple[Views, ...]] = ("mirror+shift", "four", "mirror", "none")
 _SURE: Final = 0.98
-_SHARES: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.25, 1.5)
+_SHARES: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 _TINY: Final = 1e-30
 
 AnyTask = TypeVar("AnyTask", Classify, Tag, Regress, Task)
@@ -82,9 +82,9 @@ def _with_share(model: Model, dataset: Dataset) -> Model:
     spec, network = model.header.model, model.network
     if not isinstance(network, WideNetwork | LinearNetwork) or not isinstance(spec, WideDeep | LinearDeep):
         return model
+    rows, outputs = dataset.parts["validation"], []
     if spec.deep is None:
         return model
-    rows, outputs = dataset.parts["validation"], []
     for share in (0.0, 1.0):
         network.share = share
         answers = [model.probabilities_of_encoded(block) for _, block in dataset.encoded.blocks(rows)]

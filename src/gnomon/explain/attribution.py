@@ -42,6 +42,8 @@ _FEWEST_POINTS: Final = 16
 _WANTED_ERROR: Final = 0.01
 _WINDOWS: Final = 8
 """Windows along a side of a picture, if they did not overlap; they do by half."""
+_CANCELLED: Final = 0.05
+"""Of all contributions, taken as positive: what they cancel to is no measure of them below this share."""
 _TINY: Final = 1e-9
 
 
@@ -174,16 +176,21 @@ def _integrated(subject: Subject, output: int, difference: float, most_points: i
         values = _by_place(subject, tuple(part.detach().nan_to_num() for part in found)).double()
         return abs(float(values.sum()) - (score(end) - score(start))), start, end, values
 
+    def missed(values: Tensor, by: float) -> float:
+        return by / max(abs(difference), _CANCELLED * float(values.abs().sum()), _TINY)
+
     stretches, points = [stretch(0.0, 1.0)], _FEWEST_POINTS
-    size = max(abs(difference), _TINY)
-    while sum(missed for missed, *_ in stretches) > _WANTED_ERROR * size and points + 2 * _FEWEST_POINTS <= most_points:
+    values = stretches[0][3]
+    while (
+        points + 2 * _FEWEST_POINTS <= most_points and missed(values, sum(one[0] for one in stretches)) > _WANTED_ERROR
+    ):
         worst = max(stretches, key=lambda one: one[0])
         stretches = [one for one in stretches if one is not worst]
         middle = (worst[1] + worst[2]) / 2
         stretches += [stretch(worst[1], middle), stretch(middle, worst[2])]
         points += 2 * _FEWEST_POINTS
-    values = torch.stack([one[3] for one in stretches]).sum(dim=0)
-    return values, abs(float(values.sum()) - difference) / size
+        values = torch.stack([one[3] for one in stretches]).sum(dim=0)
+    return values, missed(values, abs(float(values.sum()) - difference))
 
 
 def _occluded(subject: Subject, output: int) -> Tensor:

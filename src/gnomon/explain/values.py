@@ -40,7 +40,7 @@ class Explanation(Value, frozen=True):
         without: the same score where everything is as in the mean of the training data, or no word is known; None where
             the method does not ask for it.
         error: of integrated gradients: by how much the sum of the attributions misses `score − without`, as a share of
-            it. 0 is exact.
+            it; or of a twentieth of all attributions, where they cancel to less. 0 is exact.
         picture: PNG in base64: the row with the attributions over it, orange for the output and blue against it; "" for
             texts.
         heat: the same attributions alone, transparent where there is nothing, to be laid over the row's own picture.

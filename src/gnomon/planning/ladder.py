@@ -16,7 +16,7 @@ import msgspec
 
 from ..models import Cnn, Crnn, Ensemble, LinearDeep, ModelSpec, Rnn, TextCnn, WideDeep
 from ..optim import OptimizerSpec
-from ..types import DataSpec, Question
+from ..types import DataSpec
 from .hardware import Format
 
 _WIDTHS: Final = (
@@ -37,7 +37,7 @@ _MEAN_COST: Final = 0.76
 _HARDLY_MORE: Final = 1.2
 _MOST_ROWS: Final = 256
 _ALONE_FROM: Final = 12.0
-"""Passes from which on networks tell recordings and series by themselves."""
+"""Passes from which on networks tell recordings by themselves."""
 _MEMBERS: Final = ((1, 2.0), (2, 6.0), (4, 12.0), (8, 24.0), (16, 60.0))
 """Networks for texts that answer together, and passes from which so many are better than fewer: each row of a batch
 trains one of them, and one that sees its rows more than about four times learns them by heart."""
@@ -87,7 +87,7 @@ def ladder(spec: DataSpec) -> list[Rung]:
         return networks_for_texts(spec)
     if spec.kind != "image":
         rungs = networks_for_recordings() if spec.kind == "sound" else networks_for_series()
-        return [_beside_linear(rung, spec.question) for rung in rungs]
+        return [_beside_linear(rung, spec) for rung in rungs]
     networks = networks_for_pictures(spec.input_shape)
     return [
         Rung(model, wanted_epochs(position, spec.num_train), _STEPS[min(position, len(_STEPS) - 1)])
@@ -152,12 +152,15 @@ def networks_for_series() -> list[Rung]:
     ]
 
 
-def _beside_linear(rung: Rung, question: Question) -> Rung:
-    """Numbers always; classes where time is for few passes, after which a network alone knows less (RESULTS.md)."""
+def _beside_linear(rung: Rung, spec: DataSpec) -> Rung:
+    """Numbers and classes of series always; classes of recordings where time is for few passes, after which a network
+    alone knows less (RESULTS.md).
+    """
     assert isinstance(rung.model, Rnn | Crnn | Ensemble), "rungs of sequences"
-    if question == "regress" or (question == "classify" and rung.passes < _ALONE_FROM):
-        return Rung(LinearDeep(rung.model, residual=question == "regress"), rung.passes)
-    return rung
+    alone = spec.question == "classify" and spec.kind == "sound" and rung.passes >= _ALONE_FROM
+    if spec.question == "tag" or alone:
+        return rung
+    return Rung(LinearDeep(rung.model, residual=spec.question == "regress"), rung.passes)
 
 
 def _without_recurrence(network: Crnn) -> Crnn:
