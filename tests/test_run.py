@@ -14,7 +14,7 @@ import pytest
 
 from conftest import PictureFolder
 from gnomon.deadline import Deadline
-from gnomon.errors import RunError
+from gnomon.errors import DataError, RunError
 from gnomon.models import Cnn
 from gnomon.planning.asked import TrainingSpec
 from gnomon.rundir.run import METRICS, MODEL, PLAN, RECIPE, REPORT, Run, create_run, open_run
@@ -255,19 +255,27 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
 def test_a_finished_run_can_be_moved(
     tmp_path: Path, picture_folder: PictureFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No file but the recipe names a place on this machine, and everything reads from where it lies."""
-    monkeypatch.chdir(picture_folder(name="holiday").parent)
+    """No file but the recipe names a place on this machine, and everything reads from where it lies. Data that were
+    named from the folder of then are found from the run upwards.
+    """
+    data = picture_folder(name="holiday")
+    monkeypatch.chdir(data.parent)
     training = TrainingSpec(steps=2, batch=8, threads=1, format="float32")
     recipe = Recipe(source=SourceSpec(location="holiday"), model=Cnn(widths=(4,)), training=training)
     run, deadline = create_run(tmp_path / "made-here", data="holiday", model="m"), Deadline(time.monotonic())
     for events in (fit(recipe, run, deadline), finish(run, deadline)):
         assert list(events)
-    telling = [str(tmp_path), str(Path.home()), os.path.realpath(tmp_path)]
-    for path in filter(Path.is_file, run.path.rglob("*")):
-        assert [word for word in telling if word.encode() in _readable(path)] == [], path
-    moved = open_run(shutil.move(run.path, tmp_path / "moved"))
+    moved = open_run(shutil.move(run.path, data.parent / "moved"))
     assert list(finish(moved, deadline))
+    monkeypatch.chdir(moved.path / "evaluation")
+    assert list(finish(open_run("../../moved"), deadline))
     assert {RECIPE, PLAN, MODEL, REPORT} <= set(names(moved.path))
+    telling = [str(tmp_path), str(Path.home()), os.path.realpath(tmp_path)]
+    for path in filter(Path.is_file, moved.path.rglob("*")):
+        assert [word for word in telling if word.encode() in _readable(path)] == [], path
+    shutil.move(data, tmp_path / "away")
+    with pytest.raises(DataError, match="there is no 'holiday'"):
+        list(finish(moved, deadline))
 
 
 def _readable(path: Path) -> bytes:

@@ -69,6 +69,17 @@ def test_the_file_is_a_third_and_answers_alike(run: Path, capsys: pytest.Capture
     assert (run / "other.safetensors").read_bytes() == small.read_bytes()
 
 
+def test_too_few_rows_are_not_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [f"{'a few words' if number % 2 else 'of two classes'} {number},{number % 2}" for number in range(16)]
+    table = write_text(tmp_path, "few.csv", "\n".join(("text,label", *lines)))
+    run = str(tmp_path / "run")
+    assert cli.main(["train", str(table), "--epochs", "1", "--out", run, "--quiet"]) == 0
+    assert cli.main(["shrink", run]) == 0
+    assert "Too few test rows" in capsys.readouterr().out
+    assert cli.main(["compare", run, run]) == 2
+    assert "--test" in capsys.readouterr().err
+
+
 def test_several_labels_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [(f"a {word} film about {number}", word) for word in ("good", "bad") for number in range(60)]
     write_text(tmp_path, "tags.csv", "text,label\n" + "".join(f"{text},{label};film\n" for text, label in rows))

@@ -49,8 +49,9 @@ def run(chosen: argparse.Namespace) -> int:
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
         return 0
     share = found.bytes_after / found.bytes_before
+    told = told_comparison(found.compared) if found.compared else "Too few test rows to say what that costs."
     sys.stdout.write(
-        f"{told_comparison(found.compared)}\n"
+        f"{told}\n"
         f"Size     {megabytes(found.bytes_before)} → {megabytes(found.bytes_after)} ({share:.0%})\n"
         f"Model    {found.path}\n"
     )

@@ -89,7 +89,7 @@ def _same_rows(
     if len(shared) < FEWEST_ROWS:
         raise RunError(
             f"{plural(len(shared), 'test row')} of {names[0]} and {names[1]} are the same: too few to compare on",
-            remedy="Train both on the same data with the same --seed.",
+            remedy="Set more rows aside with --test, or give more.",
         )
     wrong = [first.keys[mine] for mine, theirs in shared if first.labels[mine] != second.labels[theirs]]
     if wrong:

@@ -15,7 +15,7 @@ from .. import chance
 from ..batches import open_rows
 from ..errors import RecipeError
 from ..evaluate.answers import outputs_of
-from ..evaluate.compare import compared
+from ..evaluate.compare import FEWEST_ROWS, compared
 from ..evaluate.remembering import with_memory
 from ..evaluate.table import read_predictions
 from ..judgement import Comparison
@@ -39,13 +39,13 @@ class Shrunk(Value, frozen=True):
     Attributes:
         path: of the smaller file.
         bytes_before, bytes_after: of the two files.
-        compared: the smaller model against the whole one, on the test rows.
+        compared: the smaller model against the whole one, on the test rows; None where these are too few.
     """
 
     path: str
     bytes_before: int
     bytes_after: int
-    compared: Comparison
+    compared: Comparison | None
 
 
 def shrink(run: Run, dataset: Dataset, *, filters: float | None = None, out: Path | None = None) -> Shrunk:
@@ -79,11 +79,12 @@ def shrink(run: Run, dataset: Dataset, *, filters: float | None = None, out: Pat
         names = np.array(task.classes, dtype=object)
         given = tuple(frozenset(names[marks]) for marks in task.given(answers))
     after = replace(before, answers=answers.astype(np.float64), given=given)
+    titles = "float32", "int8" if filters is None else f"int8, {filters:.0%} of filters"
     return Shrunk(
         path=str(path),
         bytes_before=whole.stat().st_size,
         bytes_after=len(content),
-        compared=compared(before, after, ("float32", "int8" if filters is None else f"int8, {filters:.0%} of filters")),
+        compared=compared(before, after, titles) if len(before.keys) >= FEWEST_ROWS else None,
     )
 
 

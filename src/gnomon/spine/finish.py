@@ -18,14 +18,13 @@ from ..planning.plan import Plan
 from ..report import Language, write_model_card, write_report
 from ..rows.dataset import Dataset
 from ..rows.sample import sampled
-from ..rundir.run import MODEL, PLAN, RECIPE, Run
+from ..rundir.run import MODEL, PLAN, Run
 from ..sources import open_source
 from ..specimens import write_specimens
 from ..types import Event, Finished, Noted, Phased
 from .opening import NOTHING, InMemory
-from .recipe import parse_recipe
 from .recording import recorded
-from .reopening import on_this_machine, reopen_dataset
+from .reopening import on_this_machine, recipe_of, reopen_dataset
 
 _REPORTING_S: Final = 1.5
 
@@ -57,7 +56,7 @@ def _finish(
     run: Run, deadline: Deadline, dataset: Dataset | None, given: InMemory, language: Language
 ) -> Generator[Event, None, None]:
     run.require_seals()
-    plan, recipe = on_this_machine(run.read_json(PLAN, Plan)), parse_recipe(run.read_text(RECIPE))
+    plan, recipe = on_this_machine(run.read_json(PLAN, Plan)), recipe_of(run)
     if dataset is None:
         yield Phased(name="reading", elapsed_s=deadline.elapsed_s())
         dataset = yield from reopen_dataset(run, recipe, deadline, given=given)

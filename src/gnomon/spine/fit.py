@@ -26,9 +26,17 @@ from ..types import Event, Noted, Phased, Planned, plural
 from ..version import VERSION
 from .opening import NOTHING, InMemory, open_data, open_parts
 from .preparing import Prepared, example_of, plan_on
-from .recipe import Recipe, check_recipe, parse_recipe
+from .recipe import Recipe, check_recipe
 from .recording import recorded
-from .reopening import by_deadline, deadline_of_then, on_this_machine, reopen_dataset, what_differs, where_it_goes_on
+from .reopening import (
+    by_deadline,
+    deadline_of_then,
+    on_this_machine,
+    recipe_of,
+    reopen_dataset,
+    what_differs,
+    where_it_goes_on,
+)
 from .sharing import alone, gathered, is_for_speed, quicker
 
 
@@ -118,7 +126,7 @@ def _note_environment(recipe: Recipe, run: Run, deadline: Deadline) -> None:
 
 def _resume(run: Run, deadline: Deadline, given: InMemory, processes: int | None) -> Generator[Event, None, Prepared]:
     run.require_seals()
-    recipe = parse_recipe(run.read_text(RECIPE))
+    recipe = recipe_of(run)
     run.remove_leftovers()
     training = recipe.training
     if processes:

@@ -21,7 +21,7 @@ from ..rows.dataset import Dataset, DataSummary
 from ..rows.sample import sampled
 from ..rundir.checkpoints import Position
 from ..rundir.run import DATA, ENVIRONMENT, RECIPE, SPLIT, Run
-from ..sources import open_source
+from ..sources import BUILT_IN, open_source
 from ..sources.cells import unprotected
 from ..training.launch import digest_of
 from ..types import Event, Row, listed, plural, returned
@@ -32,6 +32,20 @@ from .recipe import Recipe, parse_recipe
 
 _RESERVE_SHARE: Final = 0.1
 _REMEDY: Final = "Bring the data back as they were, or train anew."
+
+
+def recipe_of(run: Run) -> Recipe:
+    """What was asked of a run. Data that were named from the folder of then are looked for from the run upwards, where
+    they are not to be found from the folder of now.
+    """
+    recipe = parse_recipe(run.read_text(RECIPE))
+    named = Path(recipe.source.location).expanduser()
+    if named.is_absolute() or named.exists() or recipe.source.location in BUILT_IN:
+        return recipe
+    found = next((str(folder / named) for folder in run.path.resolve().parents if (folder / named).exists()), None)
+    if found is None:
+        return recipe
+    return msgspec.structs.replace(recipe, source=msgspec.structs.replace(recipe.source, location=found))
 
 
 def reopen_dataset(
@@ -184,4 +198,4 @@ def dataset_of(run: Run, *, given: InMemory = NOTHING) -> Dataset:
     Raises:
         RunError: the data have changed since; it says what has.
     """
-    return returned(reopen_dataset(run, parse_recipe(run.read_text(RECIPE)), Deadline(process_start_s()), given=given))
+    return returned(reopen_dataset(run, recipe_of(run), Deadline(process_start_s()), given=given))
