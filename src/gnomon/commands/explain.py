@@ -29,7 +29,9 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("directory", metavar="RUN", help="the run directory")
     parser.add_argument("files", metavar="FILES", nargs="*", help="files, folders or archives of them")
-    parser.add_argument("--text", dest="texts", nargs="+", default=(), metavar="TEXT", help="texts given here")
+    parser.add_argument(
+        "--text", dest="texts", nargs="+", action="extend", default=[], metavar="TEXT", help="texts given here"
+    )
     parser.add_argument(
         "--method",
         dest="methods",

@@ -27,7 +27,9 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "files", metavar="FILES", nargs="*", help="files, folders or archives of them; - reads texts, one a line"
     )
-    parser.add_argument("--text", dest="texts", nargs="+", default=(), metavar="TEXT", help="texts given here")
+    parser.add_argument(
+        "--text", dest="texts", nargs="+", action="extend", default=[], metavar="TEXT", help="texts given here"
+    )
     parser.add_argument("--top", type=positive, default=1, metavar="N", help="name the N most probable classes [1]")
     parser.add_argument(
         "--abstain-below", type=share, default=0.0, metavar="CONFIDENCE", help="call answers of less confidence unsure"

@@ -64,7 +64,11 @@ def add(commands: Commands) -> None:
 def _add_search_options(group: Any) -> None:
     group.add_argument("--method", choices=("bayes", "random", "grid"), help="[bayes; with --grid: grid]")
     group.add_argument(
-        "--grid", nargs="+", metavar="NAME=A,B", help="search these values, and nothing else; every combination by grid"
+        "--grid",
+        nargs="+",
+        action="extend",
+        metavar="NAME=A,B",
+        help="search these values, and nothing else; every combination by grid",
     )
     group.add_argument("--trials", type=positive, metavar="N", help="the most trials [as the time allows]")
     group.add_argument(

@@ -26,7 +26,9 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("directory", metavar="RUN", help="the run directory")
     parser.add_argument("files", metavar="FILES", nargs="*", help="inputs to follow [some rows of the test part]")
-    parser.add_argument("--text", dest="texts", nargs="+", default=(), metavar="TEXT", help="texts given here")
+    parser.add_argument(
+        "--text", dest="texts", nargs="+", action="extend", default=[], metavar="TEXT", help="texts given here"
+    )
     parser.add_argument("--rows", type=positive, default=6, metavar="N", help="how many test rows to follow [6]")
 
 
