@@ -47,6 +47,7 @@ def user_folder(tmp_path: Path, picture_folder: PictureFolder, monkeypatch: pyte
 def _write_sequences(folder: Path) -> None:
     rows = [(f"a {word} film about {number}", word) for word in ("good", "bad") for number in range(20)]
     write_text(folder, "reviews.csv", "text,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
+    write_text(folder, "new-reviews.csv", "text\n" + "".join(f"{text}\n" for text, _ in rows[::7]))
     sounds = {
         f"{word}/{word}_{speaker}_{take}.wav": sound_file(tone(hertz + 9 * take + place, 0.1))
         for word, hertz in (("yes", 300), ("no", 1200))

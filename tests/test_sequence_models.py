@@ -160,8 +160,6 @@ def test_texts_from_the_command_to_the_copy(
     expected = {texts[int(key.split()[1]) - 1][0]: answer for key, answer in judged().items()}
     said = answers_of(tmp_path, ["--text", *expected], capsys)
     assert {name: said[name] for name in expected} == expected
-    one, *others = expected
-    assert answers_of(tmp_path, ["--text", one, "--text", *others], capsys) == said
 
 
 def test_impossible_sizes_are_refused_before_anything_is_built(tmp_path: Path) -> None:

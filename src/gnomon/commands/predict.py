@@ -11,6 +11,8 @@ from ..options import positive, share
 from .parsing import add_command
 
 if TYPE_CHECKING:
+    from ..rundir.run import Run
+    from ..sources.unlabelled import TableColumns
     from .parsing import Commands
 
 
@@ -25,7 +27,10 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("model", metavar="MODEL", help="a model file, or a run directory")
     parser.add_argument(
-        "files", metavar="FILES", nargs="*", help="files, folders or archives of them; - reads texts, one a line"
+        "files",
+        metavar="FILES",
+        nargs="*",
+        help="files, folders, archives, tables; - reads texts, one a line",
     )
     parser.add_argument(
         "--text", dest="texts", nargs="+", action="extend", default=[], metavar="TEXT", help="texts given here"
@@ -38,6 +43,10 @@ def add(commands: Commands) -> None:
         "--at", metavar="accuracy=A", help="the same by the confidence that made so many answers right in validation"
     )
     parser.add_argument("--csv", action="store_true", help="as a table: file, label, confidence")
+    tables = parser.add_argument_group("tables", "whose rows are answered; by default the columns are those of the run")
+    tables.add_argument("--input", metavar="COLUMN", help="of texts or file names")
+    tables.add_argument("--series-id", metavar="COLUMN", help="rows of one value are one series, a row a step")
+    tables.add_argument("--time", metavar="COLUMN", help="orders the rows of a series")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -57,7 +66,23 @@ def run(chosen: argparse.Namespace) -> int:
         top=chosen.top,
         as_csv=chosen.csv,
         abstain_below=_confidence(chosen.model, chosen.at) if chosen.at else chosen.abstain_below,
+        columns=_columns(chosen, run),
     )
+
+
+def _columns(chosen: argparse.Namespace, run: Run) -> TableColumns:
+    """Those that are asked for; else those that the run was trained by, where there is a run."""
+    import tomllib
+
+    from ..rundir.run import RECIPE
+    from ..sources.unlabelled import TableColumns
+
+    names = "input", "series_id", "time"
+    asked = {name: getattr(chosen, name) for name in names}
+    if any(asked.values()) or not run.has(RECIPE):
+        return TableColumns(**asked)
+    known = tomllib.loads(run.read_text(RECIPE))["source"]
+    return TableColumns(**{name: known.get(name) for name in names}, usual=True)
 
 
 def _confidence(model: str, at: str) -> float:

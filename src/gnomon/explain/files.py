@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from ..encoders import SoundEncoder, TextEncoder, kind_of, quiet_decoding
 from ..errors import DataError, RowError
 from ..predicting.modelfile import Model
-from ..predicting.predict import Content, contents
+from ..predicting.predict import contents
 from ..previews import preview
 from ..rundir.run import EXPLANATIONS
+from ..sources.unlabelled import Content
 from ..types import NOUNS
 from .examples import judged, seconds_of
 from .rows import explain_encoded, playable
@@ -40,7 +41,7 @@ def given_rows(
             f"this model was trained on {NOUNS[kind][1]}, not on texts", remedy=f"Give files: {NOUNS[kind][1]}."
         )
     given: list[tuple[str, Content]] = [(_shortened(text), text.encode()) for text in texts]
-    for name, raw in (*given, *contents(files, kind)):
+    for name, raw in (*given, *contents(files, encoder)):
         if isinstance(raw, str):
             yield name, raw, raw
             continue

@@ -10,14 +10,15 @@ import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..encoders import kind_of, quiet_decoding
+from ..encoders import Encoder, SeriesEncoder, kind_of, quiet_decoding
 from ..errors import DataError, ModelFileError, RecipeError, RowError
 from ..sources.archives import archive_kind, open_files
 from ..sources.cells import protected
@@ -25,6 +26,7 @@ from ..sources.files import Files, read_path, size_problem
 from ..sources.forms import EXTENSIONS, extension_of
 from ..sources.ts import EXTENSION as TS
 from ..sources.ts import TsSeries, read_ts
+from ..sources.unlabelled import GUESSED, Content, TableColumns, columns_of_rows, rows_of_table
 from ..tasks import Answer, Answered, Classify, Task
 from ..types import NOUNS, Kind, plural
 from .modelfile import Model, load
@@ -32,9 +34,6 @@ from .modelfile import Model, load
 MODEL_FILE: Final = "model.safetensors"
 
 _BLOCK_ROWS, _LONGEST_NAME = 256, 60
-
-Content: TypeAlias = bytes | str | NDArray[Any]
-"""A row's bytes or array; a text in place of them is the reason why they can't be read."""
 
 
 class Writes(Protocol):
@@ -62,17 +61,19 @@ def print_predictions(
     top: int = 1,
     as_csv: bool = False,
     abstain_below: float = 0.0,
+    columns: TableColumns = GUESSED,
 ) -> int:
     """Predict each row and print a line for it. Returns the exit code: 2 where one could not be read.
 
     Args:
         model: a model file, or a run directory that holds one.
-        files: of the kind that the model was trained on; folders and archives stand for such files inside, a `.ts` file
-            for its series, and `-`, for a model of texts, for the lines of the standard input.
+        files: of the kind that the model was trained on; folders and archives stand for such files inside, tables for
+            their rows, a `.ts` file for its series, and `-`, for a model of texts, for the lines of the standard input.
         texts: given in place.
         top: classes or labels a line.
         as_csv: a table with a head.
         abstain_below: a confidence; classes of which the network is less sure are not named.
+        columns: of tables.
     """
     loaded = load_of(model)
     if abstain_below and not isinstance(loaded.header.task, Classify):
@@ -82,7 +83,7 @@ def print_predictions(
         )
     write = _csv_writer(loaded.header.task, top, abstain_below) if as_csv else _line_writer(abstain_below)
     failed = total = unlike = 0
-    for names, answers, distances in predicted_files(loaded, files, texts=texts, top=top):
+    for names, answers, distances in predicted_files(loaded, files, texts=texts, top=top, columns=columns):
         for name, answer, distance in zip(names, answers, distances, strict=True):
             write(name, answer, unlike=distance > 1)
             failed += isinstance(answer, str)
@@ -109,7 +110,12 @@ def predict_files(
 
 
 def predicted_files(
-    model: Model, files: Sequence[str], *, texts: Sequence[str] = (), top: int = 1
+    model: Model,
+    files: Sequence[str],
+    *,
+    texts: Sequence[str] = (),
+    top: int = 1,
+    columns: TableColumns = GUESSED,
 ) -> Iterator[tuple[list[str], list[Answered | str], list[float]]]:
     """As `predict_files`, and how unlike the training data each row is: above 1 its answer deserves no trust."""
     kind = kind_of(model.header.encoder)
@@ -120,7 +126,7 @@ def predicted_files(
     names: list[str] = []
     encoded: list[NDArray[np.generic] | str] = []
     given: Iterator[tuple[str, Content]] = ((_shortened(text), text.encode()) for text in texts)
-    rows = chain(given, contents(files, kind))
+    rows = chain(given, contents(files, model.header.encoder, columns))
     with quiet_decoding():
         for name, raw in rows:
             try:
@@ -151,8 +157,11 @@ def _answers(
     return answers, [0.0 if isinstance(row, str) else next(far) for row in encoded]
 
 
-def contents(files: Sequence[str], kind: Kind) -> Iterator[tuple[str, Content]]:
+def contents(files: Sequence[str], encoder: Encoder, columns: TableColumns = GUESSED) -> Iterator[tuple[str, Content]]:
     """Name and content of each row."""
+    kind = kind_of(encoder)
+    if isinstance(encoder, SeriesEncoder):
+        columns = replace(columns, channels=encoder.channels)
     for path in files:
         if path == "-":
             yield from ((_shortened(line.decode(errors="replace")), line) for line in _lines())
@@ -167,6 +176,8 @@ def contents(files: Sequence[str], kind: Kind) -> Iterator[tuple[str, Content]]:
                 yield from _contents_inside(inside, path, kind)
             finally:
                 inside.close()
+        elif (here := columns_of_rows(path, kind, columns)) is not None:
+            yield from rows_of_table(path, kind, here)
         else:
             yield from _rows_of(path, _read_file(path), kind)
 

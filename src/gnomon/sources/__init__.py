@@ -10,7 +10,7 @@ the same with a column that tells series apart    long_table
 `cifar10`, `mnist`                                download, then arrays
 
 `forms` and `kinds` tell what files are, `pairs` which two belong together; `labels` and `questions` what labels mean;
-`patterns` groups and test parts.
+`patterns` groups and test parts. `unlabelled` gives the rows of a table that is to be answered, without labels.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class _Roles:
     """Which columns say what."""
 
     series_id: str
-    target: str
+    target: str | None
     time: str | None
     split: str | None
     group: str | None
@@ -125,6 +125,31 @@ def open_series_table(
     giver = "the table gives" if len(parts) == 1 else "the two tables give"
     pattern = group if roles.group is None else None
     return source_of_series(found, location, giver=giver, remedy=_REMEDY, group=pattern, asked=asked)
+
+
+def read_series(location: str, *, series_id: str, time: str | None = None, channels: Sequence[str] = ()) -> Found:
+    """The series of a table that need have no labels.
+
+    Args:
+        location: the table.
+        series_id, time: as for `open_series_table`.
+        channels: the columns to be read.
+
+    Raises:
+        DataError: not readable, or without a channel.
+        RecipeError: a column that is not there.
+    """
+    found = Found([], {}, [], [])
+    columns = read_columns(location, found.set_aside)
+    _asked_columns(series_id, time, None, None, columns, location)
+    if missing := [name for name in channels if name not in columns.names]:
+        raise DataError(
+            f"{location!r} has no channel {missing[0]!r}; its columns are {listed(columns.names, 12)}",
+            remedy="Give the columns the names that they had in training.",
+        )
+    roles = _Roles(series_id, None, time or _guess_time(columns, {series_id}), None, None, tuple(channels))
+    _gather(_read_table(columns, roles, location, found.notes), roles, "", None, found, _Clock({}, {}, []))
+    return found
 
 
 # --- Which column says what ------------------------------------------------------------------------------------------
@@ -229,9 +254,11 @@ def _is_channel(columns: Columns, name: str, left_out: dict[str, str]) -> bool:
 
 
 def _read_table(columns: Columns, roles: _Roles, location: str, notes: list[str]) -> _Table:
-    labels, were_floats = whole_numbers([label_text(value) for value in columns.values(roles.target)])
-    if were_floats:
-        notes.append("labels such as '3.0' are read as '3'")
+    labels: Sequence[str | None] = [""] * len(columns.places)
+    if roles.target is not None:
+        labels, were_floats = whole_numbers([label_text(value) for value in columns.values(roles.target)])
+        if were_floats:
+            notes.append("labels such as '3.0' are read as '3'")
     times, no_times = None, np.zeros(len(columns.places), dtype=bool)
     if roles.time is not None:
         times, no_times = times_of(columns.values(roles.time))

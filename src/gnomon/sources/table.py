@@ -15,7 +15,16 @@ from typing import Final
 
 from ..errors import DataError, RowError
 from ..types import Kind, Question, Row, SetAside, Split, listed, plural
-from .columns import REMEDY, AskedColumns, Columns, choose_columns, labelled_rows, read_columns, reason_notes
+from .columns import (
+    REMEDY,
+    AskedColumns,
+    Columns,
+    choose_columns,
+    labelled_rows,
+    no_column,
+    read_columns,
+    reason_notes,
+)
 from .files import digest, leads_out, link_notes, printable, read_path, rows_digest, short_name, size_problem
 from .labels import label_text, settle
 from .patterns import GIVER_OF_TEST_FILES, compile_group, group_by_key, with_test_files
@@ -126,6 +135,26 @@ def open_table(
         sizes={file.key: file.size for file in files},
         stored_names={file.key: file.stored for file in files if file.key != file.stored},
     )
+
+
+def read_file_names(location: str, *, input: str | None = None) -> tuple[list[str], list[SetAside]]:
+    """Paths of the files that a table names, which need have no labels; and the rows that name none.
+
+    Args:
+        location: the table.
+        input: the column of file names, relative to the table's folder; guessed as for training.
+
+    Raises:
+        DataError: not readable, or a column that is not obvious.
+        RecipeError: a column that is not there.
+    """
+    folder = os.path.dirname(os.path.abspath(location))
+    set_aside: list[SetAside] = []
+    columns = read_columns(location, set_aside)
+    if input is not None and input not in columns.names:
+        raise no_column("--input", input, columns, location)
+    found = _find_files(columns, input or _guess_input(columns, location, folder)[0], folder, set_aside)
+    return [os.path.join(os.path.dirname(location), file.stored) for file in found.values()], set_aside
 
 
 # --- Which column names the files ------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from .columns import (
     Roles,
     choose_columns,
     labelled_rows,
+    no_column,
     read_columns,
     reason_notes,
     split_of,
@@ -137,20 +138,46 @@ def open_text_table(
     )
 
 
+def read_texts(location: str, *, input: str | None = None) -> tuple[list[tuple[str, str]], list[SetAside]]:
+    """Places and texts of a table that need have no labels; and the rows that have no text.
+
+    Args:
+        location: the table.
+        input: the column of texts; guessed as for training.
+
+    Raises:
+        DataError: not readable, or a column that is not obvious.
+        RecipeError: a column that is not there.
+    """
+    set_aside: list[SetAside] = []
+    columns = read_columns(location, set_aside)
+    if input is not None and input not in columns.names:
+        raise no_column("--input", input, columns, location)
+    texts = _texts_of(columns, input or _guess_texts(columns, location)[0], "", set_aside)
+    return [(columns.places[number], text) for number, text in texts.items()], set_aside
+
+
+def _texts_of(columns: Columns, name: str, prefix: str, set_aside: list[SetAside]) -> dict[int, str]:
+    """The texts of a column, by the row's number."""
+    texts: dict[int, str] = {}
+    for number, value in enumerate(columns.values(name)):
+        text = _text_of(value)
+        if text is None or not text.strip():
+            reason = "its text is missing" if text is None else "its text is empty"
+            set_aside.append(SetAside(key=prefix + columns.places[number], reason=reason))
+        else:
+            texts[number] = text
+    return texts
+
+
 def _rows_of_table(
     columns: Columns, roles: Roles, path: str, texts: dict[str, str], set_aside: list[SetAside], *, several: bool
 ) -> tuple[list[Row], list[str]]:
     """The rows with a text and a label; `texts` gets the texts by key."""
     prefix = f"{os.path.basename(path)}, " if path else ""
-    keys: dict[int, str] = {}
-    for number, value in enumerate(columns.values(roles.input)):
-        key = prefix + columns.places[number]
-        text = _text_of(value)
-        if text is None or not text.strip():
-            set_aside.append(SetAside(key=key, reason="its text is missing" if text is None else "its text is empty"))
-        else:
-            keys[number] = key
-            texts[key] = text
+    found = _texts_of(columns, roles.input, prefix, set_aside)
+    keys = {number: prefix + columns.places[number] for number in found}
+    texts |= {keys[number]: text for number, text in found.items()}
     return labelled_rows(columns, roles, keys, set_aside, several=several)
 
 
