@@ -87,6 +87,8 @@ def test_series_of_a_long_table(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     write_text(tmp_path, "new.csv", "\n".join(line.rpartition(",")[0] for line in lines))
     by_file = said(capsys, "run/model.safetensors", "new.csv", "--series-id", "device", "--time", "t")
     assert list(by_file.values()) == list(by_run.values())
+    assert main(["explain", "run", "s.csv", "--method", "occlusion"]) == 0
+    assert "6 more rows are left out" in capsys.readouterr().err
     write_text(tmp_path, "one.csv", "x,y\n0.1,0.2\n0.3,0.1\n")
     assert list(said(capsys, "run", "one.csv")) == ["one.csv"]
     assert main(["predict", "run", "one.csv", "--series-id", "device"]) == 2

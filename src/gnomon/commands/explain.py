@@ -56,7 +56,8 @@ def run(chosen: argparse.Namespace) -> int:
     from ..explain.files import MOST_ROWS, explain_raw, given_rows, page_name
     from ..explain.page import explanation_page, in_words
     from ..predicting.modelfile import load
-    from ..rundir.run import MODEL, open_run
+    from ..rundir.run import MODEL, RECIPE, open_run
+    from ..sources.unlabelled import usual_columns
 
     directory = open_run(chosen.directory)
     if not directory.has(MODEL):
@@ -66,7 +67,7 @@ def run(chosen: argparse.Namespace) -> int:
     model = load(directory.model_file())
     examples: list[Example] = []
     failed = more = 0
-    for name, raw, encoded in given_rows(model, chosen.files, chosen.texts):
+    for name, raw, encoded in given_rows(model, chosen.files, chosen.texts, usual_columns(directory.read_text(RECIPE))):
         if len(examples) == MOST_ROWS:
             more += 1
         elif isinstance(encoded, str):

@@ -72,17 +72,13 @@ def run(chosen: argparse.Namespace) -> int:
 
 def _columns(chosen: argparse.Namespace, run: Run) -> TableColumns:
     """Those that are asked for; else those that the run was trained by, where there is a run."""
-    import tomllib
-
     from ..rundir.run import RECIPE
-    from ..sources.unlabelled import TableColumns
+    from ..sources.unlabelled import TableColumns, usual_columns
 
-    names = "input", "series_id", "time"
-    asked = {name: getattr(chosen, name) for name in names}
+    asked = {name: getattr(chosen, name) for name in ("input", "series_id", "time")}
     if any(asked.values()) or not run.has(RECIPE):
         return TableColumns(**asked)
-    known = tomllib.loads(run.read_text(RECIPE))["source"]
-    return TableColumns(**{name: known.get(name) for name in names}, usual=True)
+    return usual_columns(run.read_text(RECIPE))
 
 
 def _confidence(model: str, at: str) -> float:

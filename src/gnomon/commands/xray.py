@@ -37,7 +37,8 @@ def run(chosen: argparse.Namespace) -> int:
     from ..explain.follow import follow_files, follow_test_rows
     from ..explain.xray import write_xray
     from ..predicting.modelfile import load
-    from ..rundir.run import MODEL, open_run
+    from ..rundir.run import MODEL, RECIPE, open_run
+    from ..sources.unlabelled import usual_columns
     from ..spine.reopening import dataset_of
 
     directory = open_run(chosen.directory)
@@ -46,7 +47,7 @@ def run(chosen: argparse.Namespace) -> int:
             f"the run {chosen.directory!r} holds no {MODEL}", remedy=f"gnomon report {chosen.directory}"
         )
     model = load(directory.model_file())
-    rows, problems = follow_files(model, chosen.files, chosen.texts)
+    rows, problems = follow_files(model, chosen.files, chosen.texts, usual_columns(directory.read_text(RECIPE)))
     for problem in problems:
         sys.stderr.write(f"{problem}\n")
     if problems and not rows:

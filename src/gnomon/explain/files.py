@@ -15,7 +15,7 @@ from ..predicting.modelfile import Model
 from ..predicting.predict import contents
 from ..previews import preview
 from ..rundir.run import EXPLANATIONS
-from ..sources.unlabelled import Content
+from ..sources.unlabelled import Content, TableColumns
 from ..types import NOUNS
 from .examples import judged, seconds_of
 from .rows import explain_encoded, playable
@@ -27,7 +27,7 @@ _LONGEST_NAME: Final = 60
 
 
 def given_rows(
-    model: Model, files: Sequence[str], texts: Sequence[str] = ()
+    model: Model, files: Sequence[str], texts: Sequence[str], columns: TableColumns
 ) -> Iterator[tuple[str, Content, NDArray[Any] | str]]:
     """Name, content, and the encoded row, or the reason why there is none.
 
@@ -41,7 +41,7 @@ def given_rows(
             f"this model was trained on {NOUNS[kind][1]}, not on texts", remedy=f"Give files: {NOUNS[kind][1]}."
         )
     given: list[tuple[str, Content]] = [(_shortened(text), text.encode()) for text in texts]
-    for name, raw in (*given, *contents(files, encoder)):
+    for name, raw in (*given, *contents(files, encoder, columns)):
         if isinstance(raw, str):
             yield name, raw, raw
             continue

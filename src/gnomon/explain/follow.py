@@ -15,6 +15,7 @@ from ..encoders import SoundEncoder, TextEncoder, kind_of
 from ..predicting.modelfile import Model, encode_row
 from ..rows.dataset import Dataset
 from ..rundir.run import Run
+from ..sources.unlabelled import TableColumns
 from ..tasks import Classify
 from ..types import NOUNS, Raw
 from .examples import chosen_rows, said_of_test
@@ -44,7 +45,9 @@ class Followed:
     sound: str = ""
 
 
-def follow_files(model: Model, files: Sequence[str], texts: Sequence[str] = ()) -> tuple[list[Followed], list[str]]:
+def follow_files(
+    model: Model, files: Sequence[str], texts: Sequence[str], columns: TableColumns
+) -> tuple[list[Followed], list[str]]:
     """The rows of these files, at most twelve, and what is wrong with those that can't be followed.
 
     Raises:
@@ -53,7 +56,7 @@ def follow_files(model: Model, files: Sequence[str], texts: Sequence[str] = ()) 
     rows: list[Followed] = []
     problems: list[str] = []
     encoder = model.header.encoder
-    for name, raw, encoded in given_rows(model, files, texts):
+    for name, raw, encoded in given_rows(model, files, texts, columns):
         if isinstance(encoded, str):
             problems.append(f"{name}: {encoded}")
         elif len(rows) < MOST_ROWS:

@@ -5,6 +5,7 @@ steps.
 from __future__ import annotations
 
 import os
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
@@ -42,6 +43,12 @@ class TableColumns:
 
 GUESSED: Final = TableColumns()
 """The obvious ones."""
+
+
+def usual_columns(recipe: str) -> TableColumns:
+    """Those by which a run read its own tables, of its recipe's text."""
+    known = tomllib.loads(recipe)["source"]
+    return TableColumns(**{name: known.get(name) for name in ("input", "series_id", "time")}, usual=True)
 
 
 def columns_of_rows(path: str, kind: Kind, columns: TableColumns) -> TableColumns | None:
