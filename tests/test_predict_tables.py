@@ -87,12 +87,17 @@ def test_series_of_a_long_table(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     write_text(tmp_path, "new.csv", "\n".join(line.rpartition(",")[0] for line in lines))
     by_file = said(capsys, "run/model.safetensors", "new.csv", "--series-id", "device", "--time", "t")
     assert list(by_file.values()) == list(by_run.values())
+    shutil.copy("run/recipe.toml", tmp_path)
     assert main(["explain", "run", "s.csv", "--method", "occlusion"]) == 0
     assert "6 more rows are left out" in capsys.readouterr().err
     write_text(tmp_path, "one.csv", "x,y\n0.1,0.2\n0.3,0.1\n")
     assert list(said(capsys, "run", "one.csv")) == ["one.csv"]
     assert main(["predict", "run", "one.csv", "--series-id", "device"]) == 2
     assert "--series-id 'device' is no column of 'one.csv'" in capsys.readouterr().err
+    write_text(tmp_path, "run/recipe.toml", "no recipe")
+    assert main(["predict", "run", "s.csv"]) == 2
+    assert "the run's recipe can't be used" in capsys.readouterr().err
+    shutil.copy(tmp_path / "recipe.toml", "run")
     write_text(tmp_path, "lacking.csv", "device,t,x\nd0,0,0.1\n")
     assert main(["predict", "run", "lacking.csv"]) == 2
     assert "has no channel 'y'" in capsys.readouterr().err

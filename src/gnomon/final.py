@@ -82,9 +82,9 @@ def _with_share(model: Model, dataset: Dataset) -> Model:
     spec, network = model.header.model, model.network
     if not isinstance(network, WideNetwork | LinearNetwork) or not isinstance(spec, WideDeep | LinearDeep):
         return model
-    rows, outputs = dataset.parts["validation"], []
     if spec.deep is None:
         return model
+    rows, outputs = dataset.parts["validation"], []
     for share in (0.0, 1.0):
         network.share = share
         answers = [model.probabilities_of_encoded(block) for _, block in dataset.encoded.blocks(rows)]

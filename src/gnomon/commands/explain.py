@@ -28,7 +28,7 @@ def add(commands: Commands) -> None:
         "a page in the run directory, and the findings in words.",
     )
     parser.add_argument("directory", metavar="RUN", help="the run directory")
-    parser.add_argument("files", metavar="FILES", nargs="*", help="files, folders or archives of them")
+    parser.add_argument("files", metavar="FILES", nargs="*", help="files, folders, archives, tables")
     parser.add_argument(
         "--text", dest="texts", nargs="+", action="extend", default=[], metavar="TEXT", help="texts given here"
     )

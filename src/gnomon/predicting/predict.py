@@ -22,11 +22,11 @@ from ..encoders import Encoder, SeriesEncoder, kind_of, quiet_decoding
 from ..errors import DataError, ModelFileError, RecipeError, RowError
 from ..sources.archives import archive_kind, open_files
 from ..sources.cells import protected
-from ..sources.files import Files, read_path, size_problem
+from ..sources.files import Files
 from ..sources.forms import EXTENSIONS, extension_of
 from ..sources.ts import EXTENSION as TS
 from ..sources.ts import TsSeries, read_ts
-from ..sources.unlabelled import GUESSED, Content, TableColumns, columns_of_rows, rows_of_table
+from ..sources.unlabelled import GUESSED, Content, TableColumns, columns_of_rows, content_of, rows_of_table
 from ..tasks import Answer, Answered, Classify, Task
 from ..types import NOUNS, Kind, plural
 from .modelfile import Model, load
@@ -179,7 +179,7 @@ def contents(files: Sequence[str], encoder: Encoder, columns: TableColumns = GUE
         elif (here := columns_of_rows(path, kind, columns)) is not None:
             yield from rows_of_table(path, kind, here)
         else:
-            yield from _rows_of(path, _read_file(path), kind)
+            yield from _rows_of(path, content_of(path), kind)
 
 
 def _contents_inside(files: Files, path: str, kind: Kind) -> Iterator[tuple[str, Content]]:
@@ -219,16 +219,6 @@ def _lines() -> Iterator[bytes]:
 
 def _shortened(text: str) -> str:
     return text if len(text) <= _LONGEST_NAME else f"{text[: _LONGEST_NAME - 1]}…"
-
-
-def _read_file(path: str) -> bytes | str:
-    try:
-        size = os.stat(path).st_size
-        return size_problem(size) or read_path(path, size)
-    except OSError as error:
-        return f"can't be read: {error.strerror}"
-    except RowError as error:
-        return error.reason
 
 
 def _read_inside(inside: Files, name: str) -> bytes | str:

@@ -12,10 +12,10 @@ from typing import Any, Final, TypeAlias
 
 from numpy.typing import NDArray
 
-from ..errors import RowError
+from ..errors import RecipeError, RowError
 from ..types import Kind
 from . import TABLE_EXTENSIONS
-from .files import read_path
+from .files import read_path, size_problem
 from .forms import extension_of
 
 Content: TypeAlias = bytes | str | NDArray[Any]
@@ -41,30 +41,33 @@ class TableColumns:
     usual: bool = False
 
 
+_NAMED: Final = ("input", "series_id", "time")
+
 GUESSED: Final = TableColumns()
 """The obvious ones."""
 
 
 def usual_columns(recipe: str) -> TableColumns:
-    """Those by which a run read its own tables, of its recipe's text."""
-    known = tomllib.loads(recipe)["source"]
-    return TableColumns(**{name: known.get(name) for name in ("input", "series_id", "time")}, usual=True)
+    """Those by which a run read its own tables, of its recipe's text. Raises RecipeError where that is damaged."""
+    try:
+        known = tomllib.loads(recipe).get("source", {})
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(
+            f"the run's recipe can't be used: {error}", remedy="Give the model file in place of the run."
+        ) from None
+    return TableColumns(**{name: known.get(name) for name in _NAMED}, usual=True)
 
 
 def columns_of_rows(path: str, kind: Kind, columns: TableColumns) -> TableColumns | None:
     """By which columns a file is a table of many rows of this kind; None where it is one row."""
     if extension_of(path) not in TABLE_EXTENSIONS:
         return None
-    if columns.usual:
+    if columns.usual and any(getattr(columns, name) for name in _NAMED):
         from .columns import read_columns
 
-        there = {columns.input, columns.series_id, columns.time} & set(read_columns(path, []).names)
-        columns = replace(
-            columns,
-            input=columns.input if columns.input in there else None,
-            series_id=columns.series_id if columns.series_id in there else None,
-            time=columns.time if columns.time in there else None,
-        )
+        there = read_columns(path, []).names
+        lacking: dict[str, Any] = {name: None for name in _NAMED if getattr(columns, name) not in there}
+        columns = replace(columns, **lacking)
     return None if kind == "series" and columns.series_id is None else columns
 
 
@@ -90,13 +93,15 @@ def rows_of_table(path: str, kind: Kind, columns: TableColumns) -> Iterator[tupl
         from .table import read_file_names
 
         names, set_aside = read_file_names(path, input=columns.input)
-        yield from ((name, _content(name)) for name in names)
+        yield from ((name, content_of(name)) for name in names)
     yield from ((f"{path}, {row.key.removeprefix(f'{os.path.basename(path)}, ')}", row.reason) for row in set_aside)
 
 
-def _content(path: str) -> bytes | str:
+def content_of(path: str) -> bytes | str:
+    """The bytes of a file, or the reason why they can't be read."""
     try:
-        return read_path(path, os.stat(path).st_size)
+        size = os.stat(path).st_size
+        return size_problem(size) or read_path(path, size)
     except OSError as error:
         return f"can't be read: {error.strerror}"
     except RowError as error:
