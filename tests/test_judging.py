@@ -76,7 +76,7 @@ def test_the_network_is_calibrated_and_says_what_it_was_before(run: Path) -> Non
     assert judged.metrics["log_loss"].value < judged.calibration.log_loss_before.value
     task = load(run / "model.safetensors").header.task
     assert isinstance(task, Classify)
-    assert task.temperature == judged.calibration.temperature
+    assert (task.temperature == judged.calibration.temperature) == (not task.softening)
 
 
 def test_predictions_of_the_file_are_those_that_were_judged(run: Path) -> None:
@@ -243,7 +243,7 @@ def test_distances_need_no_features() -> None:
 def test_doubtful_answers_are_withheld(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["predict", str(run), str(run.parent / "7.png"), "--abstain-below", "0.9999"]) == 0
     assert ": unsure: " in capsys.readouterr().out
-    assert cli.main(["predict", str(run), str(run.parent / "7.png"), "--csv", "--at", "accuracy=0.95"]) == 0
+    assert cli.main(["predict", str(run), str(run.parent / "7.png"), "--csv", "--at", "accuracy=0.93"]) == 0
     assert "unsure" in capsys.readouterr().out
     assert cli.main(["predict", str(run), str(run.parent / "7.png"), "--at", "recall=0.9"]) == 2
 

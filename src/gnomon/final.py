@@ -14,7 +14,7 @@ from torch import nn
 from .deadline import Deadline
 from .errors import RunError
 from .evaluate.answers import Outputs, outputs_of, with_other_views
-from .evaluate.temperature import fitted_temperature
+from .evaluate.temperature import tempered
 from .models import LinearDeep, LinearNetwork, WideDeep, WideNetwork, channels_last
 from .planning.plan import DOUBTFUL_SHARE, REMEMBERED_ROWS, RESERVE_FIXED_S, Plan, passes_of
 from .predicting.modelfile import Header, Model
@@ -127,7 +127,7 @@ def _validated(model: Model, dataset: Dataset, deadline: Deadline) -> tuple[Mode
         task = _replaced(task, sure=min(_SURE, float(np.quantile(confidence, DOUBTFUL_SHARE))))
         found = with_other_views(dataset, _asking(model, task), rows, found)
     if isinstance(task, Classify | Tag):
-        task = _replaced(task, temperature=fitted_temperature(task, found.averaged, labels))
+        task = tempered(task, found.averaged, labels)
     model = _asking(model, task)
     answers = model.answers_of_outputs(found.averaged)
     if isinstance(task, Tag):

@@ -78,7 +78,7 @@ class Calibration(Value, frozen=True):
 
     Attributes:
         temperature: by which outputs are divided before they become probabilities, found on the validation part; 1
-            where that part did not tell. No answer changes by it.
+            where that part did not tell. No answer changes by it. Where rows have different ones, that in the middle.
         error: the expected calibration error: the mean distance of a bin's accuracy from its confidence, each bin
             counted by its rows.
         error_before: the same at temperature 1.

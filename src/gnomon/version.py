@@ -2,4 +2,4 @@
 
 from typing import Final
 
-VERSION: Final = "0.15.0"
+VERSION: Final = "0.16.0"

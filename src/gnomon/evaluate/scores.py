@@ -115,13 +115,21 @@ def _calibration(task: Classify | Tag, judged: Judged) -> Calibration:
     return calibration_of(
         _confidences(task, judged.answers, judged.labels),
         _confidences(task, before, judged.labels),
-        task.temperature,
+        _typical_temperature(task, judged),
         _label_groups(task, judged),
     )
 
 
+def _typical_temperature(task: Classify | Tag, judged: Judged) -> float:
+    """Of the rows' temperatures the one in the middle."""
+    if isinstance(task, Tag) or not task.softening:
+        return task.temperature
+    return float(task.temperatures(torch.from_numpy(judged.outputs.averaged)).median())
+
+
 def _answers_at_one(task: Classify | Tag, judged: Judged) -> NDArray[np.float32]:
-    untempered = msgspec.structs.replace(task, temperature=1.0)
+    change = {"temperature": 1.0, "softening": 0.0} if isinstance(task, Classify) else {"temperature": 1.0}
+    untempered = msgspec.structs.replace(task, **change)
     answers: NDArray[np.float32] = untempered.activated(torch.from_numpy(judged.outputs.averaged)).numpy()
     return answers
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 import numpy as np
@@ -18,6 +18,9 @@ Views: TypeAlias = Literal["none", "mirror", "four", "mirror+shift"]
 """Which views of a picture are averaged for a prediction: one, two, four, six."""
 
 Temperature: TypeAlias = Annotated[float, msgspec.Meta(ge=1e-3, le=1e3)]
+Softening: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
+
+_LEAST_SQUARE: Final = 1e-12
 
 
 class Answer(Value, frozen=True):
@@ -52,6 +55,7 @@ class Classify(Value, tag="classify", tag_field="task", frozen=True):
         views: views of a picture that a prediction averages.
         sure: a picture whose first view is given a class with more confidence than this has no others.
         temperature: by which outputs are divided before they become probabilities, so that these mean what they say.
+        softening: by how much greater the temperature is of rows whose outputs lie far apart; see `temperatures`.
     """
 
     classes: tuple[str, ...]
@@ -60,6 +64,7 @@ class Classify(Value, tag="classify", tag_field="task", frozen=True):
     views: Views = "none"
     sure: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
     temperature: Temperature = 1.0
+    softening: Softening = 0.0
 
     @property
     def num_outputs(self) -> int:
@@ -92,7 +97,23 @@ class Classify(Value, tag="classify", tag_field="task", frozen=True):
 
     def activated(self, outputs: Tensor) -> Tensor:
         """`(N, K)` logits → probabilities."""
-        return (outputs if self.temperature == 1 else outputs / self.temperature).softmax(1)
+        return (outputs if self.untempered else outputs / self.temperatures(outputs)).softmax(1)
+
+    @property
+    def untempered(self) -> bool:
+        """Whether outputs become probabilities as they are."""
+        return self.temperature == 1 and not self.softening
+
+    def temperatures(self, outputs: Tensor) -> Tensor:
+        """`(N, K)` logits → `(N, 1)`, the temperature of each row: t · (1 + s · spread).
+
+        Its spread is the root mean square of its logits around their mean. One temperature for all rows can't be right
+        where a network errs most where it is surest, as sums of many small weights do; with softening the order of
+        each row's classes stays, as that of rows which differ in their spread alone.
+        """
+        centred = outputs - outputs.mean(1, keepdim=True)
+        spread = (centred.square().mean(1, keepdim=True) + _LEAST_SQUARE).sqrt()
+        return self.temperature * (1 + self.softening * spread)
 
     def judged(self, outputs: Tensor, labels: Tensor) -> tuple[float, float]:
         """Cross-entropy (nats, unsmoothed, unweighted) and accuracy."""
