@@ -27,14 +27,16 @@ from gnomon.deadline import Deadline
 from gnomon.explain.cells import VALUES, unrolled
 from gnomon.explain.columns import columns_of
 from gnomon.explain.examples import MOST_SECONDS, explain_examples
+from gnomon.explain.follow import Followed
 from gnomon.explain.inputs import subject_of
 from gnomon.explain.packing import Packer
 from gnomon.explain.sheet import Sheet
-from gnomon.explain.trace import trace
 from gnomon.explain.values import Examples
+from gnomon.explain.xray import write_xray
 from gnomon.explain.xray_page import xray_page
-from gnomon.models import Cnn, Crnn, Ensemble, Plain, Rnn, TextCnn, WideDeep
+from gnomon.models import Cnn, Crnn, Ensemble, LinearDeep, Plain, Rnn, TextCnn, WideDeep
 from gnomon.models.recurrence import Recurrent
+from gnomon.predicting.modelfile import Model
 from gnomon.rundir.run import EXAMPLES, open_run
 from gnomon.spine.reopening import dataset_of
 from planted import TEXT
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 MOST_BYTES = 5_000_000
+NAMED = [("fine", "good"), ("awful", "bad")]
 LETTERS = {work: work[0] for work in ("convolution", "activation", "pooling", "dense", "embedding", "reduction")} | {
     "recurrent": "s"
 }
@@ -75,6 +78,19 @@ def rnn(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
     out = tmp_path_factory.mktemp("rnn") / "run"
     run = gnomon.train((waves, labels), kind="series", epochs=6, model=Rnn(width=8), out=out, progress=False)
     run.xray()
+    return run
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
+    draw = np.random.default_rng(0)
+    words = np.array(["calm", "grey", "long", "late", "<i>", "soft"])
+    rows = [f"{' '.join((*draw.choice(words, 4), word))},{label}" for word, label in NAMED for _ in range(60)]
+    folder = tmp_path_factory.mktemp("wide")
+    (folder / "texts.csv").write_text("\n".join(("text,label", *rows)))
+    model = WideDeep(lengths=True, buckets=2**10, deep=TextCnn(widths=(2,), filters=4, embedding=4))
+    run = gnomon.train(folder / "texts.csv", epochs=3, model=model, out=folder / "run", progress=False)
+    run.xray(rows=3)
     return run
 
 
@@ -120,6 +136,7 @@ def test_states_and_gates_are_those_of_the_layer(cell: Any, own: bool) -> None:
         ),
         (Rnn(cell="gru", width=4, tokens=True), (8, 20), "esrd"),
         (WideDeep(deep=TextCnn(widths=(2,), filters=4)), (8, 20), "ecard"),
+        (LinearDeep(deep=Rnn(cell="gru", width=4)), (8, 4), "srd"),
         (
             Crnn(widths=(4,), units=4, dimensions=2),
             (8, 5),
@@ -131,11 +148,11 @@ def test_states_and_gates_are_those_of_the_layer(cell: Any, own: bool) -> None:
 def test_columns_follow_the_network(spec: Any, shape: tuple[int, ...], letters: str) -> None:
     network = spec.build(shape, 3).eval()
     inputs = torch.ones(2, 8, dtype=torch.long) if len(shape) == 2 and shape[1] == 20 else torch.ones(2, *shape)
-    columns = columns_of(trace(network, inputs))
+    columns = columns_of(network, inputs)
     assert "".join(LETTERS[column.work] for column in columns) == letters
     torch.testing.assert_close(columns[-1].output / (9 if isinstance(spec, Cnn) else 1), _deep(network)(inputs))
     counted = sum(step.parameters for column in columns for step in column.steps)
-    if not isinstance(spec, WideDeep):
+    if not isinstance(spec, WideDeep | LinearDeep):
         assert counted == sum(weights.numel() for weights in network.parameters())
 
 
@@ -146,13 +163,13 @@ def _deep(network: nn.Module) -> nn.Module:
 
 def test_networks_that_answer_together_are_told_apart() -> None:
     spec = Ensemble((TextCnn(embedding=4, filters=4, widths=(2,)), Rnn(width=4, embedding=4, tokens=True)), times=2)
-    columns = columns_of(trace(spec.build(TEXT.input_shape, 2).eval(), torch.ones(1, 8, dtype=torch.long)))
+    columns = columns_of(spec.build(TEXT.input_shape, 2).eval(), torch.ones(1, 8, dtype=torch.long))
     assert [column.member for column in columns] == [0] * 5 + [1] * 4 + [2] * 5
 
 
 def test_what_writes_in_place_is_noted_before() -> None:
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(8, 2))
-    columns = columns_of(trace(network, torch.randn(1, 1, 4, 4)))
+    columns = columns_of(network, torch.randn(1, 1, 4, 4))
     torch.testing.assert_close(columns[0].output.relu(), columns[1].output)
     assert (columns[0].output < 0).any()
 
@@ -324,7 +341,7 @@ def check_quiet(found: Opened) -> None:
     found.page.close()
 
 
-@pytest.mark.parametrize("which", ["cnn", "rnn"])
+@pytest.mark.parametrize("which", ["cnn", "rnn", "wide"])
 @pytest.mark.parametrize(("scheme", "language"), [("light", "en"), ("dark", "zh")])
 def test_nobody_is_shut_out(
     browser: Browser, request: pytest.FixtureRequest, which: str, scheme: Scheme, language: str
@@ -351,7 +368,7 @@ def test_the_arithmetic_at_a_place_is_the_networks(browser: Browser, cnn: Traine
     found.page.mouse.move(box["x"] + box["width"] * 4.5 / width, box["y"] + box["height"] * 3.5 / height)
     told = found.page.inner_text("#sum")
     row = next(one for one in _test_rows(cnn) if one[0] == sheet.rows[0].key)
-    columns = columns_of(trace(cnn.model.network, subject_of(cnn.model, row[1]).whole))
+    columns = columns_of(cnn.model.network, subject_of(cnn.model, row[1]).whole)
     expected = float(columns[number].output[0, layer.units[2], 3, 4])
     assert told.startswith(f"Unit {layer.units[2]} at row 4, column 5")
     assert float(told.rpartition("=")[2]) == pytest.approx(expected, abs=0.02)
@@ -377,6 +394,45 @@ def test_every_layer_and_unit_can_be_opened(browser: Browser, cnn: TrainedRun) -
         assert re.search(r"\d", found.page.inner_text("#sum"))
     found.page.click("#rows button >> nth=1")
     assert found.page.get_attribute("#rows button >> nth=1", "aria-pressed") == "true"
+    check_quiet(found)
+
+
+def test_the_terms_of_a_text_are_told_class_by_class(browser: Browser, wide: TrainedRun) -> None:
+    sheet = sheet_in(wide.path / "xray.html")
+    addends = sheet.rows[0].addends
+    assert addends is not None
+    assert sheet.outputs[addends.outputs[0]] == sheet.rows[0].predicted
+    found = ready(browser, wide.path / "xray.html")
+    page = found.page
+    assert page.locator("#addends .term").count() == len(addends.terms) + 1
+    assert page.locator("#addends .term .name").first.inner_text() in ("fine", "awful")
+    for place, output in enumerate(addends.outputs):
+        page.click(f"#addends .chips button >> nth={place}")
+        assert f"‘{sheet.outputs[output]}’" in page.inner_text("#addends-hint")
+        total = sum(term.values[place] for term in addends.terms)
+        assert float(page.inner_text("#addends .rule .is")) == pytest.approx(total, abs=0.006)
+    page.click("button[data-lang=zh]")
+    assert "偏置" in page.inner_text("#addends")
+    check_quiet(found)
+
+
+def test_where_the_networks_count_nothing_the_terms_are_all(wide: TrainedRun, browser: Browser, tmp_path: Path) -> None:
+    run = open_run(shutil.copytree(wide.path, tmp_path / "copy"))
+    model, dataset = wide.model, dataset_of(run)
+    assert isinstance(model.header.model, WideDeep)
+    alone = msgspec.structs.replace(model.header.model, share=0.0)
+    network = alone.build(model.header.encoder.input_shape, 2).eval()
+    network.load_state_dict(model.network.state_dict())
+    silent = Model(msgspec.structs.replace(model.header, model=alone), network.requires_grad_(False))
+    row = dataset.parts["test"][:1]
+    page = write_xray(run, dataset, silent, [Followed("a text", dataset.encoded.take(row)[0])])
+    sheet = sheet_in(page)
+    assert sheet.layers == ()
+    assert sheet.rows[0].addends is not None
+    found = ready(browser, page)
+    assert found.page.is_visible("#addends")
+    assert not found.page.is_visible("#flow-section")
+    assert found.page.inner_text("#facts").endswith("learnt numbers")
     check_quiet(found)
 
 
@@ -418,7 +474,7 @@ def test_the_slider_goes_through_the_training(browser: Browser, cnn: TrainedRun)
     found.page.fill("#slider", "0")
     step, _, score = sheet.course.validations[0]
     assert f"After step {step:,}" in found.page.inner_text("#course")
-    assert f"{100 * score:.0f} %" in found.page.inner_text("#course")
+    assert f"{100 * score:.1f} %" in found.page.inner_text("#course")
     assert sheet.course.kept
     assert found.page.locator("#course .bar").count() == 5
     check_quiet(found)
@@ -440,7 +496,7 @@ def test_time_can_be_walked_through(browser: Browser, rnn: TrainedRun) -> None:
     check_quiet(found)
 
 
-@pytest.mark.parametrize("which", ["cnn", "rnn"])
+@pytest.mark.parametrize("which", ["cnn", "rnn", "wide"])
 def test_a_narrow_window_needs_no_scrolling_sideways(
     browser: Browser, request: pytest.FixtureRequest, which: str
 ) -> None:

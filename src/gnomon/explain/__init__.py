@@ -12,5 +12,6 @@ trace, columns, cells         a row through the network: operations, layers as p
 bank           training rows in which units answer most, and moments that are alike
 follow         which rows an X-ray follows
 course         the training's curves, and what was answered at its checkpoints
+addends        the terms of a linear part, which add up to the answer
 sheet, packing, xray, xray_page    all of that on one page
 """

@@ -20,7 +20,6 @@ from ..rows.dataset import Dataset
 from .columns import Column, columns_of
 from .inputs import inputs_of
 from .sheet import BankRow, Moment, Place
-from .trace import trace
 
 MOST_ROWS: Final = 320
 TOP: Final = 5
@@ -92,7 +91,7 @@ def bank_of(dataset: Dataset, model: Model, *, seed: int = 0) -> Bank:
     states: dict[int, list[NDArray[np.float32]]] = {}
     moments: dict[int, list[NDArray[np.int64]]] = {}
     for chosen, stored, lengths in _batches(model.header.encoder, encoded):
-        columns = columns_of(trace(model.network, inputs_of(model, stored)))
+        columns = columns_of(model.network, inputs_of(model, stored))
         for place, row in enumerate(chosen):
             found[row] = _most(columns, place, kind_of(model.header.encoder), int(lengths[place]), stored.shape[1])
             for number, column in enumerate(columns):

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
+from .addends import linear_part
 from .sheet import Look, Work
-from .trace import Operation, Step
+from .trace import Operation, Step, trace
 
 MOST_MEMBERS: Final = 3
 _PLACED: Final[dict[Operation, str]] = {"norm": "norm", "sum": "+"}
@@ -55,13 +55,12 @@ class Column:
         return laid_out(self.output[row], self.steps[-1].operation)
 
 
-def columns_of(steps: Sequence[Step]) -> list[Column]:
-    """Of the first networks, where several answer together; weights of word groups have no place here."""
+def columns_of(network: nn.Module, inputs: Tensor) -> list[Column]:
+    """What rows go through, of the first networks, where several answer together; not the linear part beside them."""
     found: list[Column] = []
     open_steps: list[Step] = []
-    kept = [step for step in steps if _is_shown(step)]
-    if len(kept) > 1 and kept[-1].operation == "embedding":
-        kept.pop()  # weights of word groups, beside the network
+    apart = linear_part(network)
+    kept = [step for step in trace(network, inputs) if _is_shown(step) and step.module is not apart]
     for step, following in zip(kept, (*kept[1:], *(None for _ in kept[:1])), strict=True):
         if step.operation not in ("norm", "sum", "activation"):
             found.append(_column((step,)))

@@ -96,6 +96,37 @@ class States(Value, frozen=True):
     similar: tuple[tuple[Moment, ...], ...]
 
 
+AddendKind: TypeAlias = Literal["group", "tokens", "channel", "duration", "others", "bias", "networks"]
+
+
+class Addend(Value, frozen=True, array_like=True):
+    """A term of a sum.
+
+    Attributes:
+        kind: a word group of a text, or how many tokens it has; a channel of a series (its means of parts of the time,
+            last step and spread), or how long it is; all terms that are not shown, the bias, the deep networks.
+        text: the group, the channel, or how much the networks count.
+        number: how often the group stands there, how many tokens, how many others.
+        values: of each output of the sum.
+    """
+
+    kind: AddendKind
+    text: str
+    number: int
+    values: tuple[float, ...]
+
+
+class Addends(Value, frozen=True):
+    """What adds up to some outputs' scores, the greatest terms first.
+
+    Attributes:
+        outputs: which they are, by number; the answer first.
+    """
+
+    outputs: tuple[int, ...]
+    terms: tuple[Addend, ...]
+
+
 class PageRow(Value, frozen=True, omit_defaults=True):
     """An input that can be followed.
 
@@ -109,6 +140,7 @@ class PageRow(Value, frozen=True, omit_defaults=True):
         inputs: of each convolution and dense layer what goes in, `(channels, height, width)`; None where not kept.
         states: of recurrent layers.
         on_the_way: `(steps, outputs)`, the answers if the row ended there; of sequences.
+        addends: where a linear part stands in the network.
     """
 
     key: str
@@ -122,6 +154,7 @@ class PageRow(Value, frozen=True, omit_defaults=True):
     inputs: tuple[Packed | None, ...]
     states: tuple[States, ...] = ()
     on_the_way: Packed | None = None
+    addends: Addends | None = None
     truth: int = -1
     picture: str = ""
     heat: str = ""

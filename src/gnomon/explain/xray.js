@@ -6,14 +6,21 @@ const byId = (id) => document.getElementById(id);
 const texts = JSON.parse(byId("texts").textContent);
 const sheet = JSON.parse(byId("sheet").textContent);
 const state = { lang: "en", row: 0, member: sheet.layers[0]?.member ?? 0, layer: 0, unit: 0, y: 0, x: 0, lit: true,
-  time: 0, what: 0, timeUnit: 0, step: 0, validation: Math.max(0, sheet.course.validations.length - 1) };
+  sum: 0, time: 0, what: 0, timeUnit: 0, step: 0, validation: Math.max(0, sheet.course.validations.length - 1) };
 
 const say = (key, slots = {}) => (texts[state.lang][key] ?? key).replace(/\{(\w+)\}/g, (_, name) => slots[name] ?? "");
 const short = (number) => {
   const size = Math.abs(number);
   return size >= 1000 ? number.toFixed(0) : size >= 100 ? number.toFixed(1) : number.toFixed(2).replace(/^-(0\.00)$/, "$1");
 };
-const percent = (share) => `${(100 * share).toFixed(share > 0.0995 || share === 0 ? 0 : 1)} %`;
+const apart = (values) => {
+  const written = [short, ...[3, 4, 5, 6].map((digits) => (value) => value.toFixed(digits))].map((write) => values.map(write));
+  return written.find((texts) => new Set(texts).size === values.length) ?? written.at(-1);
+};
+const percent = (share) => {
+  if (share > 0 && share < 0.0005) return "< 0.1 %";
+  return share < 1 && share >= 0.9995 ? "> 99.9 %" : `${(100 * share).toFixed(share === 0 || share === 1 ? 0 : 1)} %`;
+};
 const grouped = (number) => number.toLocaleString("en");
 
 function make(tag, properties = {}, ...children) {
@@ -136,11 +143,9 @@ function chart(lines, { now = null, label = "", floor = null, ceiling = null } =
   const [width, height, side] = [560, 170, 44];
   const toX = (x) => side + ((x - left) / (right - left)) * (width - side - 6), toY = (y) => 8 + ((high - y) / (high - low)) * (height - 30);
   const drawn = svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "chart", role: "img", "aria-label": label });
-  for (const share of [0, 0.5, 1]) {
-    const value = low + share * (high - low);
-    drawn.append(svg("line", { class: "axis", x1: side, x2: width, y1: toY(value), y2: toY(value) }),
-      svg("text", { x: side - 6, y: toY(value) + 4, "text-anchor": "end" }, short(value)));
-  }
+  const ticks = [low, (low + high) / 2, high], written = apart(ticks);
+  for (const [place, value] of ticks.entries()) drawn.append(svg("line", { class: "axis", x1: side, x2: width, y1: toY(value), y2: toY(value) }),
+    svg("text", { x: side - 6, y: toY(value) + 4, "text-anchor": "end" }, written[place]));
   lines.forEach((line, place) => drawn.append(svg("path", { class: `c${line.colour ?? place % 6}`,
     d: line.points.filter(([, y]) => Number.isFinite(y)).map(([x, y], at) => `${at ? "L" : "M"}${toX(x).toFixed(1)} ${toY(y).toFixed(1)}`).join("") })));
   for (const [place, line] of lines.entries()) if (line.points.length === 1) {
@@ -189,9 +194,30 @@ function drawAnswer() {
 function chooseRow(place) {
   state.row = place;
   state.step = 0;
+  state.sum = 0;
   drawAll();
   byId("rows").children[place].focus({ preventScroll: true });
 }
+
+// --- How the answer adds up ------------------------------------------------------------------------------------------
+
+/** Of one output the terms of the linear part, its bias, the deep networks, and their sum: orange speaks for it. */
+function drawAddends() {
+  const found = sheet.rows[state.row].addends;
+  byId("addends-section").hidden = !found;
+  if (!found) return;
+  const at = Math.min(state.sum, found.outputs.length - 1), name = sheet.outputs[found.outputs[at]];
+  byId("addends-hint").textContent = say(sheet.question === "classify" ? "addends_hint" : "addends_hint_plain", { name }) + ` ${say(sheet.kind === "text" ? "edges" : "of_channels")}`;
+  const chips = make("div", { class: "chips", role: "group", "aria-label": say("addends") }, ...found.outputs.map((output, place) => make("button", { type: "button", text: sheet.outputs[output],
+    "aria-pressed": place === at, on: { click: () => { state.sum = place; drawAddends(); byId("addends").querySelectorAll(".chips button")[place].focus(); } } })));
+  const terms = found.terms.map(([kind, text, number, values]) => [nameOfAddend(kind, text, number), values[at], kind]);
+  const most = greatest(terms.map(([, value]) => value)), last = ({ 2: kind }) => ["others", "bias", "networks"].includes(kind);
+  const order = [...terms.filter((one) => !last(one)).sort((one, other) => Math.abs(other[1]) - Math.abs(one[1])), ...terms.filter(last)];
+  const total = plainTerm(say("total"), terms.reduce((sum, [, value]) => sum + value, 0));
+  total.classList.add("rule");
+  fill("addends", found.outputs.length > 1 ? chips : null, make("div", { class: "terms close" }, ...order.map(([label, value]) => plainTerm(label, value, most, true)), total));
+}
+const nameOfAddend = (kind, text, n) => kind !== "group" ? say(`addend_${kind}`, { text, n: grouped(n) }) : n > 1 ? `${text} ×${n}` : text;
 
 // --- The flow of layers ----------------------------------------------------------------------------------------------
 
@@ -220,6 +246,8 @@ function flat(number) {
   return { values: numbers(packed), rows: packed.shape[0], width: packed.shape[1] * packed.shape[2] };
 }
 function drawFlow() {
+  for (const part of ["flow", "layer", "table"]) byId(`${part}-section`).hidden = !sheet.layers.length;
+  if (!sheet.layers.length) return;
   byId("members").hidden = sheet.members.length < 2;
   fill("members", sheet.members.map((name, place) => make("button", { type: "button", "aria-pressed": place === state.member, text: say("member", { n: name }),
     on: { click: () => { state.member = place; chooseLayer(sheet.layers.findIndex((layer) => layer.member === place)); drawFlow(); } } })));
@@ -242,6 +270,7 @@ function chooseLayer(number) {
 const unitName = (number, place) => namesOutputs(number) ? sheet.outputs[sheet.layers[number].units[place]] : say("unit", { n: sheet.layers[number].units[place] });
 
 function drawLayer() {
+  if (!sheet.layers.length) return;
   const layer = sheet.layers[state.layer];
   byId("h-layer").textContent = `${title(layer)} · ${shapeOf(layer)}`;
   byId("layer-meaning").textContent = say(`m_${layer.work}`);
@@ -323,8 +352,8 @@ function grid(values, columns, win = -1) {
 const term = (name, ...parts) => make("div", { class: "term" }, make("span", { class: "name", text: name }), ...parts);
 const op = (sign) => make("span", { class: "op", text: sign });
 const is = (value) => make("span", { class: "is", text: short(value) });
-const plainTerm = (name, value, most) => make("div", { class: "term plain" }, make("span", { class: "name", text: name }),
-  make("span", { class: "pull" }, most ? make("b", { vars: { "--tone": value < 0 ? "var(--below)" : "var(--above)", "--l": `${50 - (value < 0 ? (50 * -value) / most : 0)}%`, "--v": `${(50 * Math.abs(value)) / most}%` } }) : null), is(value));
+const plainTerm = (name, value, most, speaks = false) => make("div", { class: "term plain" }, make("span", { class: "name", text: name }),
+  make("span", { class: "pull" }, most ? make("b", { vars: { "--tone": (value < 0) === speaks ? "var(--above)" : "var(--below)", "--l": `${50 - (value < 0 ? (50 * -value) / most : 0)}%`, "--v": `${(50 * Math.abs(value)) / most}%` } }) : null), is(value));
 
 /** What a convolution adds up at the chosen place: of each input channel the window, the filter, and their sum. */
 function convolved(number, unit, y, x) {
@@ -450,7 +479,7 @@ function bankFigure(place, caption, x, y) {
 }
 function drawTop() {
   const top = sheet.layers[state.layer].top?.[state.unit] ?? [];
-  fill("top", top.length ? top.map(([row, value, x, y]) => bankFigure(row, short(value), x, y)) : make("p", { class: "hint", text: say("no_top") }));
+  fill("top", top.length ? top.map(([row, value, x, y]) => bankFigure(row, short(value), x, y)) : make("p", { class: "hint", text: say(sheet.layers[state.layer].work === "embedding" ? "no_top_of_tokens" : "no_top") }));
 }
 
 // --- Time ------------------------------------------------------------------------------------------------------------
@@ -522,7 +551,7 @@ function endsHere(row, steps) {
   if (!row.on_the_way) return null;
   const [ends, outputs] = row.on_the_way.shape, values = numbers(row.on_the_way);
   const last = Array.from({ length: outputs }, (_, at) => [at, values[(ends - 1) * outputs + at]]).sort((one, other) => other[1] - one[1]).slice(0, 3);
-  const toStep = (place) => 1 + Math.round((place / Math.max(1, ends - 1)) * (steps - 1));
+  const toStep = (place) => 1 + (place / Math.max(1, ends - 1)) * (steps - 1);
   const lines = last.map(([at]) => ({ name: sheet.outputs[at], points: Array.from({ length: ends }, (_, place) => [toStep(place), values[place * outputs + at]]) }));
   const bounds = sheet.question === "regress" ? {} : { floor: 0, ceiling: 1 };
   return make("div", {}, make("p", { class: "hint", text: say("ends_here") }), chart(lines, { now: state.step + 1, label: say("ends_here"), ...bounds }));
@@ -588,13 +617,14 @@ function drawWords() {
   for (const element of document.querySelectorAll("[data-t]")) element.textContent = say(element.dataset.t);
   for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", say(element.dataset.label));
   for (const button of document.querySelectorAll("button[data-lang]")) button.setAttribute("aria-pressed", button.dataset.lang === state.lang);
-  byId("facts").textContent = say("facts", { model: sheet.model, parameters: grouped(sheet.parameters), products: grouped(sheet.products) });
+  byId("facts").textContent = say(sheet.products ? "facts" : "facts_of_size", { model: sheet.model, parameters: grouped(sheet.parameters), products: grouped(sheet.products) });
 }
 function drawAll() {
   readColours();
   drawWords();
   drawRows();
   drawAnswer();
+  drawAddends();
   drawFlow();
   drawLayer();
   drawTime();

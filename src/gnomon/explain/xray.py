@@ -18,6 +18,7 @@ from ..previews import preview
 from ..rows.dataset import Dataset
 from ..rundir.run import XRAY, Run
 from ..tasks import Regress
+from .addends import addends_of, linear_part
 from .attribution import attribute, methods_for
 from .bank import Bank, bank_of, bank_rows, steps_there
 from .cells import VALUES, unrolled
@@ -31,7 +32,6 @@ from .packing import Packed, Packer
 from .pictures import heat, strips
 from .rows import answered_outputs, token_pieces
 from .sheet import Layer, PageRow, Sheet, States
-from .trace import trace
 from .xray_page import xray_page
 
 MOST_BYTES: Final = 3_300_000
@@ -72,8 +72,8 @@ def sheet_of(run: Run, dataset: Dataset, model: Model, rows: Sequence[Followed])
     """
     packer = Packer()
     subjects = [subject_of(model, row.encoded) for row in rows]
-    traces = [columns_of(trace(model.network, subject.whole)) for subject in subjects]
-    if not traces[0]:
+    traces = [columns_of(model.network, subject.whole) for subject in subjects]
+    if not traces[0] and linear_part(model.network) is None:
         raise RecipeError(
             "nothing that this network does can be shown: no convolution, no dense, recurrent or other layer was seen",
             remedy="gnomon explain tells what its answers rest on.",
@@ -101,14 +101,19 @@ def sheet_of(run: Run, dataset: Dataset, model: Model, rows: Sequence[Followed])
         rows=tuple(made),
         bank=bank_rows(bank, dataset, side=_THUMBNAIL),
         course=course_of(run, model, [row.encoded for row in rows[: len(made)]], packer),
-        spaced=getattr(model.header.encoder, "unit", "words") == "words",
+        spaced=_is_spaced(model),
     )
     return sheet, packer.text()
 
 
+def _is_spaced(model: Model) -> bool:
+    """Whether spaces stand between a text's tokens."""
+    return getattr(model.header.encoder, "unit", "words") == "words"
+
+
 def _members(columns: Sequence[Column]) -> tuple[str, ...]:
     """Names of the networks that are shown, by their numbers; "" where there is one."""
-    last = max(column.member for column in columns)
+    last = max((column.member for column in columns), default=0)
     return tuple(f"{number + 1}" for number in range(last + 1)) if last else ("",)
 
 
@@ -230,6 +235,7 @@ def _page_row(
     output = answered_outputs(subject)[0]
     found = attribute(subject, output, methods_for(subject)[0])
     pieces = token_pieces(subject, found.values, row.tokens)
+    shown = list(dict.fromkeys((output, *order.tolist())))
     why = findings(model, found, pieces, f"‘{model.classes[output]}’")
     return PageRow(
         key=row.key,
@@ -237,12 +243,13 @@ def _page_row(
         predicted=said,
         confidence=confidence,
         right=right,
-        answers=tuple((model.classes[index], round(float(answers[0, index]), 5)) for index in order),
+        answers=tuple((model.classes[index], round(float(answers[0, index]), 7)) for index in order),
         why=why[0] if why else None,
         maps=tuple(_map(packer, column, shown) for column, shown in zip(columns, units, strict=True)),
         inputs=tuple(_inputs(packer, column) for column in columns),
         states=tuple(_states(packer, bank, subject, columns)),
         on_the_way=_on_the_way(packer, subject),
+        addends=addends_of(subject, shown, [piece.text for piece in pieces], spaced=_is_spaced(model)),
         truth=int(row.truth) if row.truth is not None and np.ndim(row.truth) == 0 else -1,
         picture=strips(row.encoded, subject.length)
         if subject.kind == "series"

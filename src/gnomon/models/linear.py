@@ -26,7 +26,8 @@ from .rnn import Rnn
 DeepOfSeries: TypeAlias = Rnn | Crnn | Ensemble
 """What may stand beside the linear part."""
 
-_PARTS: Final = 12
+PARTS: Final = 12
+"""Of a row's time, each with its mean."""
 _PENALTY: Final = 0.01
 _DECAY, _ITERATIONS = 1e-3, 60
 _LEAST_DEVIATION: Final = 1e-6
@@ -63,7 +64,7 @@ class LinearNetwork(nn.Module):
         self.deep = deep
         self.share = spec.share
         self.residual = spec.residual
-        self.linear = nn.Linear((_PARTS + 2) * channels + 1, num_outputs).requires_grad_(False)
+        self.linear = nn.Linear((PARTS + 2) * channels + 1, num_outputs).requires_grad_(False)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
@@ -80,9 +81,9 @@ def summary_of(inputs: Tensor) -> Tensor:
     steps, there = inputs[..., :-1], inputs[..., -1]
     lengths = there.sum(dim=1).long().clamp_min(1)[:, None]
     sums = nn.functional.pad(steps.cumsum(dim=1), (0, 0, 1, 0))
-    edges = torch.arange(_PARTS + 1, device=inputs.device) * lengths
-    first = edges[:, :-1] // _PARTS
-    last = torch.maximum(first + 1, -(-edges[:, 1:] // _PARTS))
+    edges = torch.arange(PARTS + 1, device=inputs.device) * lengths
+    first = edges[:, :-1] // PARTS
+    last = torch.maximum(first + 1, -(-edges[:, 1:] // PARTS))
     wide = (-1, -1, steps.shape[2])
     means = sums.gather(1, last[..., None].expand(wide)) - sums.gather(1, first[..., None].expand(wide))
     means = means / (last - first)[..., None]
