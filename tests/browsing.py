@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
 import pytest
+
+from gnomon.explain.sheet import Sheet
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -64,3 +68,24 @@ def opened(browser: Browser, path: Path, *, width: int = 1000, scheme: Scheme = 
     page.on("request", lambda request: found.asked.append(request.url))
     page.goto(path.resolve().as_uri())
     return found
+
+
+def ready(browser: Browser, page: Path, *, width: int = 1100, scheme: Scheme = "light") -> Opened:
+    """Open an X-ray, and wait until it is drawn."""
+    found = opened(browser, page, width=width, scheme=scheme)
+    found.page.wait_for_selector("html[data-ready]")
+    return found
+
+
+def check_quiet(found: Opened) -> None:
+    """Nothing on the console, and nothing asked of anyone but the file itself."""
+    assert found.said == []
+    assert [url for url in found.asked if not url.startswith(("data:", "file:"))] == []
+    found.page.close()
+
+
+def sheet_in(page: Path) -> Sheet:
+    """What an X-ray's file holds."""
+    found = re.search(r'id="sheet">(.*?)</script>', page.read_text("utf-8"), re.DOTALL)
+    assert found
+    return msgspec.json.decode(found[1], type=Sheet)

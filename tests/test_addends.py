@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
+import gnomon
+from browsing import Scheme, check_quiet, launched, ready, sheet_in
+from gnomon.api import TrainedRun
 from gnomon.explain.addends import EDGE, MOST_ADDENDS, addends_of
+from gnomon.explain.follow import Followed
 from gnomon.explain.inputs import Subject, subject_of
+from gnomon.explain.xray import write_xray
 from gnomon.models import LinearDeep, ModelSpec, Rnn, TextCnn, WideDeep
 from gnomon.models.linear import summary_of
 from gnomon.models.wide import WideNetwork
 from gnomon.predicting.modelfile import Header, Model
+from gnomon.rundir.run import open_run
+from gnomon.spine.reopening import dataset_of
 from gnomon.tasks import Classify, Regress, Task
 from planted import CLASSES, SERIES, TEXT
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+NAMED = [("fine", "good"), ("awful", "bad")]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with launched() as found:
+        yield found
 
 
 def subject(spec: ModelSpec, row: NDArray[Any], task: Task | None = None) -> Subject:
@@ -104,3 +126,67 @@ def test_a_channel_gives_all_that_is_known_of_it() -> None:
 
 def test_a_network_without_a_linear_part_has_none() -> None:
     assert addends_of(subject(TextCnn(filters=4), ids(3, 4)), [0], ["a", "b"], spaced=True) is None
+
+
+# --- In a browser -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
+    draw = np.random.default_rng(0)
+    words = np.array(["calm", "grey", "long", "late", "<i>", "soft"])
+    rows = [f"{' '.join((*draw.choice(words, 4), word))},{label}" for word, label in NAMED for _ in range(60)]
+    folder = tmp_path_factory.mktemp("wide")
+    (folder / "texts.csv").write_text("\n".join(("text,label", *rows)))
+    model = WideDeep(lengths=True, buckets=2**10, deep=TextCnn(widths=(2,), filters=4, embedding=4))
+    run = gnomon.train(folder / "texts.csv", epochs=3, model=model, out=folder / "run", progress=False)
+    run.xray(rows=3)
+    return run
+
+
+def test_the_terms_of_a_text_are_told_class_by_class(browser: Browser, wide: TrainedRun) -> None:
+    sheet = sheet_in(wide.path / "xray.html")
+    addends = sheet.rows[0].addends
+    assert addends is not None
+    assert sheet.outputs[addends.outputs[0]] == sheet.rows[0].predicted
+    found = ready(browser, wide.path / "xray.html")
+    page = found.page
+    assert page.locator("#addends .term").count() == len(addends.terms) + 1
+    assert page.locator("#addends .term .name").first.inner_text() in ("fine", "awful")
+    for place, output in enumerate(addends.outputs):
+        page.click(f"#addends .chips button >> nth={place}")
+        assert f"‘{sheet.outputs[output]}’" in page.inner_text("#addends-hint")
+        total = sum(term.values[place] for term in addends.terms)
+        assert float(page.inner_text("#addends .rule .is")) == pytest.approx(total, abs=0.006)
+    page.click("button[data-lang=zh]")
+    assert "偏置" in page.inner_text("#addends")
+    check_quiet(found)
+
+
+def test_where_the_networks_count_nothing_the_terms_are_all(wide: TrainedRun, browser: Browser, tmp_path: Path) -> None:
+    run = open_run(shutil.copytree(wide.path, tmp_path / "copy"))
+    model, dataset = wide.model, dataset_of(run)
+    assert isinstance(model.header.model, WideDeep)
+    alone = msgspec.structs.replace(model.header.model, share=0.0)
+    network = alone.build(model.header.encoder.input_shape, 2).eval()
+    network.load_state_dict(model.network.state_dict())
+    silent = Model(msgspec.structs.replace(model.header, model=alone), network.requires_grad_(False))
+    row = dataset.parts["test"][:1]
+    page = write_xray(run, dataset, silent, [Followed("a text", dataset.encoded.take(row)[0])])
+    sheet = sheet_in(page)
+    assert sheet.layers == ()
+    assert sheet.rows[0].addends is not None
+    found = ready(browser, page)
+    assert found.page.is_visible("#addends")
+    assert not found.page.is_visible("#flow-section")
+    assert found.page.inner_text("#facts").endswith("learnt numbers")
+    check_quiet(found)
+
+
+@pytest.mark.parametrize(("scheme", "language", "width"), [("light", "en", 1100), ("dark", "zh", 360)])
+def test_nobody_is_shut_out(browser: Browser, wide: TrainedRun, scheme: Scheme, language: str, width: int) -> None:
+    found = ready(browser, wide.path / "xray.html", width=width, scheme=scheme)
+    found.page.click(f"button[data-lang={language}]")
+    assert found.violations() == []
+    assert found.page.evaluate("document.documentElement.scrollWidth") <= width
+    check_quiet(found)

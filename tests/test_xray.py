@@ -20,23 +20,19 @@ from PIL import Image
 from torch import Tensor, nn
 
 import gnomon
-from browsing import Opened, Scheme, launched, opened
+from browsing import Scheme, check_quiet, launched, ready, sheet_in
 from gnomon.api import TrainedRun
 from gnomon.cli import main
 from gnomon.deadline import Deadline
 from gnomon.explain.cells import VALUES, unrolled
 from gnomon.explain.columns import columns_of
 from gnomon.explain.examples import MOST_SECONDS, explain_examples
-from gnomon.explain.follow import Followed
 from gnomon.explain.inputs import subject_of
 from gnomon.explain.packing import Packer
-from gnomon.explain.sheet import Sheet
 from gnomon.explain.values import Examples
-from gnomon.explain.xray import write_xray
 from gnomon.explain.xray_page import xray_page
 from gnomon.models import Cnn, Crnn, Ensemble, LinearDeep, Plain, Rnn, TextCnn, WideDeep
 from gnomon.models.recurrence import Recurrent
-from gnomon.predicting.modelfile import Model
 from gnomon.rundir.run import EXAMPLES, open_run
 from gnomon.spine.reopening import dataset_of
 from planted import TEXT
@@ -45,7 +41,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 MOST_BYTES = 5_000_000
-NAMED = [("fine", "good"), ("awful", "bad")]
 LETTERS = {work: work[0] for work in ("convolution", "activation", "pooling", "dense", "embedding", "reduction")} | {
     "recurrent": "s"
 }
@@ -79,25 +74,6 @@ def rnn(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
     run = gnomon.train((waves, labels), kind="series", epochs=6, model=Rnn(width=8), out=out, progress=False)
     run.xray()
     return run
-
-
-@pytest.fixture(scope="module")
-def wide(tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
-    draw = np.random.default_rng(0)
-    words = np.array(["calm", "grey", "long", "late", "<i>", "soft"])
-    rows = [f"{' '.join((*draw.choice(words, 4), word))},{label}" for word, label in NAMED for _ in range(60)]
-    folder = tmp_path_factory.mktemp("wide")
-    (folder / "texts.csv").write_text("\n".join(("text,label", *rows)))
-    model = WideDeep(lengths=True, buckets=2**10, deep=TextCnn(widths=(2,), filters=4, embedding=4))
-    run = gnomon.train(folder / "texts.csv", epochs=3, model=model, out=folder / "run", progress=False)
-    run.xray(rows=3)
-    return run
-
-
-def sheet_in(page: Path) -> Sheet:
-    found = re.search(r'id="sheet">(.*?)</script>', page.read_text("utf-8"), re.DOTALL)
-    assert found
-    return msgspec.json.decode(found[1], type=Sheet)
 
 
 # --- What is noted is what happens -----------------------------------------------------------------------------------
@@ -328,20 +304,7 @@ def test_an_explanation_is_broken_off_where_the_deadline_comes(
 # --- In a browser ----------------------------------------------------------------------------------------------------
 
 
-def ready(browser: Browser, page: Path, *, width: int = 1100, scheme: Scheme = "light") -> Opened:
-    found = opened(browser, page, width=width, scheme=scheme)
-    found.page.wait_for_selector("html[data-ready]")
-    return found
-
-
-def check_quiet(found: Opened) -> None:
-    """Nothing on the console, and nothing asked of anyone but the file itself."""
-    assert found.said == []
-    assert [url for url in found.asked if not url.startswith(("data:", "file:"))] == []
-    found.page.close()
-
-
-@pytest.mark.parametrize("which", ["cnn", "rnn", "wide"])
+@pytest.mark.parametrize("which", ["cnn", "rnn"])
 @pytest.mark.parametrize(("scheme", "language"), [("light", "en"), ("dark", "zh")])
 def test_nobody_is_shut_out(
     browser: Browser, request: pytest.FixtureRequest, which: str, scheme: Scheme, language: str
@@ -394,45 +357,6 @@ def test_every_layer_and_unit_can_be_opened(browser: Browser, cnn: TrainedRun) -
         assert re.search(r"\d", found.page.inner_text("#sum"))
     found.page.click("#rows button >> nth=1")
     assert found.page.get_attribute("#rows button >> nth=1", "aria-pressed") == "true"
-    check_quiet(found)
-
-
-def test_the_terms_of_a_text_are_told_class_by_class(browser: Browser, wide: TrainedRun) -> None:
-    sheet = sheet_in(wide.path / "xray.html")
-    addends = sheet.rows[0].addends
-    assert addends is not None
-    assert sheet.outputs[addends.outputs[0]] == sheet.rows[0].predicted
-    found = ready(browser, wide.path / "xray.html")
-    page = found.page
-    assert page.locator("#addends .term").count() == len(addends.terms) + 1
-    assert page.locator("#addends .term .name").first.inner_text() in ("fine", "awful")
-    for place, output in enumerate(addends.outputs):
-        page.click(f"#addends .chips button >> nth={place}")
-        assert f"‘{sheet.outputs[output]}’" in page.inner_text("#addends-hint")
-        total = sum(term.values[place] for term in addends.terms)
-        assert float(page.inner_text("#addends .rule .is")) == pytest.approx(total, abs=0.006)
-    page.click("button[data-lang=zh]")
-    assert "偏置" in page.inner_text("#addends")
-    check_quiet(found)
-
-
-def test_where_the_networks_count_nothing_the_terms_are_all(wide: TrainedRun, browser: Browser, tmp_path: Path) -> None:
-    run = open_run(shutil.copytree(wide.path, tmp_path / "copy"))
-    model, dataset = wide.model, dataset_of(run)
-    assert isinstance(model.header.model, WideDeep)
-    alone = msgspec.structs.replace(model.header.model, share=0.0)
-    network = alone.build(model.header.encoder.input_shape, 2).eval()
-    network.load_state_dict(model.network.state_dict())
-    silent = Model(msgspec.structs.replace(model.header, model=alone), network.requires_grad_(False))
-    row = dataset.parts["test"][:1]
-    page = write_xray(run, dataset, silent, [Followed("a text", dataset.encoded.take(row)[0])])
-    sheet = sheet_in(page)
-    assert sheet.layers == ()
-    assert sheet.rows[0].addends is not None
-    found = ready(browser, page)
-    assert found.page.is_visible("#addends")
-    assert not found.page.is_visible("#flow-section")
-    assert found.page.inner_text("#facts").endswith("learnt numbers")
     check_quiet(found)
 
 
@@ -496,7 +420,7 @@ def test_time_can_be_walked_through(browser: Browser, rnn: TrainedRun) -> None:
     check_quiet(found)
 
 
-@pytest.mark.parametrize("which", ["cnn", "rnn", "wide"])
+@pytest.mark.parametrize("which", ["cnn", "rnn"])
 def test_a_narrow_window_needs_no_scrolling_sideways(
     browser: Browser, request: pytest.FixtureRequest, which: str
 ) -> None:
