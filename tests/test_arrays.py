@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import gnomon
 from gnomon.errors import DataError, RecipeError
+from gnomon.sources import SourceSpec
 from gnomon.sources.arrays import array_source, open_npz
+from gnomon.sources.texts import text_source
 from source_files import close_all, opened, reasons, write_zip
 
 
@@ -158,3 +161,53 @@ def test_equal_arrays_have_equal_hints() -> None:
     hints = array_source(inputs, [0, 1, 0, 1]).content_hints
     assert hints is not None
     assert hints[0] == hints[2] == hints[3] != hints[1]
+
+
+# --- Texts in memory -------------------------------------------------------------------------------------------------
+
+
+def test_texts_in_memory() -> None:
+    source = text_source(["one", " ", None, "two", "three", float("nan")], ["b", "a", "b", None, "a", "a"])
+    assert [(row.key, row.label) for row in source.rows] == [("0", "b"), ("4", "a")]
+    assert [source.read(place) for place in range(2)] == ["one", "three"]
+    assert [(row.key, row.reason) for row in source.set_aside] == [
+        ("1", "its text is empty"),
+        ("2", "its text is missing"),
+        ("3", "its label is missing"),
+        ("5", "its text is missing"),
+    ]
+    assert source.kind == "text"
+    same = text_source(np.array(["one", "three"]), np.array(["b", "a"]))
+    assert same.content_hints == source.content_hints
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels", "told"),
+    [
+        (["a", "b"], ["x"], "has 2 texts and 1 labels"),
+        (["", " "], ["x", "y"], "none of the 2 texts can be used"),
+        ([], [], "none of the 0 texts can be used"),
+        (["a", "b"], ["x", "x"], "one class"),
+    ],
+)
+def test_texts_that_can_t_be_used_are_refused(texts: list[str], labels: list[str], told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        text_source(texts, labels)
+
+
+def test_a_list_of_texts_is_trained_on_and_answered(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    texts = [f"{word} {draw.integers(100)} days {draw.integers(100)}" for word in ("warm", "cold") for _ in range(60)]
+    run = gnomon.train((texts, ["yes"] * 60 + ["no"] * 60), epochs=2, out=tmp_path / "run", progress=False)
+    assert run.metrics["accuracy"].value == 1
+    assert [answer.label for answer in run.predict(["a cold day", "a warm day"])] == ["no", "yes"]
+    assert run.xray(["a cold day"]).exists()
+
+
+def test_what_is_asked_counts_for_rows_in_memory_too(tmp_path: Path) -> None:
+    pictures = np.random.default_rng(0).integers(0, 255, (60, 8, 8)).astype(np.uint8)
+    stars = [1, 2, 3, 4, 5] * 12
+    recipe = gnomon.Recipe(source=SourceSpec(location="", task="regress"))
+    for asked, measure in ((None, "accuracy"), (recipe, "r2")):
+        run = gnomon.train((pictures, stars), epochs=0.1, recipe=asked, out=tmp_path / measure, progress=False)
+        assert measure in run.metrics

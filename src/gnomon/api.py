@@ -29,6 +29,7 @@ from .rundir.run import PLAN, REPORT, TEST, create_run, open_run
 from .sources import Source, SourceSpec
 from .sources.arrays import array_source
 from .sources.series import series_source
+from .sources.texts import text_source
 from .spine.finish import finish
 from .spine.fit import fit
 from .spine.opening import InMemory
@@ -36,7 +37,8 @@ from .spine.recipe import Recipe
 from .spine.reopening import dataset_of
 from .types import NOUNS, Kind, Metric, Raw
 
-Data: TypeAlias = str | os.PathLike[str] | tuple[ArrayLike, ArrayLike]
+Inputs: TypeAlias = ArrayLike | Sequence[str]
+Data: TypeAlias = str | os.PathLike[str] | tuple[Inputs, ArrayLike]
 """A path, the name of a built-in set, or `(inputs, labels)` in memory."""
 
 
@@ -155,7 +157,7 @@ def train(
 
     Args:
         data: a path, the name of a built-in set, or `(inputs, labels)`: pictures `(N, H, W)` or `(N, H, W, C)`; series
-            `(N, T)` or `(N, T, C)`, or a list of arrays `(T, C)` of different lengths.
+            `(N, T)` or `(N, T, C)`, or a list of arrays `(T, C)` of different lengths; or N texts.
         kind: what a row is, `"series"` for arrays of series; None tells it by the data.
         by: the deadline, counted from this call: `"90s"`, `"5m"`, `"18:30"`.
         epochs: how long, instead of a deadline; the result then does not depend on the clock.
@@ -221,18 +223,22 @@ def asked_of(
     return made, InMemory(source=source, module=model if isinstance(model, nn.Module) else None)
 
 
-def _in_memory(data: tuple[ArrayLike, ArrayLike], spec: SourceSpec) -> Source:
-    """The arrays as pictures, or as series where that is said."""
+def _in_memory(data: tuple[Inputs, ArrayLike], spec: SourceSpec) -> Source:
+    """Texts; arrays as pictures, or as series where that is said."""
+    inputs, labels = data
+    if spec.kind in (None, "text") and isinstance(next(iter(inputs), None), str):  # type: ignore[arg-type]
+        return text_source(inputs, labels, asked=spec.asked)  # type: ignore[arg-type]
     if spec.kind == "series":
         return series_source(*data, asked=spec.asked)
     if spec.kind not in (None, "image"):
-        raise RecipeError(f"arrays can't be read as {NOUNS[spec.kind][1]}", remedy="Arrays are pictures or series.")
-    return array_source(*data)
+        remedy = "Arrays are pictures or series, lists of `str` texts."
+        raise RecipeError(f"these can't be read as {NOUNS[spec.kind][1]}", remedy=remedy)
+    return array_source(*data, asked=spec.asked)
 
 
 def _location(source: SourceSpec, data: Data, kind: Kind | None) -> SourceSpec:
     if isinstance(data, tuple):
-        return SourceSpec(location="(in memory)", kind=kind)
+        return msgspec.structs.replace(source, location="(in memory)", kind=kind)
     return msgspec.structs.replace(source, location=os.fspath(data), kind=kind)
 
 

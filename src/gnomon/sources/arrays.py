@@ -100,8 +100,13 @@ def array_source(
     Raises:
         DataError: shapes or types that are no images, numbers of rows that differ, fewer than two classes.
     """
-    labels = targets if isinstance(targets, (list, tuple)) else np.asarray(targets)
-    return source_of_parts([Part(np.asarray(inputs), labels)], name=short_name(name), where=name, asked=asked)
+    part = Part(np.asarray(inputs), targets_as_given(targets))
+    return source_of_parts([part], name=short_name(name), where=name, asked=asked)
+
+
+def targets_as_given(targets: ArrayLike | Sequence[object]) -> Sequence[object] | NDArray[np.generic]:
+    """Labels for a `Part`: lists as they are, so that `[1, "a", None]` stays what it is; all else as an array."""
+    return targets if isinstance(targets, (list, tuple)) else np.asarray(targets)
 
 
 def source_of_parts(
@@ -335,7 +340,7 @@ def _rows(
 ) -> tuple[list[Row], list[SetAside]]:
     rows: list[Row] = []
     set_aside: list[SetAside] = []
-    labels = [label for part in parts for label in labels_of_part(part, where, told)]
+    labels = [label for part in parts for label in labels_of_rows(part.labels, len(part.images), where, told)]
     splits = [part.split for part, array in zip(parts, images, strict=True) for _ in range(len(array))]
     for (key, _), label, split in zip(_keys(parts, images), labels, splits, strict=True):
         if label is None:
@@ -355,21 +360,25 @@ def _keys(parts: Sequence[Part], images: Sequence[Images]) -> Iterator[tuple[str
             yield f"{prefix}{place}", (number, place)
 
 
-def labels_of_part(
-    part: Part, where: str, told: list[str], *, nouns: tuple[str, str] = ("image", "images")
+def labels_of_rows(
+    labels: Sequence[object] | NDArray[np.generic],
+    count: int,
+    where: str,
+    told: list[str],
+    *,
+    nouns: tuple[str, str] = ("image", "images"),
 ) -> list[str | None]:
-    """The label of each row, None where it is missing; `told` takes sentences about them.
+    """The label of each of so many rows, None where it is missing; `told` takes sentences about them.
 
     Raises:
         DataError: not one label for each row.
     """
     remedy = f"Give one label for each {nouns[0]}: (N,) or one-hot."
-    labels: Sequence[object] | NDArray[np.generic] = part.labels
     if isinstance(labels, np.ndarray):
         labels = _one_label_each(labels, where, told, remedy).tolist()
     texts = [label_text(label.item() if isinstance(label, np.generic) else label) for label in labels]
-    if len(texts) != len(part.images):
-        raise DataError(f"{where!r} has {len(part.images):,} {nouns[1]} and {len(texts):,} labels", remedy=remedy)
+    if len(texts) != count:
+        raise DataError(f"{where!r} has {count:,} {nouns[1]} and {len(texts):,} labels", remedy=remedy)
     return texts
 
 

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError, RecipeError, RowError
 from ..types import Question, Row, SetAside, Split, listed, plural
-from .arrays import Part, labels_of_part, read_npz
+from .arrays import Part, labels_of_rows, read_npz, targets_as_given
 from .columns import reason_notes
 from .files import Files, digest, rows_digest, short_name
 from .folders import FileSource, file_folder
@@ -283,7 +283,6 @@ def series_source(
     Raises:
         DataError: shapes or types that are no series, numbers of rows that differ, fewer than two classes.
     """
-    labels = targets if isinstance(targets, (list, tuple)) else np.asarray(targets)
     if isinstance(inputs, (list, tuple)):
         several = [np.asarray(row) for row in inputs]
         rows: Any = several
@@ -291,7 +290,7 @@ def series_source(
             rows = np.stack(several)
     else:
         rows = np.asarray(inputs)
-    return _source_of_parts([Part(rows, labels)], name, asked, [])
+    return _source_of_parts([Part(rows, targets_as_given(targets))], name, asked, [])
 
 
 def _source_of_parts(parts: Sequence[Part], where: str, asked: Asked, notes: Sequence[str]) -> SeriesSource:
@@ -300,7 +299,7 @@ def _source_of_parts(parts: Sequence[Part], where: str, asked: Asked, notes: Seq
         if isinstance(part.images, np.ndarray):
             found.notes.extend(_check_shape(part.images, where))
         prefix = "" if part.split is None else f"{part.split}/"
-        labels = labels_of_part(part, where, found.notes, nouns=("series", "series"))
+        labels = labels_of_rows(part.labels, len(part.images), where, found.notes, nouns=("series", "series"))
         for place, (row, label) in enumerate(zip(part.images, labels, strict=True)):
             key = f"{prefix}{place}"
             if label is None:

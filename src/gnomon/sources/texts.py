@@ -9,12 +9,15 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from numpy.typing import ArrayLike
+
 from ..errors import DataError
 from ..types import Question, Row, SetAside, listed
+from .arrays import labels_of_rows, targets_as_given
 from .columns import (
     LABEL_NAMES,
     REMEDY,
@@ -132,6 +135,53 @@ def open_text_table(
         set_aside=[*set_aside, *grouped.set_aside],
         notes=[*notes, *pair_notes, *grouped.notes, *test_notes, *told, *_same_notes(hints), *reason_notes(set_aside)],
         fingerprint=digest([rows_digest(grouped.rows), *hints]),
+        content_hints=hints,
+        texts=kept,
+        question=settled.question,
+    )
+
+
+def text_source(
+    inputs: Iterable[object], targets: ArrayLike | Sequence[object], *, name: str = "texts", asked: Asked = AUTO
+) -> TextSource:
+    """Texts in memory as a source; those that are empty or missing (None, NaN) are set aside.
+
+    Args:
+        inputs: N texts.
+        targets: N labels of any kind, or one-hot `(N, K)`.
+        name: a word for the run directory's name.
+        asked: what the user says of the labels.
+
+    Raises:
+        DataError: numbers of rows that differ, no usable rows, fewer than two classes.
+    """
+    given = list(inputs)
+    told: list[str] = []
+    labels = labels_of_rows(targets_as_given(targets), len(given), name, told, nouns=("text", "texts"))
+    rows: list[Row] = []
+    texts: dict[str, str] = {}
+    set_aside: list[SetAside] = []
+    for place, (value, label) in enumerate(zip(given, labels, strict=True)):
+        text, key = _text_of(value), str(place)
+        if label is None or text is None or not text.strip():
+            missing = "label is missing" if label is None else "text is missing" if text is None else "text is empty"
+            set_aside.append(SetAside(key=key, reason=f"its {missing}"))
+        else:
+            rows.append(Row(key, label))
+            texts[key] = text
+    if not rows:
+        raise DataError(f"none of the {len(given):,} texts can be used", remedy="Give texts and a label for each.")
+    settled = settle(
+        rows, where=name, giver="the labels give", remedy="A classifier needs texts of two classes.", asked=asked
+    )
+    kept = {row.key: texts[row.key] for row in settled.rows}
+    hints = [_hint(text) for text in kept.values()]
+    return TextSource(
+        name=short_name(name),
+        rows=settled.rows,
+        set_aside=[*set_aside, *settled.set_aside],
+        notes=[*settled.notes, *told, *_same_notes(hints), *reason_notes(set_aside)],
+        fingerprint=digest([rows_digest(settled.rows), *hints]),
         content_hints=hints,
         texts=kept,
         question=settled.question,
