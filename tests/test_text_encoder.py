@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from gnomon.encoders.text import TextEncoder, choose_text, read_text, tokenize, truncation_note
+from gnomon.encoders.text import TextEncoder, Unit, choose_text, read_text, spelled, tokenize, truncation_note
 from gnomon.errors import DataError, RowError
 
 
@@ -39,6 +39,7 @@ from gnomon.errors import DataError, RowError
 )
 def test_tokens_of_many_scripts(text: str, tokens: Sequence[str]) -> None:
     assert tokenize(text) == tokens
+    assert list(tokenize(spelled(tokens))) == list(tokens)
 
 
 def test_a_text_is_numbered_padded_and_cut() -> None:
@@ -137,3 +138,17 @@ def test_small_sets_keep_every_word_and_no_text_at_all_is_an_error() -> None:
     assert set(choose_text(["one two", b"two three", np.zeros(2)])[0].vocabulary) == {"one", "two", "three"}
     with pytest.raises(DataError, match="no training text"):
         choose_text(["", "\x00"])
+
+
+@pytest.mark.parametrize(
+    ("tokens", "unit", "text"),
+    [
+        (["good", "films", "."], "words", "good films ."),
+        (["2011", "年", "高", "考", ":", "gdp"], "words", "2011年高考: gdp"),
+        (["▢", "加", "快"], "words", "▢加快"),
+        (["a", " ", "b"], "characters", "a b"),
+        ([], "words", ""),
+    ],
+)
+def test_tokens_are_spelled_as_people_write(tokens: list[str], unit: Unit, text: str) -> None:
+    assert spelled(tokens, unit) == text

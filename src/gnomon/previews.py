@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from .encoders import FIRST_TOKEN, Encoder, TextEncoder, kind_of
+from .encoders.text import spelled
 from .types import Value
 
 _SIDE: Final = 128
@@ -56,8 +57,7 @@ def words_of(encoder: TextEncoder, encoded: NDArray[Any]) -> str:
     """The first tokens, those that are not in the vocabulary as `▢`."""
     tokens = encoded[encoded > 0][:_MOST_TOKENS].tolist()
     known = [encoder.vocabulary[token - FIRST_TOKEN] if token >= FIRST_TOKEN else "▢" for token in tokens]
-    text = ("" if encoder.unit == "characters" else " ").join(known)
-    return text + (" …" if np.count_nonzero(encoded) > _MOST_TOKENS else "")
+    return spelled(known, encoder.unit) + (" …" if np.count_nonzero(encoded) > _MOST_TOKENS else "")
 
 
 def _picture(picture: NDArray[Any]) -> Image.Image:

@@ -25,7 +25,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache, cached_property
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
@@ -51,7 +51,7 @@ _UNSEEN_WORDS: Final = 0.35
 _FEW_TOKENS: Final = 5_000
 _SHARED_LETTERS: Final = 5
 _SHARED_PART: Final = 0.6
-_NO_SPACES: Final = (
+NO_SPACES: Final = (
     *("\u0e00-\u0eff", "\u0f00-\u109f", "\u1780-\u17ff", "\u2e80-\u2fdf", "\u3005-\u3007", "\u3031-\u30ff"),
     *("\u31f0-\u31ff", "\u3400-\u4dbf", "\u4e00-\u9fff", "\ua9e0-\ua9ff", "\uaa60-\uaa7f", "\uf900-\ufaff"),
     *("\U0001b000-\U0001b16f", "\U00020000-\U0003ffff"),
@@ -229,7 +229,7 @@ def _separators() -> re.Pattern[str]:
 @cache
 def _pattern() -> re.Pattern[str]:
     """In this order: flag, emoji, character of a script without spaces, space beside one, word, number, sign."""
-    spaceless = "".join(_NO_SPACES)
+    spaceless = "".join(NO_SPACES)
     marks = "".join(chr(code) for codes in _MARKED for code in codes if unicodedata.category(chr(code))[0] == "M")
     letter = rf"[^\W\d_{spaceless}]"
     part = rf"{letter}+(?:[{marks}]+{letter}*)*"
@@ -316,8 +316,23 @@ def _choose_unit(rows: Sequence[Sequence[str]]) -> tuple[Unit, Decision]:
     return "words", Decision(name="tokens", value=what, reason=reason)
 
 
+def gap(left: str, right: str) -> str:
+    """What stands between two tokens where people read them: a space, unless one is of a script without spaces.
+
+    A space that does stand beside such a character is a token of its own.
+    """
+    return "" if any(map(_is_spaceless, (left, right))) else " "
+
+
+def spelled(tokens: Sequence[str], unit: Unit = "words") -> str:
+    """Tokens as a text for people."""
+    if unit == "characters":
+        return "".join(tokens)
+    return "".join(part for left, right in pairwise((*tokens, "")) for part in (left, gap(left, right))).rstrip(" ")
+
+
 def _is_spaceless(token: str) -> bool:
-    return any(ord(part[0]) <= ord(token[0]) <= ord(part[2]) for part in _NO_SPACES)
+    return token != "" and any(ord(part[0]) <= ord(token[0]) <= ord(part[2]) for part in NO_SPACES)
 
 
 def _choose_vocabulary(rows: Sequence[Sequence[str]], unit: Unit, most: int) -> tuple[tuple[str, ...], Decision]:

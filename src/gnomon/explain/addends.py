@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..encoders import SeriesEncoder
+from ..encoders.text import Unit, spelled
 from ..models.linear import PARTS, LinearNetwork, summary_of
 from ..models.wide import WideNetwork
 from ..tasks import Classify, Regress
@@ -50,7 +51,7 @@ def addends_of(subject: Subject, outputs: Sequence[int], tokens: Sequence[str], 
     """
     network = subject.model.network
     if isinstance(network, WideNetwork):
-        named = list(_group_names(network, subject.whole.shape[1], tokens, " " if spaced else ""))
+        named = list(_group_names(network, subject.whole.shape[1], tokens, "words" if spaced else "characters"))
         found = network.weights(network.groups(subject.whole))[0] * network.number(subject.whole).rsqrt()
         bias = network.bias
     elif isinstance(network, LinearNetwork):
@@ -88,14 +89,14 @@ def _score_of(subject: Subject, outputs: Sequence[int]) -> Callable[..., NDArray
     return scores
 
 
-def _group_names(network: WideNetwork, steps: int, tokens: Sequence[str], between: str) -> Iterator[_Named | None]:
+def _group_names(network: WideNetwork, steps: int, tokens: Sequence[str], unit: Unit) -> Iterator[_Named | None]:
     """Of each place of `WideNetwork.groups`; None where nothing stands."""
     framed = [EDGE, *tokens, EDGE]
     for size in range(1, min(network.most_tokens, steps) + 1):
         for first in range(int(size == 1), steps + 1 if size == 1 else steps + 3 - size):
             group = framed[first : first + size]
             there = len(group) == size and not (size == 1 and first > len(tokens))
-            yield ("group", between.join(group), 1) if there else None
+            yield ("group", spelled(group, unit), 1) if there else None
     if network.lengths:
         yield "tokens", "", len(tokens)
 

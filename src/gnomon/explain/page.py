@@ -8,6 +8,7 @@ from typing import Final
 
 import jinja2
 
+from ..encoders.text import gap
 from .values import METHODS, Example, Explanation, Method
 
 NAMES: Final[dict[Method, str]] = {
@@ -39,6 +40,7 @@ def explanation_page(examples: Sequence[Example], *, title: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["gap"] = gap
     page = environment.get_template("explanation.html.jinja")
     used = [method for method in METHODS if any(method == one.method for row in examples for one in row.explanations)]
     return page.render(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
+from ..encoders.text import NO_SPACES
 from ..types import Kind, Question, Value
 from .packing import Packed
 from .values import Piece, Said
@@ -211,6 +212,7 @@ class Sheet(Value, frozen=True):
         outputs: names of classes, labels or values.
         output_layers: of each member, its last layer.
         spaced: whether spaces stand between tokens.
+        spaceless: but beside these characters none do; ranges as in a regular expression.
     """
 
     title: str
@@ -226,3 +228,4 @@ class Sheet(Value, frozen=True):
     bank: tuple[BankRow, ...]
     course: Course
     spaced: bool = True
+    spaceless: str = "".join(NO_SPACES)

@@ -161,14 +161,18 @@ function chart(lines, { now = null, label = "", floor = null, ceiling = null } =
 
 // --- Inputs ----------------------------------------------------------------------------------------------------------
 
-const spaced = (parts) => parts.flatMap((part) => (sheet.spaced ? [part, " "] : [part]));
+const spaceless = new RegExp(`^[${sheet.spaceless}]`, "u");
+const gap = (left, right) => (!sheet.spaced || right === undefined || spaceless.test(left) || spaceless.test(right) ? "" : " ");
+/** Elements that hold tokens, with what stands between these. */
+const spaced = (elements) => elements.flatMap((element, at) => [element, gap(element.textContent, elements[at + 1]?.textContent)]);
+const spelled = (tokens) => tokens.map((token, at) => token + gap(token, tokens[at + 1])).join("");
 const verdict = (row) => row.right === null ? (row.label ? make("span", { text: say("truth", { label: row.label }) }) : null)
   : row.right ? make("span", { class: "good", text: `✓ ${say("right")}` }) : make("span", { class: "wrong", text: `✗ ${say("wrong", { label: row.label })}` });
 
 function drawRows() {
   fill("rows", sheet.rows.map((row, place) => make("button", { type: "button", "aria-pressed": place === state.row, on: { click: () => chooseRow(place) } },
     row.picture ? make("img", { src: `data:image/png;base64,${row.picture}`, alt: "", class: sheet.kind === "image" ? "pixel" : "" })
-      : make("span", { class: "snippet", text: (row.tokens ?? []).slice(0, 24).map((piece) => piece.text).join(sheet.spaced ? " " : "") }),
+      : make("span", { class: "snippet", text: spelled((row.tokens ?? []).slice(0, 24).map((piece) => piece.text)) }),
     make("b", { text: row.predicted || "–" }), verdict(row))));
 }
 function drawAnswer() {

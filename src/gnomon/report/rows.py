@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Final
 
+from ..encoders.text import gap
 from .figures import known, percent
 from .files import RunFiles
 from .media import Budget, Media, media
-from .shapes import Evaluation, Explained, Explanation, NearPair
+from .shapes import Evaluation, Explained, Explanation, NearPair, Piece
 from .words import Both, Name, Said, Shown, say
 
 MOST_MISTAKES: Final = 48
@@ -38,13 +39,14 @@ PARTS: Final[dict[str, Said]] = {
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one method says of a row: over its picture, or over its tokens with weights from −100 to 100."""
+    """What one method says of a row: over its picture, or over its tokens, each with its weight from −100 to 100 and
+    with what stands behind it.
+    """
 
     method: Shown
     output: Name
     media: Media
-    pieces: tuple[tuple[str, int], ...]
-    spaced: bool
+    pieces: tuple[tuple[str, int, str], ...]
     findings: tuple[Both, ...]
 
 
@@ -204,12 +206,14 @@ def _readings(example: Explained, budget: Budget) -> Iterator[Reading]:
             METHODS.get(explanation.method, explanation.method),
             Name(explanation.output, 32),
             replace(seen, text=""),
-            _weighed(explanation),
-            explanation.spaced,
+            tuple(_weighed(explanation)),
             tuple(Both(said.en, said.zh or said.en) for said in explanation.findings[:3]),
         )
 
 
-def _weighed(explanation: Explanation) -> tuple[tuple[str, int], ...]:
-    pieces = explanation.pieces or explanation.channels
-    return tuple((piece.text, round(100 * max(-1.0, min(1.0, piece.weight)))) for piece in pieces[:200])
+def _weighed(explanation: Explanation) -> Iterator[tuple[str, int, str]]:
+    """Tokens or channels, how much each counts, and what stands behind it."""
+    pieces = (explanation.pieces or explanation.channels)[:200]
+    for piece, following in pairwise((*pieces, Piece(text=""))):
+        between = gap(piece.text, following.text) if explanation.spaced or not explanation.pieces else ""
+        yield piece.text, round(100 * max(-1.0, min(1.0, piece.weight))), between
