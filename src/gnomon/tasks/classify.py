@@ -45,7 +45,7 @@ class Answer(Value, frozen=True):
         return [cell for label, share in self.top for cell in (label, f"{share:.6f}")]
 
 
-class Classify(Value, tag="classify", tag_field="task", frozen=True):
+class Classify(Value, tag="classify", tag_field="task", frozen=True, omit_defaults=True):
     """Classification, bound to the classes of the data.
 
     Attributes:
