@@ -38,7 +38,7 @@ from gnomon.spine.finish import finish
 from gnomon.spine.fit import fit, resume
 from gnomon.spine.opening import InMemory
 from gnomon.spine.recipe import Recipe
-from gnomon.tasks import Classify
+from gnomon.tasks import Classify, Views
 from gnomon.types import Stepped
 from sound_files import sound_file, tone
 from source_files import write_folder, write_text
@@ -77,14 +77,23 @@ def encoded(encoder: Encoder, count: int) -> np.ndarray:
     return rows
 
 
-@pytest.mark.parametrize(("encoder", "spec"), NETWORKS, ids=lambda value: str(value.__struct_config__.tag))
-def test_a_file_gives_the_same_bits_in_any_company(encoder: Encoder, spec: ModelSpec, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("encoder", "spec", "views"),
+    [
+        *((encoder, spec, "none") for encoder, spec in NETWORKS),
+        (SOUND, Crnn(widths=(4, 6), units=5), "pitch"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else str(value.__struct_config__.tag),
+)
+def test_a_file_gives_the_same_bits_in_any_company(
+    encoder: Encoder, spec: ModelSpec, views: Views, tmp_path: Path
+) -> None:
     torch.manual_seed(3)
     model = fitted_to(spec, kind_of(encoder))
     network = channels_last(model.build(encoder.input_shape, 3).eval().requires_grad_(False))
     for weight in network.parameters():
         torch.nn.init.normal_(weight, std=0.3)
-    header = Header(encoder=encoder, model=model, task=Classify(classes=("a", "b", "c")))
+    header = Header(encoder=encoder, model=model, task=Classify(classes=("a", "b", "c"), views=views, sure=0.7))
     path = tmp_path / "m.safetensors"
     path.write_bytes(to_bytes(header, network.state_dict()))
     loaded, rows = gnomon.load(path), encoded(encoder, 150)
@@ -94,6 +103,29 @@ def test_a_file_gives_the_same_bits_in_any_company(encoder: Encoder, spec: Model
         assert np.array_equal(loaded.probabilities_of_encoded(rows[:count]), whole[:count])
     assert np.array_equal(loaded.probabilities_of_encoded(rows[::-1]), whole[::-1])
     assert len(np.unique(whole[:, 0])) > 100
+
+
+def test_views_of_recordings_are_half_a_band_up_and_down() -> None:
+    """Against the definition, of the rows that leave a doubt: the network's outputs for copies made by NumPy."""
+    torch.manual_seed(1)
+    spec = Crnn(widths=(4,), units=5, dimensions=2)
+    network = spec.build(SOUND.input_shape, 3).eval().requires_grad_(False)
+    rows = encoded(SOUND, 30)
+    alone = Model(Header(encoder=SOUND, model=spec, task=Classify(classes=("a", "b", "c"))), network)
+    sure = float(np.median(alone.probabilities_of_encoded(rows).max(axis=1)))
+    task = Classify(classes=("a", "b", "c"), views="pitch", sure=sure)
+    averaged, single = Model(Header(encoder=SOUND, model=spec, task=task), network).outputs_of_encoded(rows)
+    steps = SOUND.inputs(torch.from_numpy(rows)).numpy()
+    bands, there = steps[..., :-1], steps[..., -1:]
+    framed = np.pad(bands, ((0, 0), (0, 0), (1, 1)), mode="edge")
+    copies = (bands, (bands + framed[..., :-2]) / 2, (bands + framed[..., 2:]) / 2)
+    outputs = [network(torch.from_numpy(np.concatenate((copy, there), axis=2))).numpy() for copy in copies]
+    doubtful = alone.probabilities_of_encoded(rows).max(axis=1) <= sure
+    np.testing.assert_allclose(single, outputs[0], atol=1e-5)
+    np.testing.assert_allclose(averaged[doubtful], np.mean(outputs, axis=0)[doubtful], atol=1e-5)
+    np.testing.assert_array_equal(averaged[~doubtful], single[~doubtful])
+    assert doubtful.sum() == 15
+    assert np.abs(averaged - single)[doubtful].max() > 0.01
 
 
 def answers_of(tmp_path: Path, words: list[str], capture: pytest.CaptureFixture[str]) -> dict[str, tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 import pytest
@@ -19,11 +19,11 @@ from gnomon.optim import OptimizerSpec
 from gnomon.planning.asked import TrainingSpec
 from gnomon.planning.hardware import Format, Hardware
 from gnomon.planning.ladder import Speed, batch_for, describe_model, ladder, products_of
-from gnomon.planning.plan import Plan, make_plan
+from gnomon.planning.plan import Plan, make_plan, passes_of
 from gnomon.predicting.modelfile import Header
 from gnomon.sources import SourceSpec
 from gnomon.spine.recipe import Recipe, parse_recipe
-from gnomon.tasks import Classify
+from gnomon.tasks import Classify, Views
 from gnomon.types import DataSpec, Kind
 
 NOW: Final = 5000.0
@@ -49,6 +49,7 @@ def planned(
     model: ModelSpec | None = None,
     batch: int | None = None,
     augment: str = "auto",
+    views: Views | Literal["auto"] = "auto",
     judged: tuple[int, int] = (200, 300),
 ) -> Plan:
     """On a machine where a step's time goes with its products."""
@@ -65,7 +66,7 @@ def planned(
         deadline,
         model=model,
         optimizer=OptimizerSpec(),
-        training=TrainingSpec(batch=batch, augment=augment),
+        training=TrainingSpec(batch=batch, augment=augment, views=views),
         probe=probe,
         symmetry=(0.5, 0.5),
         num_validation=judged[0],
@@ -100,11 +101,15 @@ def test_rungs_cost_more_and_more(kind: Kind) -> None:
 def test_what_can_be_left_out_is_not_needed_when_the_machine_slows_down(
     kind: Kind, total_s: float, heard_s: float
 ) -> None:
-    """Remembering 1,000 training rows and 200 for validation, and making recordings heard: at most 8 % of the time."""
+    """Remembering 1,000 training rows and 200 for validation, and making recordings heard: at most 8 % of the time.
+
+    And views of recordings, of 500 rows and of the same number that blocks are filled up with.
+    """
     plan = planned(kind, total_s)
     rows_per_s = 3 / (products_of(plan.model, spec_of(kind)) * 4e-11 / members_of(plan.model))
     remembered_s = 1.25 * 1200 / rows_per_s
-    wanted_s = min(remembered_s + heard_s, 0.08 * total_s)
+    views_s = 1.25 * 1000 * (passes_of(plan.views) - 1) / rows_per_s
+    wanted_s = min(remembered_s + heard_s, 0.08 * total_s) + views_s
     assert plan.judging_s - plan.judging_least_s == pytest.approx(wanted_s, rel=1e-6)
     assert plan.judging_least_s > 0
 
@@ -120,6 +125,18 @@ def test_a_judged_row_fills_up_one_block_at_most(kind: Kind, judged: tuple[int, 
     beside_linear = 2 * judged[0] if isinstance(plan.model, LinearDeep) else 0
     passes = sum(judged) + beside_linear + blocks
     assert plan.judging_least_s == pytest.approx(1.25 * passes * work / 3 + 5e-5 * sum(judged))
+
+
+def test_recordings_are_heard_at_other_pitches_where_that_was_learnt_and_time_allows() -> None:
+    assert planned("sound").views == "pitch"
+    assert passes_of("pitch") == 3
+    assert planned("sound", augment="none").views == "none"
+    assert planned("sound", views="none").views == "none"
+    assert planned("sound", judged=(200, 12_000)).views == "none"
+    assert planned("series").views == planned("text").views == "none"
+    other = planned("sound", views="mirror")
+    assert other.views == "none"
+    assert any("mirror is asked for, which recordings do not have" in each.reason for each in other.decisions)
 
 
 def members_of(model: ModelSpec) -> int:

@@ -231,8 +231,8 @@ def _in_memory(data: tuple[Inputs, ArrayLike], spec: SourceSpec) -> Source:
     if spec.kind == "series":
         return series_source(*data, asked=spec.asked)
     if spec.kind not in (None, "image"):
-        remedy = "Arrays are pictures or series, lists of `str` texts."
-        raise RecipeError(f"these can't be read as {NOUNS[spec.kind][1]}", remedy=remedy)
+        remedy = "Arrays are pictures or series; texts are given as `str`."
+        raise RecipeError(f"arrays can't be read as {NOUNS[spec.kind][1]}", remedy=remedy)
     return array_source(*data, asked=spec.asked)
 
 

@@ -26,7 +26,7 @@ from .tasks.regress import margins
 from .tasks.tag import best_thresholds
 from .version import VERSION
 
-_VIEWS: Final[tuple[Views, ...]] = ("mirror+shift", "four", "mirror", "none")
+_VIEWS: Final[tuple[Views, ...]] = ("mirror+shift", "four", "mirror")
 _SURE: Final = 0.98
 _SHARES: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 _TINY: Final = 1e-30
@@ -138,10 +138,10 @@ def _validated(model: Model, dataset: Dataset, deadline: Deadline) -> tuple[Mode
 
 
 def _affordable(views: Views, row_s: float, dataset: Dataset, deadline: Deadline) -> Views:
-    """The planned views of a picture, or as many as there is time for where a row takes so many seconds."""
+    """The planned views of a row, or as many as there is time for where a row takes so many seconds."""
     validation, test = len(dataset.parts["validation"]), len(dataset.parts["test"])
     left_s = deadline.remaining_s() - RESERVE_FIXED_S
-    for fewer in _VIEWS[_VIEWS.index(views) :]:
+    for fewer in _VIEWS[_VIEWS.index(views) :] if views in _VIEWS else (views,):
         passes = passes_of(fewer)
         if row_s * ((passes - 1) * validation + passes * test + 2 * REMEMBERED_ROWS) <= left_s:
             return fewer

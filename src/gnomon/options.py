@@ -167,7 +167,7 @@ def add_network_options(group: Any) -> None:
     group.add_argument("--label-smoothing", type=share, help="[0.1; plain: 0]")
     group.add_argument("--balance", choices=("auto", "none", "weights"), help="weigh classes in the loss [auto]")
     group.add_argument(
-        "--views", choices=("auto", "none", "mirror", "four", "mirror+shift"), help="averaged in predictions"
+        "--views", choices=("auto", "none", "mirror", "four", "mirror+shift", "pitch"), help="averaged in predictions"
     )
     group.add_argument(
         "--skip-easy", type=share, metavar="SHARE", help="of the rows, in late passes [0.6 by a deadline]"

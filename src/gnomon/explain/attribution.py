@@ -248,7 +248,7 @@ def _grad_cam(subject: Subject, output: int) -> Tensor:
     (row,) = subject.parts
     shape = row.shape[2:] if subject.kind == "image" else row.shape[1:]
     total = row.new_zeros(shape)
-    for flipped in (False, True) if subject.views != "none" else (False,):
+    for flipped in (False, True) if subject.views != "none" and subject.kind == "image" else (False,):
         seen = row.flip(3) if flipped else row
         for layer in _last_convolutions(subject):
             cam = _one_cam(subject, output, seen.detach().clone(), layer, shape)

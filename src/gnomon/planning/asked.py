@@ -36,7 +36,7 @@ class TrainingSpec(Value, frozen=True):
         label_smoothing: share of each target spread over all classes; None: 0.1, or 0 for the textbook's network.
         dropout: share of features dropped before the last layers, for the built-in networks.
         balance: `weights` weighs each class by the inverse of its rows.
-        views: of a picture that a prediction averages.
+        views: of a picture or recording that a prediction averages.
         skip_easy: share of the rows that late passes leave out, those that cost least when last seen.
         small_until: share of the training in which pictures are shrunk to 3/4 of their sides; built-in cnn only.
         early_stopping: validations without improvement after which training stops; 0 for never.

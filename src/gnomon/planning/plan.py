@@ -19,7 +19,7 @@ from ..errors import DeadlineError, RecipeError
 from ..models import SIZED_BY_PLAN, Cnn, Ensemble, Imported, LinearDeep, ModelSpec, Plain, WideDeep, fitted_to
 from ..optim import OptimizerSpec
 from ..tasks import Views
-from ..types import DataSpec, Decision, Kind, Value, plural
+from ..types import NOUNS, DataSpec, Decision, Kind, Value, plural
 from .asked import TrainingSpec
 from .hardware import Format, Hardware
 from .ladder import Probe, Speed, batch_for, climb, describe_model, ladder, rung_beside
@@ -51,7 +51,7 @@ _REMEMBERING_SHARE = 0.08
 """Of the deadline, at most: where that is not enough, fewer rows are remembered and heard."""
 _PROBING_SHARE = 0.05
 _VIEWS_SHARE = 0.045
-"""Of the deadline, at most, for what four views take more than two."""
+"""Of the deadline, at most, for what four views of pictures take more than two, and of recordings three than one."""
 _MOST_VALIDATIONS, _MOST_EPOCH_VALIDATIONS = 12, 50
 
 
@@ -412,7 +412,7 @@ def _scoring_s(
     rows = num_validation + num_test
     further = 2 * num_validation if isinstance(model, WideDeep | LinearDeep) else 0
     filled = min(_FILLED_UP[spec.kind], rows * _BLOCK[spec.kind])
-    passes = rows * passes_of(views) + further + filled
+    passes = (rows + filled) * passes_of(views) + further
     return _JUDGING_MARGIN * passes / speed.rows_per_s + _SCORING_S * rows
 
 
@@ -426,7 +426,12 @@ def _remembering_s(spec: DataSpec, speed: Speed, num_validation: int, num_test: 
 
 
 def passes_of(views: Views) -> float:
-    """Forward passes for a row on the mean; only doubtful rows have other views, in blocks that are filled up."""
+    """Forward passes for a row on the mean; only doubtful pictures have other views, in blocks that are filled up.
+
+    Of recordings nearly every block holds a doubtful one, and is passed whole.
+    """
+    if views == "pitch":
+        return 3.0
     further = {"none": 0, "mirror": 1, "four": 3, "mirror+shift": 5}[views]
     return 1 + further * min(1.0, DOUBTFUL_SHARE + 0.08)
 
@@ -435,11 +440,17 @@ def _choose_views(
     spec: DataSpec, training: TrainingSpec, symmetry: tuple[float, float], speed: Speed, rows: int, deadline: Deadline
 ) -> tuple[Views, Decision]:
     doubtful = f"for the {DOUBTFUL_SHARE:.0%} that the first one leaves most doubt about"
-    if spec.kind != "image" or spec.question != "classify":
-        return "none", Decision(name="views", value="none", reason="views are of pictures, and for classes")
+    if spec.kind not in ("image", "sound") or spec.question != "classify":
+        return "none", Decision(name="views", value="none", reason="views are of pictures and recordings, for classes")
     if training.views != "auto":
+        if training.views != "none" and (training.views == "pitch") != (spec.kind == "sound"):
+            reason = f"{training.views} is asked for, which {NOUNS[spec.kind][1]} do not have"
+            return "none", Decision(name="views", value="none", reason=reason)
         return training.views, Decision(name="views", value=training.views, reason="asked for")
-    if not getattr(augment_for(spec, training.augment, symmetry, 0.0)[0], "flip", False):
+    augment, _ = augment_for(spec, training.augment, symmetry, 0.0)
+    if spec.kind == "sound":
+        return _views_of_recordings(augment, doubtful, rows / speed.rows_per_s, deadline)
+    if not getattr(augment, "flip", False):
         return "none", Decision(name="views", value="none", reason="mirror images are not used in training either")
     more_s = (passes_of("four") - passes_of("mirror")) * rows / speed.rows_per_s
     if more_s <= _VIEWS_SHARE * (deadline.total_s if deadline.is_set else math.inf):
@@ -447,6 +458,15 @@ def _choose_views(
         return "four", Decision(name="views", value="four", reason=reason)
     reason = f"{doubtful}; four would take {spoken(more_s)} more"
     return "mirror", Decision(name="views", value="mirror", reason=reason)
+
+
+def _views_of_recordings(augment: Augment, doubtful: str, pass_s: float, deadline: Deadline) -> tuple[Views, Decision]:
+    if not getattr(augment, "pitch", 0):
+        return "none", Decision(name="views", value="none", reason="another pitch is not used in training either")
+    more_s = (passes_of("pitch") - 1) * pass_s
+    if more_s <= _VIEWS_SHARE * (deadline.total_s if deadline.is_set else math.inf):
+        return "pitch", Decision(name="views", value="pitch", reason=f"{doubtful}, which takes {spoken(more_s)} more")
+    return "none", Decision(name="views", value="none", reason=f"others would take {spoken(more_s)} more")
 
 
 def _class_weights(spec: DataSpec, training: TrainingSpec) -> tuple[tuple[float, ...], Decision]:

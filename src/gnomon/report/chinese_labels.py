@@ -72,7 +72,7 @@ _METRICS: Final = {
     "in the value’s unit; lower is better": "单位与数值相同；越低越好",
     "half of all answers are off by less": "有一半的回答偏差小于它",
     "Accuracy, one view": "准确率（只看一次）",
-    "each picture looked at once only": "每张图片只看一次",
+    "each row looked at once only, as it is": "每个样本只看一次，不作改动",
 }
 
 _CHARTS: Final = {

@@ -128,5 +128,5 @@ def _without_views(test: Evaluation, validation: Evaluation) -> tuple[MetricLine
     on_validation = validation.without_views.measured if validation.without_views else None
     if on_test is None and on_validation is None:
         return ()
-    label, meaning = say("Accuracy, one view"), say("each picture looked at once only")
+    label, meaning = say("Accuracy, one view"), say("each row looked at once only, as it is")
     return (MetricLine(label, meaning, True, True, on_test, on_validation),)

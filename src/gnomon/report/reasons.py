@@ -164,7 +164,13 @@ _REASONS: Final = {
     ),
     "largest class {0} times the smallest": "最大的类别是最小的 {0} 倍",
     "there are no classes": "没有类别",
-    "views are of pictures, and for classes": "视角只用于图片分类",
+    "views are of pictures and recordings, for classes": "视角只用于图片和录音的分类",
+    "{0} is asked for, which {1} do not have": "要求的是 {0}，而{1}没有这种视角",
+    "another pitch is not used in training either": "训练时也不改变音高",
+    "for the {0} that the first one leaves most doubt about, which takes {1} more": (
+        "用于第一遍最拿不准的 {0}，多需 {1}"
+    ),
+    "others would take {0} more": "其他视角要多需 {0}",
     "mirror images are not used in training either": "训练时也不用镜像",
     "for the {0} that the first one leaves most doubt about, which takes {1} more than two views": (
         "用于第一眼最拿不准的 {0}，比两个视角多需 {1}"

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from ..types import Value
 
-Views: TypeAlias = Literal["none", "mirror", "four", "mirror+shift"]
-"""Which views of a picture are averaged for a prediction: one, two, four, six."""
+Views: TypeAlias = Literal["none", "mirror", "four", "mirror+shift", "pitch"]
+"""Which views of a row are averaged for a prediction: of pictures one, two, four, six; of recordings three."""
 
 Temperature: TypeAlias = Annotated[float, msgspec.Meta(ge=1e-3, le=1e3)]
 Softening: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
@@ -52,8 +52,8 @@ class Classify(Value, tag="classify", tag_field="task", frozen=True, omit_defaul
         classes: in the order of the model's outputs.
         class_weights: weight of each class in the loss; empty for equal weights.
         label_smoothing: share of each target that is spread over all classes.
-        views: views of a picture that a prediction averages.
-        sure: a picture whose first view is given a class with more confidence than this has no others.
+        views: views of a row that a prediction averages.
+        sure: a row whose first view is given a class with more confidence than this has no others.
         temperature: by which outputs are divided before they become probabilities, so that these mean what they say.
         softening: by how much greater the temperature is of rows whose outputs lie far apart; see `temperatures`.
     """
@@ -142,7 +142,7 @@ class Classify(Value, tag="classify", tag_field="task", frozen=True, omit_defaul
 
 @torch.inference_mode()
 def outputs(model: nn.Module, inputs: Tensor) -> Tensor:
-    """The model's outputs `(N, K)` in float32, for inputs `(N, C, H, W)`."""
+    """The model's outputs `(N, K)` in float32, for inputs as it takes them."""
     logits: Tensor = model(inputs).float()
     return logits
 
@@ -158,21 +158,28 @@ def averaged_over_views(model: nn.Module, inputs: Tensor, logits: Tensor, views:
 
     They are the picture and its mirror image. Of `mirror+shift` also both shifted by one pixel up-left and down-right,
     where shifted views count half (arXiv 2404.00498, section 3.5). Of `four` the picture is shifted one way alone, its
-    mirror image the other way, and all count alike: as good as six (RESULTS.md), at two thirds of the cost.
+    mirror image the other way, and all count alike: as good as six (RESULTS.md), at two thirds of the cost. Of `pitch`
+    the recording is moved up and down by half a band, between its neighbours.
 
     Args:
         model: in evaluation mode.
-        inputs: `(N, C, H, W)`, normalised.
-        logits: `(N, K)`, of the pictures as they are.
+        inputs: `(N, C, H, W)`, or of recordings `(N, T, bands + 1)`, normalised.
+        logits: `(N, K)`, of the rows as they are.
         views: which to average.
     """
 
-    def seen(pictures: Tensor) -> Tensor:
-        answer: Tensor = model(pictures)
+    def seen(rows: Tensor) -> Tensor:
+        answer: Tensor = model(rows)
         return answer.to(logits.dtype)
 
     if views == "none":
         return logits
+    if views == "pitch":
+        bands, there = inputs[..., :-1], inputs[..., -1:]
+        framed = torch.cat((bands[..., :1], bands, bands[..., -1:]), dim=2)
+        between = (framed[..., 1:] + framed[..., :-1]) / 2
+        higher, lower = (seen(torch.cat((part, there), dim=2)) for part in (between[..., :-1], between[..., 1:]))
+        return (logits + higher + lower) / 3
     averaged = (logits + seen(inputs.flip(3))) / 2
     if views == "mirror":
         return averaged
