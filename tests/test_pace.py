@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -14,7 +15,8 @@ import torch
 from conftest import PictureFolder
 from gnomon import cli
 from gnomon.deadline import Deadline
-from gnomon.final import final_model
+from gnomon.evaluate.answers import Outputs
+from gnomon.final import final_model, unplanned
 from gnomon.models import Cnn
 from gnomon.planning.plan import Plan
 from gnomon.planning.progress import threads_of
@@ -76,6 +78,32 @@ def test_a_machine_too_slow_for_the_planned_views_has_fewer(tmp_path: Any, pictu
     assert views(Deadline(now)) == "mirror+shift"
     assert views(Deadline(now, now + 1000)) == "mirror+shift"
     assert views(Deadline(now - 10, now)) == "none"
+
+
+@pytest.mark.parametrize("worse", [True, False])
+def test_views_that_help_nothing_are_left_out(
+    tmp_path: Any, picture_folder: PictureFolder, monkeypatch: pytest.MonkeyPatch, worse: bool
+) -> None:
+    words = ["train", str(picture_folder()), "--epochs", "1", "--out", str(tmp_path / "run"), "--quiet"]
+    assert cli.main(words) == 0
+    run = Run(tmp_path / "run")
+    plan, dataset = msgspec.structs.replace(run.read_json(PLAN, Plan), views="mirror"), dataset_of(run)
+
+    def seen(_dataset: Any, _model: Any, rows: Any, known: Outputs) -> Outputs:
+        right = np.eye(known.single.shape[1])[dataset.labels[rows]].astype(np.float32)
+        return replace(known, averaged=known.single + (-2 if worse else 2) * right)
+
+    monkeypatch.setattr("gnomon.final.with_other_views", seen)
+    model, found = final_model(run, dataset, plan, Deadline(time.monotonic()))
+    told = list(unplanned(model.header, plan))
+    assert isinstance(model.header.task, Classify)
+    if worse:
+        assert model.header.task.views == "none"
+        assert told == ["other views of the validation rows help nothing: views none instead of mirror"]
+        np.testing.assert_array_equal(found.averaged, found.single)
+    else:
+        assert model.header.task.views == "mirror"
+        assert told == []
 
 
 def looks(crew: Crew, seconds: Callable[[int], float], count: int) -> list[int]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import msgspec
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from .deadline import Deadline
 from .errors import RunError
 from .evaluate.answers import Outputs, outputs_of, with_other_views
-from .evaluate.temperature import tempered
+from .evaluate.temperature import log_loss, tempered
 from .models import LinearDeep, LinearNetwork, WideDeep, WideNetwork, channels_last
 from .planning.plan import DOUBTFUL_SHARE, REMEMBERED_ROWS, RESERVE_FIXED_S, Plan, passes_of
 from .predicting.modelfile import Header, Model
@@ -27,6 +29,7 @@ from .tasks.tag import best_thresholds
 from .version import VERSION
 
 _VIEWS: Final[tuple[Views, ...]] = ("mirror+shift", "four", "mirror")
+_NO_VIEWS: Final = {"views": "one of each row: others help nothing on the validation rows"}
 _SURE: Final = 0.98
 _SHARES: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 _TINY: Final = 1e-30
@@ -69,7 +72,9 @@ def final_model(
 def unplanned(header: Header, plan: Plan) -> Iterator[str]:
     """What a judged model has otherwise than planned."""
     if isinstance(header.task, Classify) and header.task.views != plan.views:
-        yield f"the machine has become slow: views {header.task.views} instead of {plan.views}"
+        no_help = "other views of the validation rows help nothing"
+        reason = no_help if "views" in header.made else "the machine has become slow"
+        yield f"{reason}: views {header.task.views} instead of {plan.views}"
     if isinstance(header.model, WideDeep | LinearDeep) and header.model.deep is not None and not header.model.share:
         yield "the networks add nothing to the linear part on the validation rows: they count 0"
 
@@ -110,9 +115,9 @@ def _outputs(task: Task, answers: torch.Tensor) -> torch.Tensor:
 def _validated(model: Model, dataset: Dataset, deadline: Deadline) -> tuple[Model, Outputs]:
     """With what the validation part tells of the task; and the network's outputs there.
 
-    Of classes: which rows are doubtful, those of least confidence, since other views are for them alone; and the
-    temperature. Of labels: the temperature, and from which probability on each is given. Of values: how far they are
-    off.
+    Of classes: which rows are doubtful, those of least confidence, since other views are for them alone; whether these
+    help; and the temperature. Of labels: the temperature, and from which probability on each is given. Of values: how
+    far they are off.
     """
     task, rows = model.header.task, dataset.parts["validation"]
     labels = dataset.labels[rows]
@@ -126,6 +131,9 @@ def _validated(model: Model, dataset: Dataset, deadline: Deadline) -> tuple[Mode
         confidence = model.answers_of_outputs(found.single).max(axis=1)
         task = _replaced(task, sure=min(_SURE, float(np.quantile(confidence, DOUBTFUL_SHARE))))
         found = with_other_views(dataset, _asking(model, task), rows, found)
+        if not _views_help(task, found, labels):
+            task, found = _replaced(task, views="none"), replace(found, averaged=found.single)
+            model = Model(msgspec.structs.replace(model.header, made=model.header.made | _NO_VIEWS), model.network)
     if isinstance(task, Classify | Tag):
         task = tempered(task, found.averaged, labels)
     model = _asking(model, task)
@@ -135,6 +143,12 @@ def _validated(model: Model, dataset: Dataset, deadline: Deadline) -> tuple[Mode
     elif isinstance(task, Regress):
         model = _asking(model, _replaced(task, margin=tuple(margins(answers, labels))))
     return model, found
+
+
+def _views_help(task: Classify, found: Outputs, labels: NDArray[Any]) -> bool:
+    """Whether by several views the log loss is less, each at its own temperature."""
+    one, several = (log_loss(tempered(task, each, labels), each, labels) for each in (found.single, found.averaged))
+    return several <= one
 
 
 def _affordable(views: Views, row_s: float, dataset: Dataset, deadline: Deadline) -> Views:

@@ -62,7 +62,7 @@ def tempered(task: AnyTask, outputs: NDArray[np.float32], labels: NDArray[Any]) 
     softening = _softening(task, wide, truth)
     factor = _least_loss(_softened(task, wide, softening), truth, _moments_of_classes)
     found = msgspec.structs.replace(task, temperature=1 / factor, softening=softening)
-    return found if _loss(task, wide, labels) - _loss(found, wide, labels) > _LEAST_GAIN else task
+    return found if log_loss(task, wide, labels) - log_loss(found, wide, labels) > _LEAST_GAIN else task
 
 
 def _softening(task: Classify, outputs: Wide, truth: Wide) -> float:
@@ -96,9 +96,10 @@ def _temperatures(task: Classify, outputs: Wide, softening: float) -> Wide:
     return found
 
 
-def _loss(task: Classify, outputs: Wide, labels: NDArray[Any]) -> float:
-    """Nats of all rows together."""
-    scaled = outputs / task.temperatures(torch.from_numpy(outputs)).numpy()
+def log_loss(task: Classify, outputs: NDArray[np.floating[Any]], labels: NDArray[Any]) -> float:
+    """Nats of all rows together, of `(N, K)` outputs of the network and `(N,)` class indices."""
+    wide = outputs.astype(np.float64)
+    scaled = wide / task.temperatures(torch.from_numpy(wide)).numpy()
     return -float(_logs(scaled)[np.arange(len(labels)), labels].sum())
 
 

@@ -265,6 +265,9 @@ _NOTES: Final = {
         "在验证样本上，网络对线性部分没有帮助：其权重为 0"
     ),
     "the machine has become slow: views {0} instead of {1}": "机器变慢了：视图为{0}，而不是{1}",
+    "other views of the validation rows help nothing: views {0} instead of {1}": (
+        "其他视图对验证样本没有帮助：视图为{0}，而不是{1}"
+    ),
     "time is short: the model remembers {0} training rows instead of {1}": (
         "时间不够：模型只记住 {1} 个训练样本中的 {0} 个"
     ),
