@@ -83,7 +83,7 @@ def series(steps: int = 17) -> NDArray[np.float32]:
 def test_the_terms_add_up_to_the_score(spec: ModelSpec, row: NDArray[Any], task: Task | None) -> None:
     about = subject(spec, row, task)
     outputs = list(range(about.model.header.task.num_outputs))
-    found = addends_of(about, outputs, [str(word) for word in row[row > 0]] if row.ndim == 1 else [], spaced=True)
+    found = addends_of(about, outputs, [str(word) for word in row[row > 0]] if row.ndim == 1 else [])
     assert found is not None
     sums = np.sum([term.values for term in found.terms], axis=0)
     scores = [float(about.score(about.answered()[None], output)[0]) for output in outputs]
@@ -95,7 +95,7 @@ def test_a_word_group_gives_its_weights_as_often_as_it_stands_there() -> None:
     about = subject(WideDeep(buckets=2**12, lengths=True), ids(7, 8, 7, 8))
     network = about.model.network
     assert isinstance(network, WideNetwork)
-    found = addends_of(about, [1, 0], ["so", "good", "so", "good"], spaced=True)
+    found = addends_of(about, [1, 0], ["so", "good", "so", "good"])
     assert found is not None
     assert found.outputs == (1, 0)
     terms = {term.text: term for term in found.terms if term.kind == "group"}
@@ -113,7 +113,7 @@ def test_a_word_group_gives_its_weights_as_often_as_it_stands_there() -> None:
 
 def test_a_channel_gives_all_that_is_known_of_it() -> None:
     about = subject(LinearDeep(Rnn(width=4, tokens=False)), series())
-    found = addends_of(about, [0, 1, 2], [], spaced=True)
+    found = addends_of(about, [0, 1, 2], [])
     assert found is not None
     weights = about.model.network.get_parameter("linear.weight").double().numpy()
     traits = summary_of(about.whole)[0].double().numpy()
@@ -125,7 +125,7 @@ def test_a_channel_gives_all_that_is_known_of_it() -> None:
 
 
 def test_a_network_without_a_linear_part_has_none() -> None:
-    assert addends_of(subject(TextCnn(filters=4), ids(3, 4)), [0], ["a", "b"], spaced=True) is None
+    assert addends_of(subject(TextCnn(filters=4), ids(3, 4)), [0], ["a", "b"]) is None
 
 
 # --- In a browser -----------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_digits
@@ -34,6 +35,7 @@ from gnomon.predicting.familiarity import remembered, statistics_of
 from gnomon.report.words import Said, translated
 from gnomon.rundir.run import SPEED, open_run
 from gnomon.spine.finish import finish
+from gnomon.spine.reopening import dataset_of
 from gnomon.tasks import Classify
 from gnomon.types import Noted
 
@@ -76,7 +78,10 @@ def test_the_network_is_calibrated_and_says_what_it_was_before(run: Path) -> Non
     assert judged.metrics["log_loss"].value < judged.calibration.log_loss_before.value
     task = load(run / "model.safetensors").header.task
     assert isinstance(task, Classify)
-    assert (task.temperature == judged.calibration.temperature) == (not task.softening)
+    dataset = dataset_of(open_run(run))
+    outputs, _ = load(run / "model.safetensors").outputs_of_encoded(dataset.encoded.take(dataset.parts["test"]))
+    typical = float(task.temperatures(torch.from_numpy(outputs)).median())
+    assert judged.calibration.temperature == (typical if task.softening else task.temperature)
 
 
 def test_predictions_of_the_file_are_those_that_were_judged(run: Path) -> None:

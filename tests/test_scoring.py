@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import scipy.optimize
@@ -161,7 +162,7 @@ def drawn(logits: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.i
     return np.array([rng.choice(logits.shape[1], p=row) for row in softmax(logits)])
 
 
-@pytest.mark.parametrize("sharpness", [0.2, 6.0])
+@pytest.mark.parametrize("sharpness", [0.2, 1.0, 6.0])
 def test_the_temperature_is_that_of_least_loss(sharpness: float) -> None:
     rng = np.random.default_rng(1)
     true = rng.normal(size=(3000, 4)) * 2
@@ -169,13 +170,18 @@ def test_the_temperature_is_that_of_least_loss(sharpness: float) -> None:
     outputs = sharpness * true
     found = tempered(Classify(classes=("a", "b", "c", "d")), outputs.astype(np.float32), labels)
 
+    alone = msgspec.structs.replace(found, temperature=1.0).temperatures(torch.from_numpy(outputs)).numpy()
+
     def loss(temperatures: Any) -> float:
         return float(row_losses(softmax(outputs / temperatures).astype(np.float32), labels).sum())
 
-    best = scipy.optimize.minimize_scalar(loss, bounds=(0.05, 20), method="bounded", options={"xatol": 1e-6})
-    temperatures = found.temperatures(torch.from_numpy(outputs)).numpy()
-    assert loss(temperatures) < best.fun + 0.1
-    assert np.median(temperatures) == pytest.approx(sharpness, rel=0.1)
+    def best(softened: Any) -> Any:
+        asked: dict[str, Any] = {"bounds": (0.05, 20), "method": "bounded", "options": {"xatol": 1e-6}}
+        return scipy.optimize.minimize_scalar(lambda temperature: loss(temperature * softened), **asked)
+
+    assert found.temperature == pytest.approx(best(alone).x, rel=5e-3)
+    assert loss(found.temperature * alone) < best(1.0).fun + 0.1
+    assert np.median(found.temperature * alone) == pytest.approx(sharpness, rel=0.1)
 
 
 @pytest.mark.parametrize("pull", [0.6, 0.9])

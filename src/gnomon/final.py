@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -23,18 +23,16 @@ from .predicting.modelfile import Header, Model
 from .rows.dataset import Dataset
 from .rundir.checkpoints import final_weights, require_fitting
 from .rundir.run import Run
-from .tasks import Classify, Regress, Tag, Task, Views, bind
+from .tasks import Classify, Regress, Tag, Task, Views, bind, replaced
 from .tasks.regress import margins
 from .tasks.tag import best_thresholds
 from .version import VERSION
 
 _VIEWS: Final[tuple[Views, ...]] = ("mirror+shift", "four", "mirror")
-_NO_VIEWS: Final = {"views": "one of each row: others help nothing on the validation rows"}
+_NO_HELP: Final = "other views of the validation rows help nothing"
 _SURE: Final = 0.98
 _SHARES: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
 _TINY: Final = 1e-30
-
-AnyTask = TypeVar("AnyTask", Classify, Tag, Regress, Task)
 
 
 def task_of(dataset: Dataset, plan: Plan) -> Task:
@@ -72,8 +70,7 @@ def final_model(
 def unplanned(header: Header, plan: Plan) -> Iterator[str]:
     """What a judged model has otherwise than planned."""
     if isinstance(header.task, Classify) and header.task.views != plan.views:
-        no_help = "other views of the validation rows help nothing"
-        reason = no_help if "views" in header.made else "the machine has become slow"
+        reason = header.made.get("views", "the machine has become slow")
         yield f"{reason}: views {header.task.views} instead of {plan.views}"
     if isinstance(header.model, WideDeep | LinearDeep) and header.model.deep is not None and not header.model.share:
         yield "the networks add nothing to the linear part on the validation rows: they count 0"
@@ -123,32 +120,33 @@ def _validated(model: Model, dataset: Dataset, deadline: Deadline) -> tuple[Mode
     labels = dataset.labels[rows]
     began = time.monotonic()
     # By single views: nothing is doubtful where everything is sure.
-    found = outputs_of(dataset, _asking(model, _replaced(task, sure=0.0)), rows)
+    found = outputs_of(dataset, _asking(model, replaced(task, {"sure": 0.0})), rows)
     if isinstance(task, Classify) and task.views != "none":
         row_s = (time.monotonic() - began) / max(1, len(rows))
-        task = _replaced(task, views=_affordable(task.views, row_s, dataset, deadline))
+        task = replaced(task, {"views": _affordable(task.views, row_s, dataset, deadline)})
     if isinstance(task, Classify) and task.views != "none":
         confidence = model.answers_of_outputs(found.single).max(axis=1)
-        task = _replaced(task, sure=min(_SURE, float(np.quantile(confidence, DOUBTFUL_SHARE))))
+        task = replaced(task, {"sure": min(_SURE, float(np.quantile(confidence, DOUBTFUL_SHARE)))})
         found = with_other_views(dataset, _asking(model, task), rows, found)
-        if not _views_help(task, found, labels):
-            task, found = _replaced(task, views="none"), replace(found, averaged=found.single)
-            model = Model(msgspec.structs.replace(model.header, made=model.header.made | _NO_VIEWS), model.network)
-    if isinstance(task, Classify | Tag):
-        task = tempered(task, found.averaged, labels)
-    model = _asking(model, task)
+    model, found = _tempered(_asking(model, task), found, labels)
+    task = model.header.task
     answers = model.answers_of_outputs(found.averaged)
     if isinstance(task, Tag):
-        model = _asking(model, _replaced(task, thresholds=tuple(best_thresholds(answers, labels))))
+        model = _asking(model, replaced(task, {"thresholds": tuple(best_thresholds(answers, labels))}))
     elif isinstance(task, Regress):
-        model = _asking(model, _replaced(task, margin=tuple(margins(answers, labels))))
+        model = _asking(model, replaced(task, {"margin": tuple(margins(answers, labels))}))
     return model, found
 
 
-def _views_help(task: Classify, found: Outputs, labels: NDArray[Any]) -> bool:
-    """Whether by several views the log loss is less, each at its own temperature."""
-    one, several = (log_loss(tempered(task, each, labels), each, labels) for each in (found.single, found.averaged))
-    return several <= one
+def _tempered(model: Model, found: Outputs, labels: NDArray[Any]) -> tuple[Model, Outputs]:
+    """At its temperature; without other views where by one of each row the log loss is less, each at its own."""
+    several = tempered(model.header.task, found.averaged, labels)
+    if isinstance(several, Classify) and several.views != "none":
+        one = tempered(replaced(several, {"views": "none", "temperature": 1.0, "softening": 0.0}), found.single, labels)
+        if log_loss(one, found.single, labels) < log_loss(several, found.averaged, labels):
+            header = msgspec.structs.replace(model.header, task=one, made=model.header.made | {"views": _NO_HELP})
+            return Model(header, model.network), replace(found, averaged=found.single)
+    return _asking(model, several), found
 
 
 def _affordable(views: Views, row_s: float, dataset: Dataset, deadline: Deadline) -> Views:
@@ -164,9 +162,3 @@ def _affordable(views: Views, row_s: float, dataset: Dataset, deadline: Deadline
 
 def _asking(model: Model, task: Task) -> Model:
     return Model(msgspec.structs.replace(model.header, task=task), model.network)
-
-
-def _replaced(task: AnyTask, **change: Any) -> AnyTask:
-    """The task with other values in those of these fields that it has."""
-    known = {name: value for name, value in change.items() if name in task.__struct_fields__}
-    return msgspec.structs.replace(task, **known)

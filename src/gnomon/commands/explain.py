@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ..errors import ModelFileError, RecipeError
-from .parsing import add_command
+from .parsing import add_command, add_texts
 
 if TYPE_CHECKING:
     from ..explain.values import Example
@@ -29,9 +29,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("directory", metavar="RUN", help="the run directory")
     parser.add_argument("files", metavar="FILES", nargs="*", help="files, folders, archives, tables")
-    parser.add_argument(
-        "--text", dest="texts", nargs="+", action="extend", default=[], metavar="TEXT", help="texts given here"
-    )
+    add_texts(parser)
     parser.add_argument(
         "--method",
         dest="methods",

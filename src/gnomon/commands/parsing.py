@@ -32,3 +32,10 @@ def add_command(
     )
     parser.set_defaults(run=does, parser=parser)
     return parser
+
+
+def add_texts(parser: argparse.ArgumentParser) -> None:
+    """`--text`, for commands that take rows; given twice, both count."""
+    parser.add_argument(
+        "--text", dest="texts", nargs="+", action="extend", default=[], metavar="TEXT", help="texts given here"
+    )

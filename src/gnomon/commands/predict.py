@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import RecipeError
 from ..options import positive, share
-from .parsing import add_command
+from .parsing import add_command, add_texts
 
 if TYPE_CHECKING:
     from ..rundir.run import Run
@@ -32,9 +32,7 @@ def add(commands: Commands) -> None:
         nargs="*",
         help="files, folders, archives, tables; - reads texts, one a line",
     )
-    parser.add_argument(
-        "--text", dest="texts", nargs="+", action="extend", default=[], metavar="TEXT", help="texts given here"
-    )
+    add_texts(parser)
     parser.add_argument("--top", type=positive, default=1, metavar="N", help="name the N most probable classes [1]")
     parser.add_argument(
         "--abstain-below", type=share, default=0.0, metavar="CONFIDENCE", help="call answers of less confidence unsure"

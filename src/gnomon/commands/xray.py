@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ModelFileError
 from ..options import positive
-from .parsing import add_command
+from .parsing import add_command, add_texts
 
 if TYPE_CHECKING:
     from .parsing import Commands
@@ -26,9 +26,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("directory", metavar="RUN", help="the run directory")
     parser.add_argument("files", metavar="FILES", nargs="*", help="inputs to follow [some rows of the test part]")
-    parser.add_argument(
-        "--text", dest="texts", nargs="+", action="extend", default=[], metavar="TEXT", help="texts given here"
-    )
+    add_texts(parser)
     parser.add_argument("--rows", type=positive, default=6, metavar="N", help="how many test rows to follow [6]")
 
 

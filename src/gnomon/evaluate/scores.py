@@ -16,7 +16,7 @@ from ..scoring.classes import row_losses, score
 from ..scoring.intervals import Groups, groups_among, share_of
 from ..scoring.labels import label_losses, score_labels
 from ..scoring.values import residuals_of, score_values, spread_over
-from ..tasks import Classify, Regress, Tag, Task
+from ..tasks import Classify, Regress, Tag, Task, replaced
 from ..types import Question
 from .answers import Judged
 
@@ -128,8 +128,7 @@ def _typical_temperature(task: Classify | Tag, judged: Judged) -> float:
 
 
 def _answers_at_one(task: Classify | Tag, judged: Judged) -> NDArray[np.float32]:
-    change = {"temperature": 1.0, "softening": 0.0} if isinstance(task, Classify) else {"temperature": 1.0}
-    untempered = msgspec.structs.replace(task, **change)
+    untempered = replaced(task, {"temperature": 1.0, "softening": 0.0})
     answers: NDArray[np.float32] = untempered.activated(torch.from_numpy(judged.outputs.averaged)).numpy()
     return answers
 

@@ -10,14 +10,14 @@ infinitely sure.
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias
 
 import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..tasks import Classify, Regress, Tag
+from ..tasks import AnyTask, Classify, Regress, Tag
 
 FEWEST_ROWS: Final = 10
 """Rows below which nothing is concluded."""
@@ -34,8 +34,7 @@ _LEAST_GAIN: Final = 1.0
 _MOST_NUMBERS: Final = 500_000
 """Outputs on which the softening is found; the temperature is found on all."""
 
-AnyTask = TypeVar("AnyTask", bound=Classify | Tag | Regress)
-Wide = NDArray[np.float64]
+Wide: TypeAlias = NDArray[np.float64]
 
 
 def tempered(task: AnyTask, outputs: NDArray[np.float32], labels: NDArray[Any]) -> AnyTask:
@@ -59,9 +58,9 @@ def tempered(task: AnyTask, outputs: NDArray[np.float32], labels: NDArray[Any]) 
         return msgspec.structs.replace(task, temperature=1 / factor)
     truth = np.full(wide.shape, rare / (wide.shape[1] - 1))
     truth[np.arange(len(labels)), labels] = 1 - rare
-    softening = _softening(task, wide, truth)
-    factor = _least_loss(_softened(task, wide, softening), truth, _moments_of_classes)
-    found = msgspec.structs.replace(task, temperature=1 / factor, softening=softening)
+    softened = msgspec.structs.replace(task, softening=_softening(task, wide, truth))
+    factor = _least_loss(_divided(softened, wide), truth, _moments_of_classes)
+    found = msgspec.structs.replace(softened, temperature=1 / factor)
     return found if log_loss(task, wide, labels) - log_loss(found, wide, labels) > _LEAST_GAIN else task
 
 
@@ -69,38 +68,30 @@ def _softening(task: Classify, outputs: Wide, truth: Wide) -> float:
     """The softening of least loss on some of the rows, each with its own best temperature."""
     step = -(-outputs.size // _MOST_NUMBERS)
     some, wanted = outputs[::step], truth[::step]
-    middle = float(np.median(_spreads(task, some)))
+    middle = float(np.median(_temperatures(msgspec.structs.replace(task, softening=1.0), some) - 1))
     if not middle > 0:
         return 0.0
     losses = []
     softenings = [pull / (1 - pull) / middle for pull in _PULLS]
     for pull, softening in zip(_PULLS, softenings, strict=True):
-        softened = _softened(task, some, softening)
+        softened = _divided(msgspec.structs.replace(task, softening=softening), some)
         scaled = softened * _least_loss(softened, wanted, _moments_of_classes)
         losses.append(-float((wanted * _logs(scaled)).sum()) + _PULL_PENALTY * pull**2 + _LEAST_GAIN * (pull > 0))
     return softenings[int(np.argmin(losses))]
 
 
-def _spreads(task: Classify, outputs: Wide) -> Wide:
-    """`(N, 1)`"""
-    return _temperatures(task, outputs, 1.0) - 1
+def _divided(task: Classify, outputs: Wide) -> Wide:
+    return outputs / _temperatures(task, outputs)
 
 
-def _softened(task: Classify, outputs: Wide, softening: float) -> Wide:
-    return outputs / _temperatures(task, outputs, softening) if softening else outputs
-
-
-def _temperatures(task: Classify, outputs: Wide, softening: float) -> Wide:
-    alone = msgspec.structs.replace(task, temperature=1.0, softening=softening)
-    found: Wide = alone.temperatures(torch.from_numpy(outputs)).numpy()
+def _temperatures(task: Classify, outputs: Wide) -> Wide:
+    found: Wide = task.temperatures(torch.from_numpy(outputs)).numpy()
     return found
 
 
 def log_loss(task: Classify, outputs: NDArray[np.floating[Any]], labels: NDArray[Any]) -> float:
     """Nats of all rows together, of `(N, K)` outputs of the network and `(N,)` class indices."""
-    wide = outputs.astype(np.float64)
-    scaled = wide / task.temperatures(torch.from_numpy(wide)).numpy()
-    return -float(_logs(scaled)[np.arange(len(labels)), labels].sum())
+    return -float(_logs(_divided(task, outputs.astype(np.float64)))[np.arange(len(labels)), labels].sum())
 
 
 def _logs(outputs: Wide) -> Wide:

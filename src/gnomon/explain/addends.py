@@ -6,7 +6,7 @@ is estimated here; the terms' sum is the score itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -14,11 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..encoders import SeriesEncoder
+from ..encoders import SeriesEncoder, TextEncoder
 from ..encoders.text import Unit, spelled
 from ..models.linear import PARTS, LinearNetwork, summary_of
 from ..models.wide import WideNetwork
-from ..tasks import Classify, Regress
 from .inputs import Subject
 from .sheet import Addend, AddendKind, Addends
 
@@ -40,53 +39,43 @@ def linear_part(network: nn.Module) -> nn.Module | None:
 
 
 @torch.no_grad()
-def addends_of(subject: Subject, outputs: Sequence[int], tokens: Sequence[str], *, spaced: bool) -> Addends | None:
+def addends_of(subject: Subject, outputs: Sequence[int], tokens: Sequence[str]) -> Addends | None:
     """The terms of these outputs' scores (`Subject.score`), the greatest first; None without a linear part.
 
     Args:
         subject: the row.
         outputs: of the network, by number.
         tokens: of a text, as they are to be shown.
-        spaced: whether spaces stand between tokens.
     """
-    network = subject.model.network
+    network, encoder = subject.model.network, subject.model.header.encoder
     if isinstance(network, WideNetwork):
-        named = list(_group_names(network, subject.whole.shape[1], tokens, "words" if spaced else "characters"))
+        unit = encoder.unit if isinstance(encoder, TextEncoder) else "words"
+        named = list(_group_names(network, subject.whole.shape[1], tokens, unit))
         found = network.weights(network.groups(subject.whole))[0] * network.number(subject.whole).rsqrt()
         bias = network.bias
     elif isinstance(network, LinearNetwork):
-        encoder = subject.model.header.encoder
         named = list(_channel_names(encoder.channels if isinstance(encoder, SeriesEncoder) else ()))
         found = summary_of(subject.whole)[0][:, None] * network.linear.weight.T
         bias = network.linear.bias
     else:
         return None
-    score = _score_of(subject, outputs)
-    terms = _merged(named, score(found))
+    nothing = _scores(subject, outputs, torch.zeros_like(bias)[None])
+    terms = _merged(named, _scores(subject, outputs, found) - nothing)
     terms = _shortened(sorted(terms, key=lambda term: -float(np.abs(term[1]).max())))
-    terms.append((("bias", "", 0), score(bias[None], whole=True)[0]))
+    terms.append((("bias", "", 0), _scores(subject, outputs, bias[None])[0]))
     if network.deep is not None:
-        terms.append((("networks", f"{network.share:g}", 0), score(network.share * network.deep(subject.whole))[0]))
+        given = _scores(subject, outputs, network.share * network.deep(subject.whole)) - nothing
+        terms.append((("networks", f"{network.share:g}", 0), given[0]))
     return Addends(
         tuple(outputs),
         tuple(Addend(*name, tuple(round(float(value), _ROUNDED) for value in values)) for name, values in terms),
     )
 
 
-def _score_of(subject: Subject, outputs: Sequence[int]) -> Callable[..., NDArray[np.float64]]:
-    """Terms `(N, K)` of the network's outputs → their shares in the scores, `(N, outputs)`."""
-    task = subject.model.header.task
-
-    def scores(terms: Tensor, *, whole: bool = False) -> NDArray[np.float64]:
-        wide = terms.double()
-        if isinstance(task, Regress):
-            wide = wide * wide.new_tensor(task.scale) + (wide.new_tensor(task.mean) if whole else 0)
-        elif isinstance(task, Classify):
-            wide = (wide - wide.mean(dim=1, keepdim=True)) * (wide.shape[1] / (wide.shape[1] - 1))
-        found: NDArray[np.float64] = wide[:, list(outputs)].cpu().numpy()
-        return found
-
-    return scores
+def _scores(subject: Subject, outputs: Sequence[int], given: Tensor) -> NDArray[np.float64]:
+    """`(N, K)` of what a network gives → `(N, outputs)`; a sum's terms give this less what nothing gives."""
+    found: NDArray[np.float64] = torch.stack([subject.score(given.double(), one) for one in outputs], 1).cpu().numpy()
+    return found
 
 
 def _group_names(network: WideNetwork, steps: int, tokens: Sequence[str], unit: Unit) -> Iterator[_Named | None]:

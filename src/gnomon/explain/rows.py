@@ -74,7 +74,7 @@ def told(subject: Subject, attribution: Attribution, tokens: Sequence[str] = ())
         picture=overlaid(subject.kind, subject.encoded, values) if pictured else "",
         heat=heat(subject.kind, values) if pictured else "",
         pieces=pieces,
-        spaced=not (isinstance(model.header.encoder, TextEncoder) and model.header.encoder.unit == "characters"),
+        spaced=is_spaced(model),
         steps=_rounded(relative(attribution.by_step)) if subject.kind in ("sound", "series") else (),
         channels=_channels(model, values),
         findings=findings(model, attribution, pieces, f"‘{name}’"),
@@ -118,6 +118,11 @@ def playable(encoder: SoundEncoder, raw: Raw) -> str:
         file.setparams((1, 2, encoder.rate, 0, "NONE", "not compressed"))
         file.writeframes((np.clip(samples[:most], -1, 1) * 32767).astype("<i2").tobytes())
     return base64.b64encode(sink.getvalue()).decode()
+
+
+def is_spaced(model: Model) -> bool:
+    """Whether spaces stand between a text's tokens."""
+    return not (isinstance(model.header.encoder, TextEncoder) and model.header.encoder.unit == "characters")
 
 
 def token_pieces(subject: Subject, values: NDArray[np.float64], tokens: Sequence[str] = ()) -> tuple[Piece, ...]:

@@ -30,7 +30,7 @@ from .follow import Followed
 from .inputs import Subject, inputs_of, subject_of
 from .packing import Packed, Packer
 from .pictures import heat, strips
-from .rows import answered_outputs, token_pieces
+from .rows import answered_outputs, is_spaced, token_pieces
 from .sheet import Layer, PageRow, Sheet, States
 from .xray_page import xray_page
 
@@ -101,14 +101,9 @@ def sheet_of(run: Run, dataset: Dataset, model: Model, rows: Sequence[Followed])
         rows=tuple(made),
         bank=bank_rows(bank, dataset, side=_THUMBNAIL),
         course=course_of(run, model, [row.encoded for row in rows[: len(made)]], packer),
-        spaced=_is_spaced(model),
+        spaced=is_spaced(model),
     )
     return sheet, packer.text()
-
-
-def _is_spaced(model: Model) -> bool:
-    """Whether spaces stand between a text's tokens."""
-    return getattr(model.header.encoder, "unit", "words") == "words"
 
 
 def _members(columns: Sequence[Column]) -> tuple[str, ...]:
@@ -249,7 +244,7 @@ def _page_row(
         inputs=tuple(_inputs(packer, column) for column in columns),
         states=tuple(_states(packer, bank, subject, columns)),
         on_the_way=_on_the_way(packer, subject),
-        addends=addends_of(subject, shown, [piece.text for piece in pieces], spaced=_is_spaced(model)),
+        addends=addends_of(subject, shown, [piece.text for piece in pieces]),
         truth=int(row.truth) if row.truth is not None and np.ndim(row.truth) == 0 else -1,
         picture=strips(row.encoded, subject.length)
         if subject.kind == "series"

@@ -448,23 +448,23 @@ def _choose_views(
             return "none", Decision(name="views", value="none", reason=reason)
         return training.views, Decision(name="views", value=training.views, reason="asked for")
     augment, _ = augment_for(spec, training.augment, symmetry, 0.0)
+    pass_s, most_s = rows / speed.rows_per_s, _VIEWS_SHARE * (deadline.total_s if deadline.is_set else math.inf)
     if spec.kind == "sound":
-        return _views_of_recordings(augment, doubtful, rows / speed.rows_per_s, deadline)
+        return _views_of_recordings(augment, doubtful, pass_s, most_s)
     if not getattr(augment, "flip", False):
         return "none", Decision(name="views", value="none", reason="mirror images are not used in training either")
-    more_s = (passes_of("four") - passes_of("mirror")) * rows / speed.rows_per_s
-    if more_s <= _VIEWS_SHARE * (deadline.total_s if deadline.is_set else math.inf):
+    more_s = (passes_of("four") - passes_of("mirror")) * pass_s
+    if more_s <= most_s:
         reason = f"{doubtful}, which takes {spoken(more_s)} more than two views"
         return "four", Decision(name="views", value="four", reason=reason)
-    reason = f"{doubtful}; four would take {spoken(more_s)} more"
-    return "mirror", Decision(name="views", value="mirror", reason=reason)
+    return "mirror", Decision(name="views", value="mirror", reason=f"{doubtful}; four would take {spoken(more_s)} more")
 
 
-def _views_of_recordings(augment: Augment, doubtful: str, pass_s: float, deadline: Deadline) -> tuple[Views, Decision]:
+def _views_of_recordings(augment: Augment, doubtful: str, pass_s: float, most_s: float) -> tuple[Views, Decision]:
     if not getattr(augment, "pitch", 0):
         return "none", Decision(name="views", value="none", reason="another pitch is not used in training either")
     more_s = (passes_of("pitch") - 1) * pass_s
-    if more_s <= _VIEWS_SHARE * (deadline.total_s if deadline.is_set else math.inf):
+    if more_s <= most_s:
         return "pitch", Decision(name="views", value="pitch", reason=f"{doubtful}, which takes {spoken(more_s)} more")
     return "none", Decision(name="views", value="none", reason=f"others would take {spoken(more_s)} more")
 

@@ -280,10 +280,11 @@ class Model:
         unsure = (alone[:rows].softmax(1).amax(1) <= task.sure).nonzero()[:, 0]
         if not len(unsure):
             return alone
-        filled = unsure.new_zeros(self._chunk_of(len(unsure)) if inputs.ndim == 4 else len(inputs))
+        pictures = inputs.ndim == 4
+        filled = unsure.new_zeros(self._chunk_of(len(unsure)) if pictures else len(inputs))
         filled[: len(unsure)] = unsure
         chosen = inputs[filled]
-        if chosen.ndim == 4:
+        if pictures:
             chosen = chosen.contiguous(memory_format=torch.channels_last)
         averaged = alone.clone()
         averaged[unsure] = with_views(self._quick, chosen, alone[filled], task.views)[: len(unsure)]

@@ -247,11 +247,10 @@ def choose_columns(
         RecipeError: a column that is not there.
     """
     for option, name in (("--input", asked.input), ("--target", asked.target)):
-        if name is not None and name not in columns.names:
-            raise no_column(option, name, columns, location)
+        require_column(option, name, columns, location)
     group = asked.group if asked.group in columns.names else None
-    if asked.group is not None and group is None and "(" not in asked.group:
-        raise no_column("--group", asked.group, columns, location)
+    if "(" not in (asked.group or ""):
+        require_column("--group", asked.group, columns, location)
     input_name, told = (asked.input, "") if asked.input else guess_input()
     split, split_notes = find_split(columns, {input_name, asked.target, group})
     target, rivals = (
@@ -264,9 +263,10 @@ def choose_columns(
     return Roles(input_name, target, split, group), [*notes, *split_notes]
 
 
-def no_column(option: str, name: str, columns: Columns, location: str) -> RecipeError:
-    """The error for a column that was asked for and is not there."""
-    return RecipeError(f"{option} {name!r} is no column of {location!r}", remedy=nearest(name, columns.names))
+def require_column(option: str, name: str | None, columns: Columns, location: str) -> None:
+    """Raises RecipeError for a column that is asked for and is not there."""
+    if name is not None and name not in columns.names:
+        raise RecipeError(f"{option} {name!r} is no column of {location!r}", remedy=nearest(name, columns.names))
 
 
 def find_split(columns: Columns, taken: set[str | None]) -> tuple[str | None, list[str]]:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from ..errors import DataError, RecipeError
 from ..types import Row, SetAside, Split, listed, plural
 from .cells import TIME_NAMES, no_number, numbers_of, shortened, times_of
-from .columns import LABEL_NAMES, Columns, find_split, no_column, read_columns, repeats, split_of
+from .columns import LABEL_NAMES, Columns, find_split, read_columns, repeats, require_column, split_of
 from .labels import label_text, whole_numbers
 from .pairs import paired
 from .questions import AUTO, Asked
@@ -163,8 +163,7 @@ def _asked_columns(
     if group is not None and (group in columns.names or "(" not in group):
         asked["group"] = group
     for option, name in asked.items():
-        if name is not None and name not in columns.names:
-            raise no_column(f"--{option}", name, columns, location)
+        require_column(f"--{option}", name, columns, location)
     given = [name for option, name in asked.items() if name is not None and option != "group"]
     twice = [name for name in given if given.count(name) > 1]
     if twice:

@@ -21,9 +21,9 @@ from .columns import (
     Columns,
     choose_columns,
     labelled_rows,
-    no_column,
     read_columns,
     reason_notes,
+    require_column,
 )
 from .files import digest, leads_out, link_notes, printable, read_path, rows_digest, short_name, size_problem
 from .labels import label_text, settle
@@ -151,8 +151,7 @@ def read_file_names(location: str, *, input: str | None = None) -> tuple[list[st
     folder = os.path.dirname(os.path.abspath(location))
     set_aside: list[SetAside] = []
     columns = read_columns(location, set_aside)
-    if input is not None and input not in columns.names:
-        raise no_column("--input", input, columns, location)
+    require_column("--input", input, columns, location)
     found = _find_files(columns, input or _guess_input(columns, location, folder)[0], folder, set_aside)
     return [os.path.join(os.path.dirname(location), file.stored) for file in found.values()], set_aside
 

@@ -26,14 +26,14 @@ from .columns import (
     Roles,
     choose_columns,
     labelled_rows,
-    no_column,
     read_columns,
     reason_notes,
+    require_column,
     split_of,
 )
 from .files import digest, rows_digest, short_name
 from .forms import EXTENSIONS, IMAGE_EXTENSIONS, extension_of
-from .labels import settle
+from .labels import Listing, settle
 from .pairs import paired
 from .patterns import GIVER_OF_TEST_FILES, compile_group, group_by_key, with_test_files
 from .questions import AUTO, Asked
@@ -127,18 +127,8 @@ def open_text_table(
     settled = settle(parted, where=location, giver=giver, remedy="Is --target the column of labels?", asked=asked)
     grouped = settled if roles.group or group is None else group_by_key(settled, compile_group(group))
     pair_notes = [f"{os.path.basename(parts[1][0])!r} beside it is the test part"] if len(parts) == 2 else []
-    kept = {row.key: texts[row.key] for row in grouped.rows}
-    hints = [_hint(text) for text in kept.values()]
-    return TextSource(
-        name=short_name(location),
-        rows=grouped.rows,
-        set_aside=[*set_aside, *grouped.set_aside],
-        notes=[*notes, *pair_notes, *grouped.notes, *test_notes, *told, *_same_notes(hints), *reason_notes(set_aside)],
-        fingerprint=digest([rows_digest(grouped.rows), *hints]),
-        content_hints=hints,
-        texts=kept,
-        question=settled.question,
-    )
+    told = [*notes, *pair_notes, *grouped.notes, *test_notes, *told]
+    return _source_of(location, grouped, texts, set_aside, told)
 
 
 def text_source(
@@ -163,24 +153,38 @@ def text_source(
     set_aside: list[SetAside] = []
     for place, (value, label) in enumerate(zip(given, labels, strict=True)):
         text, key = _text_of(value), str(place)
-        if label is None or text is None or not text.strip():
-            missing = "label is missing" if label is None else "text is missing" if text is None else "text is empty"
-            set_aside.append(SetAside(key=key, reason=f"its {missing}"))
-        else:
+        if label is not None and text is not None and text.strip():
             rows.append(Row(key, label))
             texts[key] = text
+        else:
+            reason = _lack_of(text) if label is not None else "its label is missing"
+            set_aside.append(SetAside(key=key, reason=reason))
     if not rows:
         raise DataError(f"none of the {len(given):,} texts can be used", remedy="Give texts and a label for each.")
     settled = settle(
         rows, where=name, giver="the labels give", remedy="A classifier needs texts of two classes.", asked=asked
     )
+    return _source_of(name, settled, texts, set_aside, [*settled.notes, *told])
+
+
+def _source_of(
+    location: str, settled: Listing, texts: Mapping[str, str], set_aside: Sequence[SetAside], told: Sequence[str]
+) -> TextSource:
+    """Of the rows that are settled.
+
+    Args:
+        location: that the source is named after.
+        texts: by key, of these rows and others.
+        set_aside: before the rows were settled.
+        told: what is to be said, those that were settled included.
+    """
     kept = {row.key: texts[row.key] for row in settled.rows}
     hints = [_hint(text) for text in kept.values()]
     return TextSource(
-        name=short_name(name),
+        name=short_name(location),
         rows=settled.rows,
         set_aside=[*set_aside, *settled.set_aside],
-        notes=[*settled.notes, *told, *_same_notes(hints), *reason_notes(set_aside)],
+        notes=[*told, *_same_notes(hints), *reason_notes(set_aside)],
         fingerprint=digest([rows_digest(settled.rows), *hints]),
         content_hints=hints,
         texts=kept,
@@ -201,8 +205,7 @@ def read_texts(location: str, *, input: str | None = None) -> tuple[list[tuple[s
     """
     set_aside: list[SetAside] = []
     columns = read_columns(location, set_aside)
-    if input is not None and input not in columns.names:
-        raise no_column("--input", input, columns, location)
+    require_column("--input", input, columns, location)
     texts = _texts_of(columns, input or _guess_texts(columns, location)[0], "", set_aside)
     return [(columns.places[number], text) for number, text in texts.items()], set_aside
 
@@ -213,8 +216,7 @@ def _texts_of(columns: Columns, name: str, prefix: str, set_aside: list[SetAside
     for number, value in enumerate(columns.values(name)):
         text = _text_of(value)
         if text is None or not text.strip():
-            reason = "its text is missing" if text is None else "its text is empty"
-            set_aside.append(SetAside(key=prefix + columns.places[number], reason=reason))
+            set_aside.append(SetAside(key=prefix + columns.places[number], reason=_lack_of(text)))
         else:
             texts[number] = text
     return texts
@@ -238,6 +240,11 @@ def _text_of(value: object) -> str | None:
     if isinstance(value, bytes):
         return value.decode(errors="replace")
     return value if isinstance(value, str) else str(value)
+
+
+def _lack_of(text: str | None) -> str:
+    """Why a text that is none can't be used."""
+    return "its text is missing" if text is None else "its text is empty"
 
 
 def _hint(text: str) -> str:

@@ -7,8 +7,10 @@ regress    one or several numbers
 
 from __future__ import annotations
 
-from typing import Protocol, TypeAlias
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeAlias, TypeVar
 
+import msgspec
 from torch import Tensor
 
 from ..types import DataSpec
@@ -18,6 +20,7 @@ from .tag import Tag, Tags
 
 Task: TypeAlias = Classify | Tag | Regress
 """What a recipe binds and a model file holds; its tag field `task` tells several apart."""
+AnyTask = TypeVar("AnyTask", bound=Task)
 Answered: TypeAlias = Answer | Tags | Estimate
 """What a model says of one row."""
 
@@ -71,4 +74,24 @@ def bind(
     return Classify(classes=spec.classes, class_weights=class_weights, label_smoothing=label_smoothing, views=views)
 
 
-__all__ = ["Answer", "Answered", "Asks", "Classify", "Estimate", "Regress", "Tag", "Tags", "Task", "Views", "bind"]
+def replaced(task: AnyTask, values: Mapping[str, Any]) -> AnyTask:
+    """The task with other values in those of these fields that it has."""
+    known = {name: value for name, value in values.items() if name in task.__struct_fields__}
+    return msgspec.structs.replace(task, **known)
+
+
+__all__ = [
+    "Answer",
+    "Answered",
+    "AnyTask",
+    "Asks",
+    "Classify",
+    "Estimate",
+    "Regress",
+    "Tag",
+    "Tags",
+    "Task",
+    "Views",
+    "bind",
+    "replaced",
+]
